@@ -1,0 +1,1 @@
+"""Commands of the `checkrein` CLI; only this layer composes controller and sim."""

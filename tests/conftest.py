@@ -1,0 +1,15 @@
+"""What every test shares: one reproducible Hypothesis profile."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+# No deadline: the first example of a property may compile a kernel. Derandomised: a red gate must
+# be red again on the next run; `checkrein fuzz` is where new seeds are tried.
+settings.register_profile(
+    "gate",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("gate")
