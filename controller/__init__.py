@@ -1,0 +1,8 @@
+"""The runtime: decide, the certified stop's state machine, the filter, bus, audit."""
+
+from __future__ import annotations
+
+from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
+from .filter import SafetyFilter
+
+__all__ = ["Decision", "Finding", "Outcome", "SafetyFilter", "StopCategory", "StopStatus"]

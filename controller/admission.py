@@ -1,0 +1,120 @@
+"""What may be looked at at all: the state, the tick's timing, each proposed command.
+
+Guarantees: nothing non-finite, mis-sized, stale, replayed or unknown goes further; comparisons are
+written so that NaN fails; ages are differences on the caller's own monotonic clock.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..limits.core import Core, duration_ticks
+from ..limits.kernels.reference import MODE_CODES
+from ..limits.records import COMMAND_ROWS_MAX, Array, Command, RobotState
+from .decision import Finding
+
+__all__ = ["command_fault", "command_ticks", "period_fault", "state_fault"]
+
+NS_PER_MS = 1e6
+
+
+def _finding(limit: str, subject: str, value: float, bound: float, unit: str) -> Finding:
+    return Finding(limit, subject, value, bound, unit, bound - value)
+
+
+def state_fault(core: Core, state: RobotState, motion: Array, now_ns: int) -> Finding | None:
+    """Why this state cannot be acted on; None if it can. Each is a reason to stop."""
+    limits, n = core.limits, core.n
+    for name, values in (("q", state.q), ("dq", state.dq)):
+        if values.shape != (n,):
+            return _finding("wrong_length", f"state.{name}", float(values.size), float(n), "")
+    age_ms = (now_ns - state.stamp_ns) / NS_PER_MS
+    if not (0.0 <= age_ms <= limits.timing.state_age_max_ms):
+        return _finding("stale", "state", age_ms, limits.timing.state_age_max_ms, "ms")
+    joint = core.off_track(state.q, state.dq, motion)
+    if joint is not None:
+        q, dq = float(state.q[joint]), float(state.dq[joint])
+        declared = limits.joints[joint]
+        if not (math.isfinite(q) and math.isfinite(dq)):
+            return Finding("non_finite", f"state of {declared.name}", math.nan, 0.0, "", math.nan)
+        unit = "rad" if declared.type == "revolute" else "m"
+        away = abs(q - float(motion[joint, 0]))
+        return _finding("tracking_error", declared.name, away, declared.tracking_error, unit)
+    for name, extra in (("tau", state.tau), ("tau_ext", state.tau_ext)):
+        if extra is not None and not (extra.shape == (n,) and bool(np.isfinite(extra).all())):
+            return Finding("non_finite", f"state.{name}", math.nan, 0.0, "", math.nan)
+    if state.wrench_tcp is not None:
+        if state.wrench_tcp.shape != (6,):
+            size = float(state.wrench_tcp.size)
+            return _finding("wrong_length", "state.wrench_tcp", size, 6.0, "")
+        force = core.force_exceeded(state.wrench_tcp)
+        if force is not None:
+            return _finding("contact_force", "tcp", force, limits.tcp.max_force, "N")
+    elif limits.tcp.force_required:
+        return Finding("non_finite", "state.wrench_tcp is missing", math.nan, 0.0, "N", math.nan)
+    return None
+
+
+def period_fault(core: Core, last_now_ns: int, now_ns: int) -> Finding | None:
+    """Why this tick is too early or too late; None if its period is as declared."""
+    period_ms = core.limits.period_s * 1e3
+    measured_ms = (now_ns - last_now_ns) / NS_PER_MS
+    allowed = core.limits.timing.period_tolerance * period_ms
+    if abs(measured_ms - period_ms) <= allowed:
+        return None
+    bound = period_ms + (allowed if measured_ms > period_ms else -allowed)
+    return _finding("period", "tick", measured_ms, bound, "ms")
+
+
+def _shape_fault(core: Core, command: Command) -> Finding | None:
+    shape, n = command.values.shape, core.n
+    if len(shape) not in (1, 2) or shape[-1] != n:
+        size = float(shape[-1]) if shape else 0.0
+        return _finding("wrong_length", "command.values", size, float(n), "")
+    if len(shape) == 2 and not 1 <= shape[0] <= COMMAND_ROWS_MAX:
+        rows, most = float(shape[0]), float(COMMAND_ROWS_MAX)
+        return _finding("wrong_length", "command rows", rows, most, "")
+    return None
+
+
+def command_fault(
+    core: Core, command: Command, command_seq: int | None, now_ns: int
+) -> Finding | None:
+    """Why this command is not looked at any further; None if it may be appraised."""
+    if command.mode not in MODE_CODES:
+        return Finding("unknown_mode", f"command.mode {command.mode!r}", 0.0, 0.0, "", -1.0)
+    fault = _shape_fault(core, command)
+    if fault is not None:
+        return fault
+    if not bool(np.isfinite(command.values).all()):
+        return Finding("non_finite", "command.values", math.nan, 0.0, "", math.nan)
+    for name, value in (("period_ms", command.period_ms), ("valid_ms", command.valid_ms)):
+        if value is not None and not (math.isfinite(value) and value > 0.0):
+            return Finding("non_finite", f"command.{name}", float(value), 0.0, "ms", math.nan)
+    if command.values.ndim == 2 and command.period_ms is None:
+        return Finding(
+            "non_finite", "command.period_ms of a chunk is missing", 0.0, 0.0, "ms", -1.0
+        )
+    if command_seq is not None and not command.seq > command_seq:
+        return _finding("replayed", "command.seq", float(command.seq), float(command_seq + 1), "")
+    timeout_ms = core.limits.timing.command_timeout_ms
+    age_ms = (now_ns - command.stamp_ns) / NS_PER_MS
+    bound_ms = timeout_ms if command.valid_ms is None else min(timeout_ms, command.valid_ms)
+    if not (0.0 <= age_ms <= bound_ms):
+        return _finding("stale", "command", age_ms, bound_ms, "ms")
+    return None
+
+
+def command_ticks(core: Core, command: Command, now_ns: int) -> int:
+    """For how many ticks an admitted command drives the robot; at least the coming one."""
+    period_s, age_ms = core.limits.period_s, (now_ns - command.stamp_ns) / NS_PER_MS
+    if command.values.ndim == 2 and command.period_ms is not None:
+        length_ms = command.period_ms * command.values.shape[0]
+        if command.valid_ms is not None:
+            length_ms = min(length_ms, command.valid_ms - age_ms)
+    else:
+        declared_ms = core.limits.timing.command_timeout_ms
+        length_ms = (declared_ms if command.valid_ms is None else command.valid_ms) - age_ms
+    return max(1, duration_ticks(length_ms / 1e3, period_s))

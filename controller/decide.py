@@ -1,0 +1,345 @@
+"""The pure core: one tick's decision from (limits, memory, state, proposal, time, classifier).
+
+Rules that this file guarantees:
+1. The motion returned was certified this tick, or is the next tick of the stop certified with the
+   motion before it. There is no third source.
+2. The classifier can only veto: a candidate runs iff its risk is finite and <= threshold.
+3. Limits are declared `clamp` or `refuse`; a refused proposal is dropped and the stop runs.
+4. A fault of the state latches: nothing but the stop until reset() and arm().
+5. No clock, no I/O, no randomness: the same arguments give the same bits (the audit replays them).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from ..limits import tick
+from ..limits.core import Core, is_at_rest, setpoint_of, ticks_left
+from ..limits.kernels.reference import MODE_CODES, VELOCITY
+from ..limits.records import Array, Candidates, Command, OnViolation, RobotState
+from . import stop_state
+from .admission import command_fault, command_ticks, period_fault, state_fault
+from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
+from .stop_state import Event, Phase
+
+__all__ = ["Memory", "Plan", "Scorer", "decide", "stop_decision"]
+
+HISTORY = 16  # setpoints that a robot may report as executed
+REBASE_TICKS_MAX = 100_000
+
+
+class Scorer(Protocol):
+    """A classifier: risk in [0, 1] of what a command will do from the commanded start."""
+
+    sha256: str
+    threshold: float
+
+    def risk(
+        self,
+        start: Array,
+        mode: int,
+        rows: Array,
+        row_period_s: float,
+        anchor: Array,
+        elapsed_s: float,
+    ) -> float:
+        """Risk of the part of the command after elapsed_s. start (n, 3) q, dq, ddq now."""
+
+
+class Plan(NamedTuple):
+    """An accepted command and how far it has been followed."""
+
+    command_seq: int
+    mode: int
+    rows: Array  # (rows, n)
+    row_period_s: float  # 0: a single row that is held
+    anchor: Array  # (2, n) commanded position and velocity when it was accepted
+    ticks: int
+    elapsed: int
+    drift: Array | None  # (n,) executed minus scored motion; None: not scored
+
+
+class Memory(NamedTuple):
+    """All that one decision hands to the next."""
+
+    seq: int
+    motion: Array  # (n + 1, 6), see limits.core
+    phase: Phase
+    now_ns: int | None  # of the last step; None: there was none since arming
+    stop_tick: int = 0
+    plan: Plan | None = None
+    command_seq: int | None = None
+    resample_since_ns: int | None = None
+    cause: str | None = None
+    history: tuple[tuple[int, Array], ...] = ()  # (seq, motion) of the last setpoints
+    continues: tuple[int, int] = (0, 0)
+
+
+def _rebased(core: Core, memory: Memory, state: RobotState) -> Memory | None:
+    """Memory as of what the robot says it executed; None if that cannot be continued."""
+    executed = state.executed
+    if executed is None or (executed.seq == memory.seq and executed.stop_tick == 0):
+        return memory
+    motion = next((m for seq, m in memory.history if seq == executed.seq), None)
+    if motion is None or not 0 <= executed.stop_tick <= REBASE_TICKS_MAX:
+        return None
+    for _ in range(min(executed.stop_tick, ticks_left(motion) + 1)):
+        motion = core.brake(motion)
+    return memory._replace(motion=motion, continues=(executed.seq, executed.stop_tick))
+
+
+def _risk(scorer: Scorer, motion: Array, plan: Plan, period_s: float) -> float:
+    try:
+        risk = scorer.risk(
+            motion[:-1, :3], plan.mode, plan.rows, plan.row_period_s, plan.anchor,
+            plan.elapsed * period_s,
+        )  # fmt: skip
+        return float(risk)
+    except Exception:  # a classifier that fails is a veto, whatever it failed of
+        return math.nan
+
+
+def _allows(scorer: Scorer, risk: float) -> bool:
+    return math.isfinite(risk) and risk <= scorer.threshold
+
+
+def _plan_for(core: Core, memory: Memory, command: Command, now_ns: int) -> Plan:
+    rows = command.values if command.values.ndim == 2 else command.values[None, :]
+    period_s = 0.0 if command.values.ndim == 1 else (command.period_ms or 0.0) / 1e3
+    anchor = np.ascontiguousarray(memory.motion[:-1, :2].T)
+    return Plan(
+        command.seq, MODE_CODES[command.mode], np.array(rows), period_s, anchor,
+        command_ticks(core, command, now_ns), 0, None,
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What this tick has found out so far."""
+
+    plan: Plan | None
+    outcome: Outcome
+    findings: list[Finding]
+    scores: list[float]
+    command_seq: int | None
+    resample_since_ns: int | None
+    accepted: int | None = None
+
+
+def _veto(core: Core, draft: _Draft, risk: float, threshold: float, now_ns: int) -> None:
+    """Ask again while the last vetted plan runs; after the deadline refuse."""
+    since = now_ns if draft.resample_since_ns is None else draft.resample_since_ns
+    draft.findings.append(
+        Finding("classifier", "proposal", risk, threshold, "risk", threshold - risk)
+    )
+    if (now_ns - since) / 1e6 <= core.limits.timing.resample_deadline_ms:
+        draft.outcome, draft.resample_since_ns = Outcome.RESAMPLE, since
+    else:
+        draft.outcome, draft.plan, draft.resample_since_ns = Outcome.REFUSE, None, since
+
+
+def _consider(
+    core: Core,
+    memory: Memory,
+    proposal: Candidates,
+    now_ns: int,
+    scorer: Scorer | None,
+    draft: _Draft,
+) -> None:
+    """Admit and appraise the candidates; the first that passes both becomes the plan."""
+    candidates = (proposal,) if isinstance(proposal, Command) else tuple(proposal or ())
+    admitted: list[tuple[int, Command]] = []
+    for index, command in enumerate(candidates):
+        fault = command_fault(core, command, memory.command_seq, now_ns)
+        if fault is None:
+            admitted.append((index, command))
+            draft.command_seq = max(command.seq, draft.command_seq or command.seq)
+        else:
+            draft.findings.append(fault)
+    if not admitted:
+        draft.outcome, draft.plan = Outcome.REFUSE, None
+        return
+    worst = math.nan
+    for index, command in admitted:
+        plan = _plan_for(core, memory, command, now_ns)
+        if scorer is not None:
+            worst = _risk(scorer, memory.motion, plan, core.limits.period_s)
+            draft.scores.append(worst)
+            if not _allows(scorer, worst):
+                continue
+        draft.plan, draft.accepted, draft.resample_since_ns = plan, index, None
+        draft.outcome = Outcome.PASS
+        return
+    _veto(core, draft, worst, scorer.threshold if scorer is not None else math.nan, now_ns)
+
+
+def _rescore(core: Core, memory: Memory, now_ns: int, scorer: Scorer, draft: _Draft) -> None:
+    """Score what remains of the plan again once the executed motion has left the scored one."""
+    plan, allowed = draft.plan, core.limits.classifier.rescore_deviation
+    if plan is None or plan.drift is None or allowed is None:
+        return
+    if float(np.abs(plan.drift).max()) <= allowed:
+        return
+    risk = _risk(scorer, memory.motion, plan, core.limits.period_s)
+    draft.scores.append(risk)
+    if _allows(scorer, risk):
+        draft.plan = plan._replace(drift=None)
+    else:
+        draft.plan = None
+        _veto(core, draft, risk, scorer.threshold, now_ns)
+
+
+def _refuses(core: Core, finding: Finding) -> bool:
+    """Whether the limit that bound is declared `refuse`."""
+    limits = core.limits
+    if finding.limit == "workspace":
+        name = finding.subject.rpartition("/")[2]
+        chosen = next((v.on_violation for v in limits.volumes if v.name == name), None)
+    else:
+        chosen = limits.on_violation.get(finding.limit, OnViolation.CLAMP)
+    return chosen is not OnViolation.CLAMP
+
+
+def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Array, bool]:
+    """The motion of this tick, and whether it is a tick of the stored stop."""
+    plan = draft.plan
+    if plan is not None and plan.elapsed >= plan.ticks:
+        over_ms = (plan.elapsed - plan.ticks) * core.limits.period_s * 1e3
+        draft.findings.append(
+            Finding("command_expired", f"command {plan.command_seq}", over_ms, 0.0, "ms", -over_ms)
+        )
+        plan = draft.plan = None
+    if plan is None:
+        if draft.outcome in (Outcome.PASS, Outcome.CLAMP):
+            draft.outcome = Outcome.REFUSE
+        return core.brake(memory.motion), True
+    wanted = core.reference(
+        plan.mode, plan.rows, plan.row_period_s, plan.anchor, plan.elapsed * core.limits.period_s
+    )
+    motion, code, found = core.advance(memory.motion, plan.mode, wanted)
+    if code == tick.PASSED:
+        draft.plan = _followed(core, plan, wanted, motion)
+        return motion, False
+    margin_sign = -1.0 if found and found[-1][0] == "workspace" else 1.0
+    for limit, subject, value, bound, unit in found:
+        margin = margin_sign * (bound - value)
+        draft.findings.append(Finding(limit, subject, value, bound, unit, margin))
+    if any(_refuses(core, finding) for finding in draft.findings):
+        draft.outcome, draft.plan = Outcome.REFUSE, None
+        return core.brake(memory.motion), True
+    if draft.outcome is Outcome.PASS:
+        draft.outcome = Outcome.CLAMP
+    draft.plan = _followed(core, plan, wanted, motion)
+    return motion, code == tick.STOP_TICK
+
+
+def _followed(core: Core, plan: Plan, wanted: Array, motion: Array) -> Plan:
+    """The plan one tick on, with how far the executed motion is from what was scored."""
+    drift = None
+    if core.limits.classifier.rescore_deviation is not None:
+        if plan.mode == VELOCITY:
+            step = (motion[:-1, 1] - wanted[1]) * core.limits.period_s
+            drift = step if plan.drift is None else plan.drift + step
+        else:
+            drift = motion[:-1, 0] - wanted[0]
+    return plan._replace(elapsed=plan.elapsed + 1, drift=drift)
+
+
+def decide(
+    core: Core,
+    memory: Memory,
+    state: RobotState,
+    proposal: Candidates,
+    now_ns: int,
+    scorer: Scorer | None,
+) -> tuple[Decision, Memory]:
+    """One tick. `memory` must be armed; see the module's rules."""
+    if stop_state.is_latched(memory.phase):
+        rebased = _rebased(core, memory, state)
+        return stop_decision(core, rebased or memory, now_ns, scorer, memory.cause or "", ())
+    rebased = _rebased(core, memory, state)
+    if rebased is None:
+        return stop_decision(core, memory, now_ns, scorer, "executed setpoint is unknown", ())
+    memory = rebased
+    fault = state_fault(core, state, memory.motion, now_ns)
+    if fault is not None:
+        return stop_decision(core, memory, now_ns, scorer, str(fault), (fault,))
+    waiting = memory.resample_since_ns is not None
+    draft = _Draft(
+        memory.plan, Outcome.RESAMPLE if waiting else Outcome.PASS, [], [], memory.command_seq,
+        memory.resample_since_ns,
+    )  # fmt: skip
+    late = None if memory.now_ns is None else period_fault(core, memory.now_ns, now_ns)
+    if late is not None:
+        draft.findings.append(late)
+        draft.plan, draft.outcome = None, Outcome.REFUSE
+    elif proposal is not None:
+        _consider(core, memory, proposal, now_ns, scorer, draft)
+    elif waiting and scorer is not None:
+        _veto(core, draft, math.nan, scorer.threshold, now_ns)
+    if scorer is not None and draft.accepted is None:
+        _rescore(core, memory, now_ns, scorer, draft)
+    motion, is_stop = _follow(core, memory, draft, now_ns)
+    if is_stop:
+        event = Event.RESTED if is_at_rest(motion) else Event.BRAKED
+    else:
+        event = Event.MOVED
+    return _conclude(core, memory, draft, motion, event, now_ns, scorer)
+
+
+def _conclude(
+    core: Core,
+    memory: Memory,
+    draft: _Draft,
+    motion: Array,
+    event: Event,
+    now_ns: int,
+    scorer: Scorer | None,
+    cause: str | None = None,
+    error: str | None = None,
+) -> tuple[Decision, Memory]:
+    phase = stop_state.step(memory.phase, event)
+    stop_tick = 0 if event is Event.MOVED else memory.stop_tick + 1
+    seq = memory.seq + 1
+    latched = stop_state.is_latched(phase)
+    if latched:
+        category = StopCategory(core.limits.stop_category)
+    else:
+        category = StopCategory.NONE if phase is Phase.RUNNING else StopCategory.CAT2
+    status = StopStatus(
+        stop_state.public_phase(phase), latched, category, cause, ticks_left(motion)
+    )
+    decision = Decision(
+        draft.outcome, setpoint_of(motion, core.limits.period_s), tuple(draft.findings),
+        tuple(draft.scores), status, seq, memory.continues, stop_tick, draft.accepted,
+        None if draft.plan is None else draft.plan.command_seq,
+        draft.outcome is Outcome.RESAMPLE, now_ns, core.limits.sha256,
+        None if scorer is None else scorer.sha256, error,
+    )  # fmt: skip
+    history = (*memory.history[1 - HISTORY :], (seq, motion))
+    return decision, Memory(
+        seq, motion, phase, now_ns, stop_tick, draft.plan, draft.command_seq,
+        draft.resample_since_ns, cause, history, (seq, 0),
+    )  # fmt: skip
+
+
+def stop_decision(
+    core: Core,
+    memory: Memory,
+    now_ns: int,
+    scorer: Scorer | None,
+    cause: str,
+    findings: tuple[Finding, ...],
+    error: str | None = None,
+) -> tuple[Decision, Memory]:
+    """Latch, and play the next tick of the stored stop."""
+    phase = stop_state.step(memory.phase, Event.LATCHED)
+    motion = core.brake(memory.motion)
+    latched = memory._replace(phase=phase, plan=None, resample_since_ns=None, cause=cause)
+    draft = _Draft(None, Outcome.STOP, list(findings), [], memory.command_seq, None)
+    event = Event.RESTED if is_at_rest(motion) else Event.BRAKED
+    return _conclude(core, latched, draft, motion, event, now_ns, scorer, cause, error)

@@ -1,0 +1,59 @@
+"""Declared limits: records, files, and the kernels that check them."""
+
+from __future__ import annotations
+
+from .declared import (
+    Capsule,
+    ClassifierLimits,
+    JointLimits,
+    Kinematics,
+    Limits,
+    TcpLimits,
+    Timing,
+    Volume,
+)
+from .errors import (
+    FeasibilityError,
+    FormatError,
+    InputError,
+    LimitsFileError,
+    MissingExtraError,
+    ModelFileError,
+    RobotError,
+)
+from .loading import load_limits
+from .records import (
+    Command,
+    Executed,
+    OnViolation,
+    RobotState,
+    Setpoint,
+    StopMotion,
+    TrackedObject,
+)
+
+__all__ = [
+    "Capsule",
+    "ClassifierLimits",
+    "Command",
+    "Executed",
+    "FeasibilityError",
+    "FormatError",
+    "InputError",
+    "JointLimits",
+    "Kinematics",
+    "Limits",
+    "LimitsFileError",
+    "MissingExtraError",
+    "ModelFileError",
+    "OnViolation",
+    "RobotError",
+    "RobotState",
+    "Setpoint",
+    "StopMotion",
+    "TcpLimits",
+    "Timing",
+    "TrackedObject",
+    "Volume",
+    "load_limits",
+]

@@ -1,0 +1,80 @@
+"""The final arbiter: the coming tick *and* the stop behind it, against every limit.
+
+Guarantees: it starts at "rejected" and accepts only on conditions proven for every instant, so a
+NaN anywhere rejects; it shares no code with `project`, whose proposals it judges; nothing that it
+accepts depends on what came before, only on (start, ddq_next, stop).
+"""
+
+from __future__ import annotations
+
+from .kernels.jit import kernel
+from .kernels.motion import build
+from .kernels.packed import PERIOD, Floats, Packed, Work
+from .kinds import (
+    joint_acceleration,
+    joint_effort,
+    joint_jerk,
+    joint_position,
+    joint_velocity,
+    tcp_speed,
+    workspace,
+)
+
+__all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "certify"]
+
+CERTIFIED, EFFORT, NO_STOP = 0, 7, 8
+# What a rejection's code means; 0 is no rejection and the last one "there is no stop at all".
+KINDS = (
+    "",
+    "joint_jerk",
+    "joint_acceleration",
+    "joint_velocity",
+    "joint_position",
+    "workspace",
+    "tcp_speed",
+    "joint_effort",
+    "certified_stop",
+)
+
+_jerk_holds = joint_jerk.holds
+_acceleration_holds = joint_acceleration.holds
+_velocity_holds = joint_velocity.holds
+_position_holds = joint_position.holds
+_workspace_holds = workspace.holds
+_tcp_speed_holds = tcp_speed.holds
+_effort_holds = joint_effort.holds
+
+
+@kernel
+def certify(
+    packed: Packed,
+    start: Floats,
+    ddq_next: Floats,
+    ticks: Floats,
+    jerk: Floats,
+    bounds: Floats,
+    work: Work,
+    report: Floats,
+) -> int:
+    """CERTIFIED, or the code of the first limit that could not be proven (see KINDS).
+
+    start (n, 3) q, dq, ddq now; ddq_next (n,) at the end of the tick; ticks (3,), jerk (n, 3) of
+    the stop; bounds (3, n) least and largest position, largest speed; report (3,) receives
+    subject, value and bound of a rejection.
+    """
+    build(start, ddq_next, packed.scalar[PERIOD], ticks, jerk, work.pieces, work.ends)
+    if not _jerk_holds(packed, work, report):
+        return 1
+    if not _acceleration_holds(packed, work, report):
+        return 2
+    if not _velocity_holds(bounds[2], work, report):
+        return 3
+    if not _position_holds(bounds[0], bounds[1], work, report):
+        return 4
+    if not _workspace_holds(packed, work, report):
+        return 5
+    if not _tcp_speed_holds(packed, work, report):
+        return 6
+    if not _effort_holds(packed, work, report):
+        return EFFORT
+    return 0

@@ -1,0 +1,168 @@
+"""The kernels of one robot behind numpy: owned buffers in, fresh read-only arrays out.
+
+A motion is an array (n + 1, 6), see `tick.next_of_stop`: row i holds q, dq, ddq of joint i at the
+end of a setpoint and the jerks of the three phases of the stop behind it; the last row the phases'
+ticks. It is everything that the next decision needs to know about the last one.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import tick
+from .certify import CERTIFIED, KINDS
+from .declared import Limits
+from .kernels import reference as reference_kernel
+from .kernels.chain import inverse_dynamics
+from .kernels.packed import pack, work_for
+from .kinds import contact_force, tracking, workspace
+from .project import FOUND_MAX
+from .records import Array, Setpoint, StopMotion
+
+__all__ = ["Core", "Found", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
+
+Found = tuple[str, str, float, float, str]  # limit, subject, value, bound, unit
+
+
+class Core:
+    """All kernels for one set of limits. Not thread-safe: one per filter (scratch is shared)."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Pack `limits` and compile every kernel, so that no first command waits for it."""
+        self.limits = limits
+        self._packed = pack(limits)
+        self._work = work_for(self._packed)
+        n = self.n = len(limits.joints)
+        self._start = np.zeros((n, 3))
+        self._motion = np.zeros((n + 1, 6))
+        self._reference = np.zeros((3, n))
+        self._found = np.zeros((FOUND_MAX, 4))
+        self._measured = np.zeros((2, n))
+        self._force = np.zeros(3)
+        home = np.asarray(limits.home)
+        motion, _ = self.rest(home)
+        self.advance(motion, reference_kernel.VELOCITY, np.zeros((3, n)))
+        self.brake(motion)
+        self.reference(0, np.zeros((1, n)), 0.0, np.zeros((2, n)), 0.0)
+        self.efforts(home, np.zeros(n), np.zeros(n))
+        self.clearance(home)
+        self.force_exceeded(np.zeros(6))
+        self.off_track(home, np.zeros(n), motion)
+        setpoint_of(motion, limits.period_s)
+
+    def rest(self, q: Array) -> tuple[Array, Found | None]:
+        """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
+        self._start[:, 0] = q
+        self._start[:, 1:] = 0.0
+        out = np.empty((self.n + 1, 6))
+        code = tick.certify_rest(self._packed, self._start, self._work, out)
+        out.setflags(write=False)
+        return out, None if code == CERTIFIED else self._describe(code, *self._work.report)
+
+    def advance(self, motion: Array, mode: int, reference: Array) -> tuple[Array, int, list[Found]]:
+        """The next motion towards reference (3, n): (motion, PASSED | ALTERED | STOP_TICK, found).
+
+        `mode` is a code of kernels.reference.
+        """
+        self._motion[...] = motion
+        self._start[...] = self._motion[:-1, :3]
+        self._reference[...] = reference
+        out = np.empty((self.n + 1, 6))
+        code, count = tick.advance(
+            self._packed, self._start, self._motion, mode, self._reference, self._work,
+            self._found, out,
+        )  # fmt: skip
+        out.setflags(write=False)
+        found = [self._describe(int(row[0]), *row[1:]) for row in self._found[:count].tolist()]
+        return out, code, found
+
+    def brake(self, motion: Array) -> Array:
+        """The next tick of the stop that `motion` carries; where it is, once at rest."""
+        self._motion[...] = motion
+        self._start[...] = self._motion[:-1, :3]
+        out = np.empty((self.n + 1, 6))
+        tick.next_of_stop(self._packed, self._start, self._motion, out)
+        out.setflags(write=False)
+        return out
+
+    def reference(
+        self, mode: int, rows: Array, row_period_s: float, anchor: Array, t: float
+    ) -> Array:
+        """(3, n) position, velocity, acceleration that a command asks for t seconds after it."""
+        out = np.empty((3, self.n))
+        reference_kernel.reference(mode, rows, row_period_s, anchor, t, out)
+        return out
+
+    def efforts(self, q: Array, dq: Array, ddq: Array) -> Array:
+        """Inverse dynamics (n,) [N·m or N], payload and gravity included."""
+        out = np.empty(self.n)
+        q, dq, ddq = (np.array(values, dtype=np.float64) for values in (q, dq, ddq))
+        inverse_dynamics(self._packed, q, dq, ddq, self._work, out)
+        return out
+
+    def clearance(self, q: Array) -> float:
+        """Least distance [m] of any link to any volume that constrains it, without margins."""
+        copied = np.array(q, dtype=np.float64)
+        return float(workspace.least_clearance(self._packed, copied, self._work))
+
+    def off_track(self, q: Array, dq: Array, motion: Array) -> int | None:
+        """The first joint that is not finite or not where `motion` commands it; None: all are."""
+        self._measured[0], self._measured[1] = q, dq
+        self._motion[...] = motion
+        joint = int(tracking.holds(self._packed, self._measured, self._motion))
+        return None if joint < 0 else joint
+
+    def force_exceeded(self, wrench_tcp: Array) -> float | None:
+        """The measured TCP force [N] if it is not within max_force, else None. NaN is not."""
+        self._force[...] = wrench_tcp[:3]
+        force = contact_force.norm(self._force)
+        return None if contact_force.holds(force, self.limits.tcp.max_force) else force
+
+    def _describe(self, code: int, subject: float, value: float, bound: float) -> Found:
+        kind = KINDS[code]
+        if kind == "workspace":
+            pair, capsules = int(subject), self.limits.capsules
+            volume, capsule = divmod(pair, len(capsules))
+            name = f"{capsules[capsule].name}/{self.limits.volumes[volume].name}"
+            return kind, name, value, bound, "m"
+        if kind == "tcp_speed":
+            return kind, "tcp", value, bound, "m/s"
+        joint = self.limits.joints[int(subject)]
+        length = "rad" if joint.type == "revolute" else "m"
+        unit = {
+            "joint_position": length,
+            "joint_velocity": f"{length}/s",
+            "joint_acceleration": f"{length}/s²",
+            "joint_jerk": f"{length}/s³",
+            "joint_effort": "N·m" if joint.type == "revolute" else "N",
+        }.get(kind, "")
+        return kind, joint.name, value, bound, unit
+
+
+def ticks_left(motion: Array) -> int:
+    """Ticks until the stop that `motion` carries rests."""
+    return int(tick.ticks_left(motion))
+
+
+def is_at_rest(motion: Array) -> bool:
+    """Whether the motion has nothing left to brake."""
+    return ticks_left(motion) == 0
+
+
+def setpoint_of(motion: Array, period_s: float) -> Setpoint:
+    """The motion as a public record, its arrays contiguous and read-only."""
+    n = motion.shape[0] - 1
+    columns, ticks = np.empty((3, n)), np.empty((n, 3), dtype=np.int64)
+    tick.split(motion, columns, ticks)
+    columns.setflags(write=False)
+    ticks.setflags(write=False)
+    q, dq, ddq = columns
+    return Setpoint(q, dq, ddq, StopMotion(q, dq, ddq, ticks, motion[:n, 3:], period_s))
+
+
+def duration_ticks(duration_s: float, period_s: float) -> int:
+    """Whole ticks that fit into a duration; rounding does not lose one. 0 if not finite."""
+    ticks = duration_s / period_s + 1e-9
+    return math.floor(ticks) if math.isfinite(ticks) and ticks > 0.0 else 0

@@ -1,0 +1,146 @@
+"""The declared limits as the runtime holds them: plain, frozen data; SI units.
+
+Guarantees: what is here has been validated by `loading`; there is no default for a safety limit.
+Conventions: joint i's frame has its axis along +z (the freezer turns the frames so); link i is the
+rigid body that joint i moves, with everything fixed to it (hand, tool, payload) merged in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .records import Array, OnViolation
+
+__all__ = [
+    "Capsule",
+    "ClassifierLimits",
+    "JointLimits",
+    "Kinematics",
+    "Limits",
+    "TcpLimits",
+    "Timing",
+    "Volume",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class JointLimits:
+    """Limits of one joint, and how far its measurement may be from what was commanded."""
+
+    name: str
+    type: Literal["revolute", "prismatic"]
+    min_position: float  # rad or m
+    max_position: float
+    max_velocity: float  # rad/s or m/s
+    max_acceleration: float  # rad/s² or m/s²
+    max_jerk: float  # rad/s³ or m/s³
+    max_effort: float  # N·m or N
+    tracking_error: float  # rad or m: sup |q measured - q commanded|
+    velocity_error: float  # rad/s or m/s: sup |dq measured - dq commanded|
+    effort_error: (
+        float  # N·m or N: sup |measured effort - inverse dynamics of the commanded motion|
+    )
+    recovery_velocity: float  # rad/s or m/s: cap while the joint comes back from outside
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kinematics:
+    """Serial chain: T_parent_joint of joint i at q = 0, axis +z; link inertias at their own COM."""
+
+    rotation: Array  # (n, 3, 3) joint frame in its parent's (base for i = 0)
+    translation: Array  # (n, 3) [m]
+    tcp_rotation: Array  # (3, 3) TCP in the last joint's frame
+    tcp_translation: Array  # (3,) [m]
+    mass: Array  # (n,) [kg]
+    com: Array  # (n, 3) [m] in joint i's frame
+    inertia: Array  # (n, 3, 3) [kg·m²] about the COM, axes of joint i's frame
+    gravity: Array  # (3,) [m/s²] base frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Capsule:
+    """All points within radius [m] of the segment start-end (3,) [m], in joint `joint`'s frame."""
+
+    name: str  # the URDF link, tool or payload that it contains
+    joint: int
+    start: Array
+    end: Array
+    radius: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volume:
+    """A convex set in the base frame that every link must stay inside of, or out of.
+
+    half_space: {x: normal · x <= offset};  box: centre, rotation (3, 3), half_extents;
+    sphere: centre, radius;  capsule: start, end, radius. Unused fields are None.
+    """
+
+    name: str
+    kind: Literal["keep_in", "keep_out"]
+    shape: Literal["half_space", "box", "sphere", "capsule"]
+    on_violation: OnViolation
+    exempt: tuple[str, ...]  # capsule names that this volume does not constrain
+    normal: Array | None = None
+    offset: float | None = None
+    center: Array | None = None
+    rotation: Array | None = None
+    half_extents: Array | None = None
+    radius: float | None = None
+    start: Array | None = None
+    end: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TcpLimits:
+    """Limits at the tool centre point."""
+
+    max_trans_vel: float  # m/s
+    max_force: float  # N, norm of the measured force; above it: stop
+    force_required: bool  # whether a state without a measured force is a reason to stop
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Deadlines; all in milliseconds."""
+
+    command_timeout_ms: float  # a single command is held no longer than this
+    state_age_max_ms: float  # an older state is STALE
+    period_tolerance: float  # allowed relative deviation of the measured tick period
+    resample_deadline_ms: float  # how long RESAMPLE waits for a better proposal before REFUSE
+    watchdog_ms: float  # robot side: silence after which the stop latches
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierLimits:
+    """Which classifier must score each proposal, or why none does."""
+
+    file: str | None  # absolute path, resolved at load
+    sha256: str | None
+    threshold: float | None  # allow iff risk <= threshold
+    rescore_deviation: float | None  # rad: executed against scored motion, beyond: score again
+    none_reason: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Limits:
+    """One robot's declared limits, compiled. `sha256` is their identity."""
+
+    name: str
+    sha256: str
+    format: int
+    period_s: float
+    joints: tuple[JointLimits, ...]
+    kinematics: Kinematics
+    capsules: tuple[Capsule, ...]
+    volumes: tuple[Volume, ...]
+    standoff: float  # m, added around every volume
+    tcp: TcpLimits
+    timing: Timing
+    home: Array  # (n,)
+    on_violation: dict[str, OnViolation]  # per joint- or TCP-level limit kind
+    stop_category: str  # what a latched stop ends in: "cat1" or "cat2"
+    classifier: ClassifierLimits
+    source: dict[str, object]  # the URDF, locked joints, tool and payload it was frozen from
+    provenance: dict[str, object]  # per value: where it comes from, what it was tightened from

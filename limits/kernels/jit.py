@@ -1,0 +1,79 @@
+"""How every kernel is compiled: strict IEEE arithmetic, no exceptions, a cache that cannot lie.
+
+Guarantees:
+- `fastmath` is off and division by zero gives inf or NaN, never an exception (DESIGN §4).
+- numba's own cache does not notice an edited callee in another file, and its index is a pickle.
+  So the cache folder's name is a digest of all kernel sources, the numba, llvmlite and numpy
+  versions and the CPU, and the folder must belong to this user and be closed to all others;
+  where it cannot be made so, nothing is cached and compiling is merely slower.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import llvmlite
+import llvmlite.binding
+import numba
+import numpy as np
+
+__all__ = ["cache_folder", "kernel"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LIMITS = Path(__file__).resolve().parent.parent
+_SOURCES = (
+    *_LIMITS.glob("kernels/*.py"),
+    *_LIMITS.glob("kinds/*.py"),
+    *(_LIMITS / name for name in ("certify.py", "project.py", "tick.py")),
+    _LIMITS.parent / "models" / "features.py",
+)
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in _SOURCES if path.is_file()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    versions = (numba.__version__, llvmlite.__version__, np.__version__)
+    config: Any = numba.config
+    host = (llvmlite.binding.get_host_cpu_name(), str(config.BOUNDSCHECK))
+    digest.update("\0".join((*versions, *host)).encode())
+    return digest.hexdigest()[:32]
+
+
+def cache_folder() -> Path | None:
+    """The owner-only folder for compiled kernels, or None where there can be none."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = root / "checkrein" / f"kernels-{_digest()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        seen = folder.lstat()
+    except OSError:
+        return None
+    is_ours = stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.getuid()
+    if not is_ours or stat.S_IMODE(seen.st_mode) & 0o077 or not os.access(folder, os.W_OK):
+        return None
+    return folder
+
+
+_FOLDER = cache_folder()
+
+
+def kernel(function: F) -> F:
+    """Compile `function` on first use, into the cache folder if there is a trustworthy one."""
+    config: Any = numba.config  # its attributes are made at run time
+    before = config.CACHE_DIR
+    try:
+        if _FOLDER is not None:
+            config.CACHE_DIR = str(_FOLDER)  # read by numba while it decorates
+        compiled = numba.njit(
+            cache=_FOLDER is not None, nogil=True, fastmath=False, error_model="numpy"
+        )(function)
+    finally:
+        config.CACHE_DIR = before
+    return cast(F, compiled)

@@ -1,0 +1,111 @@
+"""The motion that is judged: a tick of constant jerk, then the three phases of its stop.
+
+Pieces are cubics per joint, (q, dq, ddq, jerk) at their start; all joints switch together, so one
+table of times serves them all. Extrema are taken at the roots of dq and ddq, so a bound that holds
+at them holds at every instant.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .jit import kernel
+from .packed import Floats
+
+__all__ = ["build", "place", "position_range", "speed_sup"]
+
+
+@kernel
+def build(
+    start: Floats,
+    ddq_next: Floats,
+    period: float,
+    ticks: Floats,
+    jerk: Floats,
+    pieces: Floats,
+    ends: Floats,
+) -> None:
+    """Write tick + stop into pieces (4, n, 4) and ends (5,).
+
+    start (n, 3): q, dq, ddq now; ddq_next (n,) at the end of the tick; ticks (3,) and jerk (n, 3)
+    of the stop that follows.
+    """
+    ends[0] = 0.0
+    ends[1] = period
+    for p in range(3):
+        ends[p + 2] = ends[p + 1] + ticks[p] * period
+    for i in range(start.shape[0]):
+        q, dq, ddq = start[i, 0], start[i, 1], start[i, 2]
+        for p in range(4):
+            t = period if p == 0 else ticks[p - 1] * period
+            j = (ddq_next[i] - ddq) / period if p == 0 else jerk[i, p - 1]
+            pieces[p, i, 0] = q
+            pieces[p, i, 1] = dq
+            pieces[p, i, 2] = ddq
+            pieces[p, i, 3] = j
+            q += dq * t + ddq * t * t / 2.0 + j * t * t * t / 6.0
+            dq += ddq * t + j * t * t / 2.0
+            ddq = ddq_next[i] if p == 0 else ddq + j * t
+
+
+@kernel
+def place(pieces: Floats, ends: Floats, t: float, q: Floats) -> None:
+    """Write every joint's position at time t [s] into q (n,)."""
+    p = 0
+    while p < 3 and t > ends[p + 1]:
+        p += 1
+    h = t - ends[p]
+    for i in range(q.shape[0]):
+        q[i] = pieces[p, i, 0] + h * (
+            pieces[p, i, 1] + h * (pieces[p, i, 2] / 2.0 + h * pieces[p, i, 3] / 6.0)
+        )
+
+
+@kernel
+def _cubic(piece: Floats, h: float) -> float:
+    return piece[0] + h * (piece[1] + h * (piece[2] / 2.0 + h * piece[3] / 6.0))
+
+
+@kernel
+def _velocity_roots(piece: Floats) -> tuple[float, float]:
+    """Times at which dq is zero, or -1: there the position is extremal."""
+    a, b, c = piece[3] / 2.0, piece[2], piece[1]
+    if a == 0.0:
+        return (-c / b if b != 0.0 else -1.0), -1.0
+    inner = b * b - 4.0 * a * c
+    if not inner >= 0.0:
+        return -1.0, -1.0
+    # The numerically stable pair: no cancellation when b² >> 4ac.
+    half = -0.5 * (b + math.copysign(math.sqrt(inner), b))
+    return half / a, (c / half if half != 0.0 else -1.0)
+
+
+@kernel
+def position_range(
+    pieces: Floats, ends: Floats, i: int, first: float, last: float
+) -> tuple[float, float]:
+    """Smallest and largest position of joint i within the times [first, last]."""
+    low, high = math.inf, -math.inf
+    for p in range(4):
+        begin, end = max(first, ends[p]), min(last, ends[p + 1])
+        if not begin <= end:
+            continue
+        piece = pieces[p, i]
+        at_begin, at_end = _cubic(piece, begin - ends[p]), _cubic(piece, end - ends[p])
+        low, high = min(low, at_begin, at_end), max(high, at_begin, at_end)
+        one, two = _velocity_roots(piece)
+        for root in (one, two):
+            if begin - ends[p] < root < end - ends[p]:
+                value = _cubic(piece, root)
+                low, high = min(low, value), max(high, value)
+    return low, high
+
+
+@kernel
+def speed_sup(piece: Floats, first: float, last: float) -> float:
+    """Largest |dq| of one joint's piece within its own times [first, last]."""
+    sup = 0.0
+    for t in (first, last, -piece[2] / piece[3] if piece[3] != 0.0 else first):
+        if first <= t <= last:
+            sup = max(sup, abs(piece[1] + t * (piece[2] + t * piece[3] / 2.0)))
+    return sup

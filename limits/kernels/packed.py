@@ -1,0 +1,154 @@
+"""Declared limits as a few contiguous float64 arrays: what the kernels read.
+
+Thirty array arguments cost microseconds a call; eleven packed ones do not. Columns are named here,
+and only here. `pack` also computes the configuration-free reaches that the interval bounds need.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..declared import Limits, Volume
+
+__all__ = ["Packed", "Work", "pack", "work_for"]
+
+Floats = npt.NDArray[np.float64]
+
+# Columns of `joint`.
+MIN, MAX, VELOCITY, ACCELERATION, JERK, EFFORT, POSITION_ERROR, VELOCITY_ERROR = range(8)
+EFFORT_ERROR, RECOVERY, PRISMATIC = 8, 9, 10
+# Entries of `scalar`.
+PERIOD, STANDOFF, TCP_SPEED, GRAVITY = 0, 1, 2, 3  # gravity takes 3, 4 and 5
+# Columns of `volume`: shape, kind, then what the shape needs.
+SHAPE, KIND, DATA = 0, 1, 2
+HALF_SPACE, BOX, SPHERE, CAPSULE = 0, 1, 2, 3
+KEEP_IN, KEEP_OUT = 0, 1
+_SHAPES = {"half_space": HALF_SPACE, "box": BOX, "sphere": SPHERE, "capsule": CAPSULE}
+# Depth of the interval stack; halving an interval this often leaves less than rounding of it.
+STACK_ROWS = 64
+
+
+class Packed(NamedTuple):
+    """One robot's limits for the kernels; n joints, k capsules, v volumes."""
+
+    scalar: Floats  # (6,) period [s], standoff [m], TCP speed [m/s], gravity [m/s²]
+    joint: Floats  # (n, 11)
+    chain: Floats  # (n, 12) rotation (row-major), translation [m]
+    tcp: Floats  # (3,) [m] in the last joint's frame
+    body: Floats  # (n, 11) mass, COM, ixx ixy ixz iyy iyz izz, largest principal inertia
+    reach: Floats  # (n + 1, n) largest distance of COM k (row n: of the TCP) from joint j's origin
+    capsule: Floats  # (k, 8) joint, start, end, radius
+    volume: Floats  # (v, 18)
+    checked: npt.NDArray[np.uint8]  # (v, k) whether the volume constrains the capsule
+
+
+class Work(NamedTuple):
+    """Scratch memory of the kernels; owned by one filter, never shared between threads."""
+
+    pieces: Floats  # (4, n, 4) q, dq, ddq at the piece's start, and its jerk
+    ends: Floats  # (5,) [s] times at which pieces begin and end
+    rotation: Floats  # (n, 9)
+    origin: Floats  # (n, 3)
+    segment: Floats  # (k, 6) capsule axes in the base frame
+    vector: Floats  # (10, n) per-joint scratch
+    spatial: Floats  # (n, 18) per-link scratch of the inverse dynamics
+    stack: Floats  # (STACK_ROWS, 2)
+    bounds: Floats  # (3, n) least and largest position, largest speed
+    wanted: Floats  # (2, n) accelerations on trial
+    report: Floats  # (3,) subject, value, bound of the last rejection
+    kept: Floats  # (n + 1, 6) next tick of the stored stop
+    trial: Floats  # (n + 1, 6) setpoint and stop on trial
+
+
+def _volume_row(volume: Volume) -> Floats:
+    row = np.zeros(18)
+    row[SHAPE] = _SHAPES[volume.shape]
+    row[KIND] = KEEP_OUT if volume.kind == "keep_out" else KEEP_IN
+    fields = {
+        "half_space": (volume.normal, volume.offset),
+        "box": (volume.center, volume.rotation, volume.half_extents),
+        "sphere": (volume.center, volume.radius),
+        "capsule": (volume.start, volume.end, volume.radius),
+    }[volume.shape]
+    data = np.concatenate([np.ravel(np.asarray(value, dtype=np.float64)) for value in fields])
+    row[DATA : DATA + data.size] = data
+    return row
+
+
+def _reach(limits: Limits) -> Floats:
+    """Chain lengths: no configuration puts a point further from a joint's origin than these."""
+    kinematics, n = limits.kinematics, len(limits.joints)
+    step = np.linalg.norm(kinematics.translation, axis=1)
+    for i, joint in enumerate(limits.joints):
+        if joint.type == "prismatic":  # the origin of a prismatic joint's frame moves along z
+            step[i] += max(abs(joint.min_position), abs(joint.max_position))
+    ends = np.vstack([kinematics.com, kinematics.tcp_translation[None, :]])
+    reach = np.zeros((n + 1, n))
+    for row in range(n + 1):
+        last = min(row, n - 1)
+        for j in range(last + 1):
+            reach[row, j] = step[j + 1 : last + 1].sum() + np.linalg.norm(ends[row])
+    if any(joint.type == "prismatic" for joint in limits.joints):
+        # A prismatic joint moves points by its own travel: a lever of one metre per metre.
+        reach = np.where(reach > 0.0, np.maximum(reach, 1.0), reach)
+    return reach
+
+
+def pack(limits: Limits) -> Packed:
+    """Copy `limits` into the arrays that the kernels read."""
+    kinematics, n = limits.kinematics, len(limits.joints)
+    joint = np.array(
+        [
+            (
+                j.min_position, j.max_position, j.max_velocity, j.max_acceleration, j.max_jerk,
+                j.max_effort, j.tracking_error, j.velocity_error, j.effort_error,
+                j.recovery_velocity, float(j.type == "prismatic"),
+            )
+            for j in limits.joints
+        ],
+        dtype=np.float64,
+    )  # fmt: skip
+    chain = np.hstack([kinematics.rotation.reshape(n, 9), kinematics.translation])
+    upper = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
+    tensor = np.array([[inertia[r, c] for r, c in upper] for inertia in kinematics.inertia])
+    principal = np.array([[np.linalg.eigvalsh(inertia)[-1]] for inertia in kinematics.inertia])
+    capsules = [np.r_[c.joint, c.start, c.end, c.radius] for c in limits.capsules]
+    volumes = [_volume_row(v) for v in limits.volumes]
+    checked = [[c.name not in v.exempt for c in limits.capsules] for v in limits.volumes]
+    count = len(limits.capsules)
+    return Packed(
+        scalar=np.r_[
+            limits.period_s, limits.standoff, limits.tcp.max_trans_vel, kinematics.gravity
+        ],
+        joint=joint,
+        chain=np.ascontiguousarray(chain),
+        tcp=np.array(kinematics.tcp_translation),
+        body=np.hstack([kinematics.mass[:, None], kinematics.com, tensor, principal]),
+        reach=_reach(limits),
+        capsule=np.array(capsules, dtype=np.float64).reshape(count, 8),
+        volume=np.array(volumes, dtype=np.float64).reshape(len(volumes), 18),
+        checked=np.array(checked, dtype=np.uint8).reshape(len(volumes), count),
+    )
+
+
+def work_for(packed: Packed) -> Work:
+    """Scratch memory that fits `packed`."""
+    n, k = packed.joint.shape[0], packed.capsule.shape[0]
+    return Work(
+        pieces=np.zeros((4, n, 4)),
+        ends=np.zeros(5),
+        rotation=np.zeros((n, 9)),
+        origin=np.zeros((n, 3)),
+        segment=np.zeros((k, 6)),
+        vector=np.zeros((10, n)),
+        spatial=np.zeros((n, 18)),
+        stack=np.zeros((STACK_ROWS, 2)),
+        bounds=np.zeros((3, n)),
+        wanted=np.zeros((2, n)),
+        report=np.zeros(3),
+        kept=np.zeros((n + 1, 6)),
+        trial=np.zeros((n + 1, 6)),
+    )

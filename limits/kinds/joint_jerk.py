@@ -1,0 +1,21 @@
+"""Joint jerk: constant in each piece, |jerk| <= max_jerk."""
+
+from __future__ import annotations
+
+from ..kernels.jit import kernel
+from ..kernels.packed import JERK, Floats, Packed, Work
+
+__all__ = ["holds"]
+
+
+@kernel
+def holds(packed: Packed, work: Work, report: Floats) -> bool:
+    """Whether |jerk| is within its bound in every piece that lasts; else report it."""
+    for i in range(packed.joint.shape[0]):
+        bound = packed.joint[i, JERK]
+        for p in range(4):
+            value = abs(work.pieces[p, i, 3])
+            if work.ends[p + 1] > work.ends[p] and not (value <= bound):
+                report[0], report[1], report[2] = i, value, bound
+                return False
+    return True

@@ -1,0 +1,27 @@
+"""Joint position: within [min + e, max - e] at every instant of the tick and of its stop.
+
+e is the declared tracking error, so that the *measured* position stays within the declared bounds.
+A joint that is outside comes back inwards only: its bound is then where it is (TRAPS 13).
+"""
+
+from __future__ import annotations
+
+from ..kernels.jit import kernel
+from ..kernels.motion import position_range
+from ..kernels.packed import Floats, Work
+
+__all__ = ["holds"]
+
+
+@kernel
+def holds(low: Floats, high: Floats, work: Work, report: Floats) -> bool:
+    """Whether every joint stays within [low, high], each (n,); else report joint, value, bound."""
+    for i in range(low.shape[0]):
+        least, most = position_range(work.pieces, work.ends, i, 0.0, work.ends[4])
+        if not (least >= low[i]):
+            report[0], report[1], report[2] = i, least, low[i]
+            return False
+        if not (most <= high[i]):
+            report[0], report[1], report[2] = i, most, high[i]
+            return False
+    return True

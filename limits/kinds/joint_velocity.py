@@ -1,0 +1,25 @@
+"""Joint velocity: |dq| within its bound at the extrema (roots of ddq) of the tick and of its stop.
+
+The bound is max_velocity less the declared velocity error, or the recovery velocity while any
+joint is outside its position limits.
+"""
+
+from __future__ import annotations
+
+from ..kernels.jit import kernel
+from ..kernels.motion import speed_sup
+from ..kernels.packed import Floats, Work
+
+__all__ = ["holds"]
+
+
+@kernel
+def holds(bound: Floats, work: Work, report: Floats) -> bool:
+    """Whether |dq| <= bound (n,) throughout; else report joint, value, bound."""
+    for i in range(bound.shape[0]):
+        for p in range(4):
+            value = speed_sup(work.pieces[p, i], 0.0, work.ends[p + 1] - work.ends[p])
+            if not (value <= bound[i]):
+                report[0], report[1], report[2] = i, value, bound[i]
+                return False
+    return True

@@ -1,0 +1,155 @@
+"""From what a command asks for to an acceleration that is worth certifying.
+
+The reference is followed by a cascade whose bandwidth is what the declared jerk and acceleration
+allow: ddq lags by beta = min(1, j_max·T/a_max) a tick, speed by beta/4, position by beta/12 (three
+nearly equal poles). First all joints slow down together, along the commanded direction; then each
+is held to its own bounds, position by the speed from which it could still stop. Nothing here is
+trusted: `certify` judges the result.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .kernels.chain import forward, tcp_velocity
+from .kernels.jit import kernel
+from .kernels.packed import (
+    ACCELERATION,
+    JERK,
+    PERIOD,
+    TCP_SPEED,
+    VELOCITY_ERROR,
+    Floats,
+    Packed,
+    Work,
+)
+from .kernels.reference import VELOCITY as MODE_VELOCITY
+
+__all__ = ["FOUND_MAX", "project"]
+
+FOUND_MAX = 32
+# Codes of `certify.KINDS`.
+_JERK, _ACCELERATION, _VELOCITY, _POSITION, _TCP_SPEED = 1.0, 2.0, 3.0, 4.0, 6.0
+# Stay this far inside, so that rounding in q' = q + … does not leave the bound.
+INSIDE = 1.0 - 1e-11
+# The certificate also charges the bending of the path within a tick; leave it something.
+TCP_SHARE = 0.97
+
+
+@kernel
+def _found(found: Floats, count: int, kind: float, subject: int, value: float, bound: float) -> int:
+    if count >= found.shape[0]:
+        return count
+    found[count, 0], found[count, 1], found[count, 2], found[count, 3] = kind, subject, value, bound
+    return count + 1
+
+
+@kernel
+def _speed_for(room: float, acceleration: float, jerk: float, period: float) -> float:
+    """Speed from which a joint stops within `room`: v²/(2a) + v·(a/2j + T) = room, solved for v."""
+    if not room > 0.0:
+        return 0.0
+    lag = acceleration * (acceleration / (2.0 * jerk) + period)
+    return -lag + math.sqrt(lag * lag + 2.0 * acceleration * room)
+
+
+@kernel
+def _wanted_speed(
+    mode: int,
+    reference: Floats,
+    i: int,
+    q: float,
+    gain: float,
+    acceleration: float,
+    low: float,
+    high: float,
+) -> float:
+    """Speed that follows the reference; a position target outside the bounds means the bound."""
+    if mode == MODE_VELOCITY:
+        return reference[1, i]
+    error = min(high, max(low, reference[0, i])) - q
+    return reference[1, i] + math.copysign(
+        min(gain * abs(error), math.sqrt(acceleration * abs(error))), error
+    )
+
+
+@kernel
+def _slowdown(
+    packed: Packed, speeds: Floats, bounds: Floats, work: Work, found: Floats, count: int
+) -> int:
+    """Scale all speeds (n,) by one factor until joint velocities and the TCP speed fit.
+
+    One factor keeps the direction of the motion, per-joint clamps would bend it (TRAPS 6).
+    """
+    n, scale, errors = speeds.shape[0], 1.0, 0.0
+    for i in range(n):
+        if not (abs(speeds[i]) <= bounds[2, i]):
+            count = _found(found, count, _VELOCITY, i, abs(speeds[i]), bounds[2, i])
+            scale = min(scale, bounds[2, i] / abs(speeds[i]) * INSIDE)
+        errors += packed.joint[i, VELOCITY_ERROR] * packed.reach[n, i]
+    fast = tcp_velocity(packed, work, speeds) * scale
+    # What the certificate will ask for: see kinds/tcp_speed.py.
+    bound = (packed.scalar[TCP_SPEED] - errors) * TCP_SHARE
+    if not (fast <= bound):
+        count = _found(found, count, _TCP_SPEED, 0, fast, bound)
+        scale *= bound / fast * INSIDE
+    if scale < 1.0:
+        for i in range(n):
+            speeds[i] *= scale
+    return count
+
+
+@kernel
+def project(
+    packed: Packed,
+    start: Floats,
+    mode: int,
+    reference: Floats,
+    bounds: Floats,
+    work: Work,
+    found: Floats,
+    ddq: Floats,
+) -> int:
+    """Write the projected ddq (n,) and the bounds that bit into found (f, 4); return their number.
+
+    A row of `found` is kind, joint, value, bound. No row: the desired motion itself.
+    """
+    n, period, count = start.shape[0], packed.scalar[PERIOD], 0
+    speeds = work.vector[0]
+    slowest = 0.0  # the synchronised stop lasts as long as its slowest joint
+    for i in range(n):
+        a_max, low, high = packed.joint[i, ACCELERATION], bounds[0, i], bounds[1, i]
+        slowest = max(slowest, abs(start[i, 1]) / a_max)
+        gain = min(1.0, packed.joint[i, JERK] * period / a_max) / 12.0 / period
+        speeds[i] = _wanted_speed(mode, reference, i, start[i, 0], gain, a_max, low, high)
+        work.vector[1, i] = start[i, 0]
+        if mode != MODE_VELOCITY and not (low <= reference[0, i] <= high):
+            bound = low if reference[0, i] < low else high
+            count = _found(found, count, _POSITION, i, reference[0, i], bound)
+    forward(packed, work.vector[1], work)
+    slowed = count
+    count = _slowdown(packed, speeds, bounds, work, found, count)
+    is_slowed = count > slowed
+    for i in range(n):
+        q, dq, now, speed = start[i, 0], start[i, 1], start[i, 2], speeds[i]
+        a_max, j_max = packed.joint[i, ACCELERATION], packed.joint[i, JERK]
+        low, high = bounds[0, i], bounds[1, i]
+        beta = min(1.0, j_max * period / a_max)
+        ahead = dq * period + now * period * period / 2.0
+        room = (high - q - max(0.0, ahead)) if speed > 0.0 else (q - low + min(0.0, ahead))
+        cap = _speed_for(room, a_max, j_max, period)
+        shared = slowest + a_max / j_max + 2.0 * period
+        cap = min(cap, 2.0 * max(0.0, room) / shared)
+        feed = 0.0 if is_slowed else reference[2, i]
+        if abs(speed) > cap:
+            count = _found(found, count, _POSITION, i, q, high if speed > 0.0 else low)
+            speed, feed = math.copysign(cap, speed), 0.0
+        wanted = now + beta * (feed + beta / 4.0 * (speed - dq) / period - now)
+        if not (abs(wanted) <= a_max):
+            count = _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
+            wanted = math.copysign(a_max * INSIDE, wanted)
+        if not (abs(wanted - now) <= j_max * period):
+            count = _found(found, count, _JERK, i, abs(wanted - now) / period, j_max)
+            wanted = now + math.copysign(j_max * period * INSIDE, wanted - now)
+        ddq[i] = wanted
+    return count

@@ -1,0 +1,195 @@
+"""One tick: project, certify, bisect towards the stored stop; else the stored stop itself.
+
+Guarantees: what it writes is either certified in this call, or the next tick of a stop that was
+certified before. The last tick of a stop ends at dq = 0 and ddq = 0, exactly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .certify import CERTIFIED, EFFORT, NO_STOP, certify
+from .kernels.braking import plan_stop
+from .kernels.jit import kernel
+from .kernels.packed import (
+    MAX,
+    MIN,
+    PERIOD,
+    POSITION_ERROR,
+    RECOVERY,
+    VELOCITY,
+    VELOCITY_ERROR,
+    Floats,
+    Packed,
+    Work,
+)
+from .project import project
+
+__all__ = [
+    "ALTERED",
+    "PASSED",
+    "STOP_TICK",
+    "advance",
+    "certify_rest",
+    "next_of_stop",
+    "split",
+    "ticks_left",
+]
+
+PASSED, ALTERED, STOP_TICK = 0, 1, 2
+BISECTIONS = 5
+# A stop that needs too much effort at full deceleration is tried once more, more gently.
+EASES = (1.0, 0.5)
+# A joint that rests on its bound is not "outside" because of rounding.
+OUTSIDE = 1e-9
+
+
+@kernel
+def _bounds(packed: Packed, start: Floats, bounds: Floats) -> None:
+    """Write least and largest position and largest speed (3, n); inwards only from outside."""
+    outside = False
+    for i in range(start.shape[0]):
+        joint, q = packed.joint[i], start[i, 0]
+        low, high = joint[MIN] + joint[POSITION_ERROR], joint[MAX] - joint[POSITION_ERROR]
+        outside = outside or not (low - OUTSIDE <= q <= high + OUTSIDE)
+        bounds[0, i], bounds[1, i] = min(low, q), max(high, q)
+        bounds[2, i] = joint[VELOCITY] - joint[VELOCITY_ERROR]
+    if outside:
+        for i in range(start.shape[0]):
+            bounds[2, i] = min(bounds[2, i], packed.joint[i, RECOVERY])
+
+
+@kernel
+def _end_of_tick(packed: Packed, start: Floats, ddq: Floats, out: Floats) -> None:
+    """Write (n, 3) q, dq, ddq at the end of a tick of constant jerk."""
+    t = packed.scalar[PERIOD]
+    for i in range(start.shape[0]):
+        q, dq, now = start[i, 0], start[i, 1], start[i, 2]
+        j = (ddq[i] - now) / t
+        out[i, 0] = q + dq * t + now * t * t / 2.0 + j * t * t * t / 6.0
+        out[i, 1] = dq + now * t + j * t * t / 2.0
+        out[i, 2] = ddq[i]
+
+
+@kernel
+def next_of_stop(packed: Packed, start: Floats, stop: Floats, out: Floats) -> None:
+    """Write the next tick of the stored stop; stop and out (n + 1, 6).
+
+    Rows 0..n-1: q, dq, ddq at the start of the stop, then the jerks of its three phases; the last
+    row: its three phases' remaining ticks. At rest it stays where it is.
+    """
+    n, t = start.shape[0], packed.scalar[PERIOD]
+    phase = 0
+    while phase < 3 and not stop[n, phase] >= 1.0:
+        phase += 1
+    for p in range(6):
+        out[n, p] = stop[n, p]
+    if phase < 3:
+        out[n, phase] -= 1.0
+    left = out[n, 0] + out[n, 1] + out[n, 2]
+    for i in range(n):
+        q, dq, now = start[i, 0], start[i, 1], start[i, 2]
+        j = stop[i, 3 + phase] if phase < 3 else 0.0
+        out[i, 0] = q + dq * t + now * t * t / 2.0 + j * t * t * t / 6.0 if phase < 3 else q
+        # At its end the profile rests by construction; what is left is rounding.
+        out[i, 1] = dq + now * t + j * t * t / 2.0 if left >= 1.0 else 0.0
+        out[i, 2] = now + j * t if left >= 1.0 else 0.0
+        for p in range(3):
+            out[i, 3 + p] = stop[i, 3 + p]
+
+
+@kernel
+def _try(
+    packed: Packed,
+    start: Floats,
+    ddq: Floats,
+    bounds: Floats,
+    work: Work,
+    report: Floats,
+    out: Floats,
+) -> int:
+    """Certify one acceleration with a stop of its own; write setpoint and stop into out."""
+    n = start.shape[0]
+    end, ticks, jerk = out[:n, :3], out[n, :3], out[:n, 3:]
+    _end_of_tick(packed, start, ddq, end)
+    out[n, 3:] = 0.0
+    code = NO_STOP
+    report[0], report[1], report[2] = 0.0, 0.0, 0.0
+    for ease in EASES:
+        if not plan_stop(packed, end[:, 1], end[:, 2], ease, ticks, jerk):
+            return NO_STOP
+        code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
+        if code != EFFORT:
+            break
+    return code
+
+
+@kernel
+def advance(
+    packed: Packed,
+    start: Floats,
+    stop: Floats,
+    mode: int,
+    reference: Floats,
+    work: Work,
+    found: Floats,
+    out: Floats,
+) -> tuple[int, int]:
+    """Plan one tick towards the reference; return what it is and how many rows `found` has.
+
+    start (n, 3); stop (n + 1, 6) the stored stop, see `next_of_stop`; reference (3, n); found
+    (f, 4) kind, subject, value, bound; out (n + 1, 6) the setpoint and its stop.
+    """
+    n = start.shape[0]
+    bounds, wanted, tried, report = work.bounds, work.wanted[0], work.wanted[1], work.report
+    _bounds(packed, start, bounds)
+    count = project(packed, start, mode, reference, bounds, work, found, wanted)
+    code = _try(packed, start, wanted, bounds, work, report, out)
+    if code == CERTIFIED:
+        return (PASSED if count == 0 else ALTERED), count
+    if count < found.shape[0]:
+        found[count, 0], found[count, 1] = code, report[0]
+        found[count, 2], found[count, 3] = report[1], report[2]
+        count += 1
+    next_of_stop(packed, start, stop, work.kept)
+    low, high, certified = 0.0, 1.0, False
+    for _ in range(BISECTIONS):
+        share = 0.5 * (low + high)
+        for i in range(n):
+            tried[i] = share * wanted[i] + (1.0 - share) * work.kept[i, 2]
+        if _try(packed, start, tried, bounds, work, report, work.trial) == CERTIFIED:
+            low, certified = share, True
+            out[:, :] = work.trial
+        else:
+            high = share
+    if certified:
+        return ALTERED, count
+    out[:, :] = work.kept
+    return STOP_TICK, count
+
+
+@kernel
+def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
+    """Certify staying where the robot is: what arming needs. Code as `certify`; out as above."""
+    for i in range(start.shape[0]):
+        work.wanted[0, i] = start[i, 2]
+    _bounds(packed, start, work.bounds)
+    return _try(packed, start, work.wanted[0], work.bounds, work, work.report, out)
+
+
+@kernel
+def split(motion: Floats, columns: Floats, ticks: npt.NDArray[np.int64]) -> None:
+    """Write q, dq, ddq (3, n) and the stop's ticks (n, 3) of a motion (n + 1, 6)."""
+    n = columns.shape[1]
+    for i in range(n):
+        for r in range(3):
+            columns[r, i] = motion[i, r]
+            ticks[i, r] = int(motion[n, r])
+
+
+@kernel
+def ticks_left(motion: Floats) -> float:
+    """Ticks until the stop of a motion (n + 1, 6) rests."""
+    n = motion.shape[0] - 1
+    return motion[n, 0] + motion[n, 1] + motion[n, 2]
