@@ -30,9 +30,15 @@ class Core:
     """All kernels for one set of limits. Not thread-safe: one per filter (scratch is shared)."""
 
     def __init__(self, limits: Limits) -> None:
-        """Pack `limits` and compile every kernel, so that no first command waits for it."""
+        """Pack `limits` and compile every kernel, so that no first command waits for it.
+
+        Raises ValueError for a limit that is not finite: loading refuses it before.
+        """
         self.limits = limits
         self._packed = pack(limits)
+        for name, values in self._packed._asdict().items():
+            if not bool(np.isfinite(values).all()):
+                raise ValueError(f"limits '{limits.name}': {name} holds {values.tolist()}")
         self._work = work_for(self._packed)
         n = self.n = len(limits.joints)
         self._start = np.zeros((n, 3))

@@ -122,6 +122,9 @@ def project(
         slowest = max(slowest, abs(start[i, 1]) / a_max)
         gain = min(1.0, packed.joint[i, JERK] * period / a_max) / 12.0 / period
         speeds[i] = _wanted_speed(mode, reference, i, start[i, 0], gain, a_max, low, high)
+        if not math.isfinite(speeds[i]):  # a slope between huge rows
+            count = _found(found, count, _VELOCITY, i, math.inf, bounds[2, i])
+            speeds[i] = 0.0
         work.vector[1, i] = start[i, 0]
         if mode != MODE_VELOCITY and not (low <= reference[0, i] <= high):
             bound = low if reference[0, i] < low else high

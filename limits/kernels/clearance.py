@@ -116,7 +116,12 @@ def _inside_box(data: Floats, x: float, y: float, z: float) -> float:
 
 @kernel
 def clearance(volume: Floats, a: Floats, radius: float) -> float:
-    """Clearance [m] of the capsule with axis a (6,) to one packed volume (18,)."""
+    """Clearance [m] of the capsule with axis a (6,) to one packed volume (18,).
+
+    -inf for an axis or a radius that is not finite: below, min would drop a NaN (TRAPS 8).
+    """
+    if not math.isfinite(a[0] + a[1] + a[2] + a[3] + a[4] + a[5] + radius):
+        return -math.inf
     data = volume[DATA:]
     shape = int(volume[SHAPE])
     if shape == HALF_SPACE:

@@ -84,7 +84,10 @@ def _velocity_roots(piece: Floats) -> tuple[float, float]:
 def position_range(
     pieces: Floats, ends: Floats, i: int, first: float, last: float
 ) -> tuple[float, float]:
-    """Smallest and largest position of joint i within the times [first, last]."""
+    """Smallest and largest position of joint i within the times [first, last].
+
+    Everything, (-inf, inf), where that is not known: a NaN among the times or the pieces.
+    """
     low, high = math.inf, -math.inf
     for p in range(4):
         begin, end = max(first, ends[p]), min(last, ends[p + 1])
@@ -92,20 +95,30 @@ def position_range(
             continue
         piece = pieces[p, i]
         at_begin, at_end = _cubic(piece, begin - ends[p]), _cubic(piece, end - ends[p])
+        # min and max drop a NaN that is their second argument (TRAPS 8).
+        if not (math.isfinite(at_begin) and math.isfinite(at_end)):
+            return -math.inf, math.inf
         low, high = min(low, at_begin, at_end), max(high, at_begin, at_end)
         one, two = _velocity_roots(piece)
         for root in (one, two):
             if begin - ends[p] < root < end - ends[p]:
                 value = _cubic(piece, root)
                 low, high = min(low, value), max(high, value)
+    if not low <= high:  # no piece at all within the times
+        return -math.inf, math.inf
     return low, high
 
 
 @kernel
 def speed_sup(piece: Floats, first: float, last: float) -> float:
-    """Largest |dq| of one joint's piece within its own times [first, last]."""
+    """Largest |dq| of one joint's piece within its own times [first, last]; inf if not known."""
+    if not first <= last:
+        return math.inf
     sup = 0.0
     for t in (first, last, -piece[2] / piece[3] if piece[3] != 0.0 else first):
         if first <= t <= last:
-            sup = max(sup, abs(piece[1] + t * (piece[2] + t * piece[3] / 2.0)))
+            speed = abs(piece[1] + t * (piece[2] + t * piece[3] / 2.0))
+            if not math.isfinite(speed):
+                return math.inf
+            sup = max(sup, speed)
     return sup

@@ -86,14 +86,14 @@ def _reach(limits: Limits) -> Floats:
         if joint.type == "prismatic":  # the origin of a prismatic joint's frame moves along z
             step[i] += max(abs(joint.min_position), abs(joint.max_position))
     ends = np.vstack([kinematics.com, kinematics.tcp_translation[None, :]])
+    slides = any(joint.type == "prismatic" for joint in limits.joints)
     reach = np.zeros((n + 1, n))
     for row in range(n + 1):
         last = min(row, n - 1)
         for j in range(last + 1):
             reach[row, j] = step[j + 1 : last + 1].sum() + np.linalg.norm(ends[row])
-    if any(joint.type == "prismatic" for joint in limits.joints):
-        # A prismatic joint moves points by its own travel: a lever of one metre per metre.
-        reach = np.where(reach > 0.0, np.maximum(reach, 1.0), reach)
+            if slides:  # by its own travel: a lever of one metre per metre, also at the origin
+                reach[row, j] = max(reach[row, j], 1.0)
     return reach
 
 

@@ -40,10 +40,12 @@ def reference(
             else:
                 out[0, i] = anchor[0, i] + rows[0, i]
         return
-    # Rounding must not put a tick that begins a row into the row before.
-    k = int(t / row_period + 1e-9)
-    share = min(1.0, max(0.0, t / row_period - k))
-    done = k >= count
+    # Rounding must not put a tick that begins a row into the row before. A ratio beyond the rows,
+    # or NaN, is never turned into an index.
+    ratio = t / row_period
+    done = not (0.0 <= ratio + 1e-9 < count)
+    k = count if done else int(ratio + 1e-9)
+    share = min(1.0, max(0.0, ratio - k))
     for i in range(n):
         if mode == DELTA:
             position = anchor[0, i]

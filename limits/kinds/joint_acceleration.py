@@ -15,8 +15,9 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
         bound = packed.joint[i, ACCELERATION]
         for p in range(4):
             piece, t = work.pieces[p, i], work.ends[p + 1] - work.ends[p]
-            value = max(abs(piece[2]), abs(piece[2] + piece[3] * t))
-            if not (value <= bound):
-                report[0], report[1], report[2] = i, value, bound
-                return False
+            # Two comparisons: max would drop a NaN that is its second argument (TRAPS 8).
+            for value in (abs(piece[2]), abs(piece[2] + piece[3] * t)):
+                if not (value <= bound):
+                    report[0], report[1], report[2] = i, value, bound
+                    return False
     return True

@@ -1,0 +1,152 @@
+"""`limits init`: a limits file from a URDF, with REQUIRED wherever the URDF has no answer.
+
+Guarantees: nothing is guessed. What the URDF bounds is copied (the tighter of `<limit>` and
+`<safety_controller>`), capsules are fitted and contain every collision shape; the rest is REQUIRED,
+and a file in which that word is left is refused with the list of its places.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..units import REQUIRED
+from .capsules import fit_capsules
+from .urdf import Chain, UrdfJoint, load_chain, read_joints
+
+__all__ = ["template"]
+
+HEAD = """# Limits of {name}, begun by `checkrein limits init` from {urdf}.
+# Fill in what is marked REQUIRED, then run `checkrein limits check {name}.yaml`.
+# Numbers are SI; a text with a unit is converted: "120 deg/s", "250 mm/s", "4 ms".
+format: 1
+name: {name}
+version: 0.1.0
+period: REQUIRED  # one tick of the controller, e.g. 4 ms
+
+robot:
+  urdf: {urdf}
+{package}  locked_joints: {{{locked}}}
+  gravity: [0.0, 0.0, -9.81]
+
+# tracking_error, velocity_error, effort_error: the largest difference between what was commanded
+# and what was measured, under load. recovery_velocity: how fast a joint comes back from outside.
+joint_limits:
+"""
+TAIL = """
+tool: REQUIRED     # null, or {{name, parent, xyz, rpy, mass, com, inertia, shapes}}
+payload: REQUIRED  # null, or {{name, parent, xyz, mass, inertia, size}}
+
+tcp:
+  link: {tcp_link}
+  xyz: [0.0, 0.0, 0.0]
+  max_trans_vel: REQUIRED   # e.g. "250 mm/s"
+  max_force: REQUIRED       # e.g. "40 N"
+  force_required: REQUIRED  # true: a state without a measured force stops the robot
+
+# In each link's frame; freezing proves that they contain every collision shape.
+capsules:
+{capsules}
+
+# Walls, tables, fixtures; [] if there are none.
+volumes: REQUIRED
+standoff: REQUIRED  # extra distance around every volume, e.g. "3 mm"
+
+# Where the robot starts; it must be at rest there, clear of every volume.
+home:
+{home}
+
+on_violation:
+  joint_position: clamp
+  joint_velocity: clamp
+  joint_acceleration: clamp
+  joint_jerk: clamp
+  joint_effort: clamp
+  tcp_speed: clamp
+  contact_force: refuse
+stop_category: REQUIRED  # what a latched stop ends in: cat1 (power off) or cat2 (hold, powered)
+
+timing:
+  command_timeout: REQUIRED    # a single command is held no longer than this, e.g. "100 ms"
+  state_age_max: REQUIRED      # an older state is stale, e.g. "12 ms"
+  period_tolerance: REQUIRED   # allowed relative deviation of the measured period, e.g. 0.5
+  resample_deadline: REQUIRED  # how long a better proposal is waited for, e.g. "200 ms"
+  watchdog: REQUIRED           # robot side: silence after which the stop latches, e.g. "100 ms"
+
+# {{none: why there is none}}, or {{file, sha256, threshold, rescore_deviation}}
+classifier: REQUIRED
+"""
+
+
+def _known(joint: UrdfJoint, field: str) -> str:
+    """What the URDF says about a field; a limit of 0 means that nobody filled it in."""
+    values = [source[field] for source in (joint.limit, joint.soft) if field in source]
+    if not values:
+        return REQUIRED
+    if field == "min_position":
+        return repr(max(values))
+    value = min(values)
+    return REQUIRED if field in ("max_velocity", "max_effort") and value <= 0.0 else repr(value)
+
+
+def _joint_block(joint: UrdfJoint) -> str:
+    kind = "prismatic" if joint.type == "prismatic" else "revolute"
+    lines = [f"  {joint.name}:", f"    type: {kind}"]
+    for field in (
+        "min_position",
+        "max_position",
+        "max_velocity",
+        "max_acceleration",
+        "max_jerk",
+        "max_effort",
+        "tracking_error",
+        "velocity_error",
+        "effort_error",
+        "recovery_velocity",
+    ):
+        lines.append(f"    {field}: {_known(joint, field)}")
+    return "\n".join(lines)
+
+
+def _capsule_block(chain: Chain) -> str:
+    lines = []
+    for link, triangles in chain.triangles.items():
+        if chain.link_joint[link] < 0:
+            continue
+        rotation, shift = chain.link_pose[link]
+        lines.append(f"  {link}:")
+        for segment in fit_capsules((triangles - shift) @ rotation):
+            start, end = (
+                ", ".join(f"{v + 0.0:.5f}" for v in np.round(ends, 5))
+                for ends in (segment.start, segment.end)
+            )
+            lines.append(f"    - {{start: [{start}], end: [{end}], radius: {segment.radius:.5f}}}")
+    return "\n".join(lines) if lines else "  {}"
+
+
+def _tcp_link(chain: Chain) -> str:
+    last = len(chain.joint_names) - 1
+    return [link for link, joint in chain.link_joint.items() if joint == last][-1]
+
+
+def template(
+    urdf: Path, written_as: str, package: str | None, name: str, locked: dict[str, float]
+) -> str:
+    """Text of a limits file for the robot in `urdf`, which the file refers to as `written_as`."""
+    joints = read_joints(urdf)
+    chain = load_chain(urdf, locked, [])
+    head = HEAD.format(
+        name=name,
+        urdf=written_as,
+        package="" if package is None else f"  package: {package}\n",
+        locked=", ".join(f"{joint}: {value!r}" for joint, value in locked.items()),
+    )
+    tail = TAIL.format(
+        tcp_link=_tcp_link(chain),
+        capsules=_capsule_block(chain),
+        home="\n".join(f"  {joint}: {REQUIRED}" for joint in chain.joint_names),
+    )
+    return (
+        head + "\n".join(_joint_block(joints[joint]) for joint in chain.joint_names) + "\n" + tail
+    )

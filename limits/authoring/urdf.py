@@ -1,0 +1,323 @@
+"""Reads a URDF: the serial chain with frames turned so that every axis is +z, limits, geometry.
+
+Guarantees:
+- Locked joints, fixed links and added bodies (tool, payload) are merged into the links that carry
+  them, inertias by the parallel-axis theorem (Pinocchio does it; the tests do it again, otherwise).
+- A tree, a floating base, a mimic joint that moves, a joint type that is not understood: refused.
+- `<limit>` and `<safety_controller>` are both read; who is tighter is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from ..errors import MissingExtraError, RobotError
+from ..records import Array
+from .capsules import box_triangles
+
+__all__ = [
+    "Body",
+    "Chain",
+    "UrdfJoint",
+    "load_chain",
+    "read_joints",
+    "resolve_urdf",
+    "urdf_sha256",
+]
+
+URDF_BYTES_MAX = 4 << 20
+CYLINDER_SIDES = 24
+UNBOUNDED = 1e9  # stands in for what a continuous joint does not have
+
+
+@dataclass(frozen=True, slots=True)
+class UrdfJoint:
+    """What the URDF says about one joint; SI. None: it says nothing."""
+
+    name: str
+    type: str
+    mimics: str | None
+    limit: dict[str, float]  # min_position, max_position, max_velocity, max_effort
+    soft: dict[str, float]  # min_position, max_position from <safety_controller>
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A rigid body to add to a link: tool or payload."""
+
+    name: str
+    parent: str
+    xyz: Array  # (3,) [m] its frame in the parent link's frame
+    rpy: Array  # (3,) [rad]
+    mass: float
+    com: Array  # (3,) in its frame
+    inertia: Array  # (3, 3) about its COM, axes of its frame
+
+
+@dataclass(slots=True)
+class Chain:
+    """The robot as the runtime needs it; joint frames have their axis along +z."""
+
+    joint_names: list[str]
+    joint_types: list[str]
+    placements: list[tuple[Array, Array]]  # rotation (3, 3), translation (3,) in the parent joint
+    masses: list[float] = field(default_factory=list)
+    coms: list[Array] = field(default_factory=list)
+    inertias: list[Array] = field(default_factory=list)
+    link_joint: dict[str, int] = field(default_factory=dict)  # -1: fixed to the base
+    link_pose: dict[str, tuple[Array, Array]] = field(default_factory=dict)  # in its joint's frame
+    triangles: dict[str, Array] = field(default_factory=dict)  # link: (m, 3, 3), joint's frame
+
+
+def _pinocchio() -> Any:
+    # By name: the runtime can reach this file, and must not depend on what it imports.
+    try:
+        return importlib.import_module("pinocchio")
+    except ImportError as error:
+        raise MissingExtraError("reading a URDF", "authoring", "pinocchio") from error
+
+
+def resolve_urdf(urdf: str, package: str | None, beside: Path | None) -> Path:
+    """Path of a URDF: in the data folder of `package`, or relative to the limits file."""
+    if package is None:
+        path = Path(urdf)
+        if not path.is_absolute() and beside is not None:
+            path = beside / path
+    elif package == "pybullet_data":
+        # Found, not imported: it is a folder of data, and importing it runs code of others.
+        found = importlib.util.find_spec(package)
+        if found is None or found.origin is None:
+            raise MissingExtraError(f"the URDF {urdf}", "sim", package)
+        path = Path(found.origin).parent / urdf
+    else:
+        raise RobotError(f"robot.package: {package!r} is not known; known: pybullet_data")
+    if not path.is_file():
+        raise RobotError(f"robot.urdf: no such file: {path}")
+    return path
+
+
+def _number(element: ElementTree.Element | None, key: str, where: str) -> float | None:
+    text = None if element is None else element.get(key)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise RobotError(f"{where}: {key}={text!r} is not a number") from error
+    if not math.isfinite(value):
+        raise RobotError(f"{where}: {key}={text!r} is not finite")
+    return value
+
+
+def _parse(path: Path) -> tuple[ElementTree.Element, bytes]:
+    data = path.read_bytes()
+    if len(data) > URDF_BYTES_MAX:
+        raise RobotError(f"{path}: {len(data)} bytes, more than {URDF_BYTES_MAX}")
+    if b"<!ENTITY" in data:
+        raise RobotError(f"{path}: XML entities are not accepted")
+    try:
+        root = ElementTree.fromstring(data)
+    except ElementTree.ParseError as error:
+        raise RobotError(f"{path}: not XML: {error}") from error
+    if root.tag != "robot":
+        raise RobotError(f"{path}: the root element is <{root.tag}>, expected <robot>")
+    return root, data
+
+
+def read_joints(path: Path) -> dict[str, UrdfJoint]:
+    """Every joint that moves, in file order, with what `<limit>` and `<safety_controller>` say."""
+    joints: dict[str, UrdfJoint] = {}
+    for element in _parse(path)[0].findall("joint"):
+        name, kind = element.get("name", ""), element.get("type", "")
+        if kind == "fixed":
+            continue
+        where = f"{path.name}: joint {name!r}"
+        if kind not in ("revolute", "continuous", "prismatic"):
+            raise RobotError(f"{where}: type {kind!r} is not supported")
+        limit, safety = element.find("limit"), element.find("safety_controller")
+        fields = {"max_velocity": "velocity", "max_effort": "effort"}
+        if kind != "continuous":
+            fields |= {"min_position": "lower", "max_position": "upper"}
+        hard = {ours: _number(limit, theirs, where) for ours, theirs in fields.items()}
+        soft = {
+            "min_position": _number(safety, "soft_lower_limit", where),
+            "max_position": _number(safety, "soft_upper_limit", where),
+        }
+        mimic = element.find("mimic")
+        joints[name] = UrdfJoint(
+            name,
+            kind,
+            None if mimic is None else mimic.get("joint"),
+            {key: value for key, value in hard.items() if value is not None},
+            {key: value for key, value in soft.items() if value is not None},
+        )
+    return joints
+
+
+def urdf_sha256(path: Path) -> str:
+    """SHA-256 of the URDF's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _build(path: Path, locked: dict[str, float]) -> tuple[Any, Any]:
+    """(model, collision geometry) of the URDF with `locked` joints fixed."""
+    pin = _pinocchio()
+    text = path.read_text(encoding="utf-8")
+    # Pinocchio gives a continuous joint two coordinates; it is an angle like any other here.
+    text = re.sub(
+        r'type\s*=\s*"continuous"',
+        'type="revolute"',
+        text,
+    )
+    text = re.sub(r"<mimic\b[^>]*/>", "", text)  # a mimic joint must be locked, see load_chain
+    folders = [str(path.parent), *[str(p) for p in path.parents[1:4]]]
+    try:
+        model = pin.buildModelFromXML(text)
+        geometry = pin.buildGeomFromUrdfString(
+            model, text, pin.GeometryType.COLLISION, package_dirs=folders
+        )
+    except (ValueError, RuntimeError) as error:
+        raise RobotError(f"{path}: {error}") from error
+    ids = []
+    reference = pin.neutral(model)
+    for name, value in locked.items():
+        joint = model.getJointId(name)
+        ids.append(joint)
+        reference[model.joints[joint].idx_q] = value
+    reduced, (shapes,) = pin.buildReducedModel(model, [geometry], ids, reference)
+    return reduced, shapes
+
+
+def _rotation_to_axis(axis: Array) -> Array:
+    """The least rotation R (3, 3) with R·z = axis."""
+    x, y, z = (float(v) for v in axis)
+    if z > 1.0 - 1e-12:
+        return np.eye(3)
+    if z < -1.0 + 1e-12:
+        return np.diag([1.0, -1.0, -1.0])
+    cross = np.array([[0.0, 0.0, x], [0.0, 0.0, y], [-x, -y, 0.0]])  # [z × axis]
+    return np.asarray(np.eye(3) + cross + cross @ cross / (1.0 + z))
+
+
+def load_chain(path: Path, locked: dict[str, float], bodies: list[Body]) -> Chain:
+    """The serial chain of the URDF with `locked` joints fixed and `bodies` added."""
+    pin = _pinocchio()
+    joints = read_joints(path)
+    for name in locked:
+        if name not in joints:
+            raise RobotError(
+                f"robot.locked_joints: no joint {name!r}; there are: {', '.join(joints)}"
+            )
+    for joint in joints.values():
+        free = [name for name in (joint.name, joint.mimics) if name not in locked]
+        if joint.mimics is not None and free:
+            raise RobotError(
+                f"joint {joint.name!r} mimics {joint.mimics!r}: both must be locked; add to "
+                f"robot.locked_joints (init: --lock JOINT=POSITION): {', '.join(map(str, free))}"
+            )
+    model, geometry = _build(path, locked)
+    for i in range(1, model.njoints):
+        if model.parents[i] != i - 1:
+            raise RobotError(
+                f"joint {model.names[i]!r}: the moving joints must form one serial chain; "
+                f"lock the others in robot.locked_joints (init: --lock JOINT=POSITION)"
+            )
+    if model.njoints < 2:
+        raise RobotError("robot: no joint moves")
+    for body in bodies:
+        _add_body(pin, model, body)
+    return _turned(pin, model, geometry, joints)
+
+
+def _add_body(pin: Any, model: Any, body: Body) -> None:
+    frame_id = _frame(model, body.parent, f"{body.name}.parent")
+    frame = model.frames[frame_id]
+    inertia = pin.Inertia(body.mass, np.array(body.com), np.array(body.inertia))
+    pose = frame.placement * pin.SE3(pin.rpy.rpyToMatrix(np.array(body.rpy)), np.array(body.xyz))
+    model.appendBodyToJoint(frame.parentJoint, inertia, pose)
+    model.addFrame(pin.Frame(body.name, frame.parentJoint, frame_id, pose, pin.FrameType.BODY))
+
+
+def _frame(model: Any, link: str, where: str) -> int:
+    links = [f.name for f in model.frames if str(f.type) == "BODY"]
+    if link not in links:
+        raise RobotError(f"{where}: no link {link!r}; there are: {', '.join(links)}")
+    return next(i for i, f in enumerate(model.frames) if f.name == link and str(f.type) == "BODY")
+
+
+def _turned(pin: Any, model: Any, geometry: Any, joints: dict[str, UrdfJoint]) -> Chain:
+    """Turn every joint frame so that its axis is +z, and express all that it carries in it."""
+    data = model.createData()
+    pin.computeJointJacobians(model, data, pin.neutral(model))
+    turn = [np.eye(3)]
+    chain = Chain([], [], [])
+    for i in range(1, model.njoints):
+        name = model.names[i]
+        kind = "prismatic" if joints[name].type == "prismatic" else "revolute"
+        column = pin.getJointJacobian(model, data, i, pin.ReferenceFrame.LOCAL)[:, i - 1]
+        axis = column[:3] if kind == "prismatic" else column[3:]
+        turn.append(_rotation_to_axis(axis / float(np.sqrt(axis @ axis))))
+        pose = model.jointPlacements[i]
+        chain.joint_names.append(name)
+        chain.joint_types.append(kind)
+        chain.placements.append(
+            (turn[i - 1].T @ pose.rotation @ turn[i], turn[i - 1].T @ pose.translation)
+        )
+        inertia = model.inertias[i]
+        chain.masses.append(float(inertia.mass))
+        chain.coms.append(turn[i].T @ inertia.lever)
+        chain.inertias.append(turn[i].T @ inertia.inertia @ turn[i])
+    for frame in model.frames:
+        if str(frame.type) == "BODY":
+            joint = frame.parentJoint
+            chain.link_joint[frame.name] = joint - 1
+            chain.link_pose[frame.name] = (
+                turn[joint].T @ frame.placement.rotation,
+                turn[joint].T @ frame.placement.translation,
+            )
+    for item in geometry.geometryObjects:
+        link = re.sub(r"_\d+$", "", item.name)
+        corners = _triangles(item) @ item.placement.rotation.T + item.placement.translation
+        corners = corners @ turn[item.parentJoint]
+        before = chain.triangles.get(link)
+        chain.triangles[link] = corners if before is None else np.concatenate([before, corners])
+    return chain
+
+
+def _triangles(item: Any) -> Array:
+    """Triangles (m, 3, 3) of one collision shape in its own frame; round shapes from outside."""
+    shape, kind = item.geometry, type(item.geometry).__name__
+    if kind == "Box":
+        return box_triangles(2.0 * np.array(shape.halfSide))
+    if kind == "Sphere":
+        # A point with the radius added would be exact; a cube around it is simple and contains it.
+        return box_triangles(np.full(3, 2.0 * float(shape.radius)))
+    if kind in ("Cylinder", "Capsule"):
+        angles = np.arange(CYLINDER_SIDES) * 2.0 * math.pi / CYLINDER_SIDES
+        radius = float(shape.radius) / math.cos(math.pi / CYLINDER_SIDES)
+        half = float(shape.halfLength) + (float(shape.radius) if kind == "Capsule" else 0.0)
+        ring = np.stack([radius * np.cos(angles), radius * np.sin(angles)], axis=1)
+        low = np.column_stack([ring, np.full(len(ring), -half)])
+        high = np.column_stack([ring, np.full(len(ring), half)])
+        after = np.roll(np.arange(CYLINDER_SIDES), -1)
+        sides = np.stack([low, high, high[after]], axis=1)
+        others = np.stack([low, low[after], high[after]], axis=1)
+        return np.concatenate([sides, others])
+    if hasattr(shape, "vertices") and hasattr(shape, "tri_indices"):
+        vertices = np.array(shape.vertices())
+        index = [[shape.tri_indices(t)[k] for k in range(3)] for t in range(shape.num_tris)]
+        return np.asarray(vertices[np.array(index)])  # coal has applied the mesh's scale
+    raise RobotError(
+        f"collision shape {item.name!r}: {kind} is not supported; use a mesh, "
+        f"box, cylinder, capsule or sphere"
+    )

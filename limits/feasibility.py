@@ -1,0 +1,142 @@
+"""Whether declared limits leave the robot anything to do; a contradiction names the two parties.
+
+Guarantees, of limits that pass:
+- The home position is within its limits and at rest there every link clears every volume, tracking
+  errors and standoff included.
+- At least 1 % of sampled configurations are such, and hold themselves and each joint's declared
+  acceleration, with payload, within the declared efforts.
+- Every joint can stop from its declared velocity within its declared range.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .declared import JointLimits, Limits
+from .errors import FeasibilityError
+from .posture import clearances, efforts, sweep_bounds
+from .records import Array
+
+__all__ = ["check_feasible", "stop_distance"]
+
+SAMPLES = 400
+SHARE_MIN = 0.01
+SEED = 0
+
+
+def stop_distance(joint: JointLimits, period_s: float) -> float:
+    """Way [rad or m] of a stop from max_velocity, one tick of reaction included.
+
+    Acceleration ramps to -a within ceil(a/(j·T)) ticks, stays, and ramps back to 0.
+    """
+    v, a, j = joint.max_velocity, joint.max_acceleration, joint.max_jerk
+    ramp = math.ceil(a / (j * period_s)) * period_s
+    # A symmetric trapezoid of acceleration loses v at the mean velocity v/2; below, a triangle.
+    duration = v / a + ramp if v > a * ramp else 2.0 * math.sqrt(v * ramp / a)
+    return v * (period_s + duration / 2.0)
+
+
+def _units(joint: JointLimits) -> tuple[str, str]:
+    return ("rad", "N·m") if joint.type == "revolute" else ("m", "N")
+
+
+def _check_joints(limits: Limits) -> None:
+    for joint, home in zip(limits.joints, limits.home, strict=True):
+        unit = _units(joint)[0]
+        low = joint.min_position + joint.tracking_error
+        high = joint.max_position - joint.tracking_error
+        if not low <= home <= high:
+            raise FeasibilityError(
+                f"home and joint_limits.{joint.name} contradict each other: home is {home:g} "
+                f"{unit}, allowed are {low:g} to {high:g} {unit} (tracking_error included)"
+            )
+        way, room = stop_distance(joint, limits.period_s), high - low
+        if not way <= room:
+            raise FeasibilityError(
+                f"joint_limits.{joint.name}: max_velocity and the position range contradict each "
+                f"other: a stop from {joint.max_velocity:g} {unit}/s takes {way:.3g} {unit}, the "
+                f"range is {room:.3g} {unit}; lower max_velocity or raise max_acceleration"
+            )
+
+
+def _room(limits: Limits, q: Array) -> Array:
+    """What is left (m, v, k) [m] of each clearance after tracking errors and standoff."""
+    return clearances(limits, q) - sweep_bounds(limits, q)[:, None] - limits.standoff
+
+
+def _needed(limits: Limits, q: Array) -> Array:
+    """Largest effort (m, cases, n) at rest and with each joint at ± its declared acceleration."""
+    n = len(limits.joints)
+    still = np.zeros_like(q)
+    cases = [efforts(limits, q, still, still)]
+    for j, joint in enumerate(limits.joints):
+        ddq = np.zeros((1, n))
+        ddq[0, j] = joint.max_acceleration
+        step = efforts(limits, q, still, np.broadcast_to(ddq, q.shape)) - cases[0]
+        cases += [cases[0] + step, cases[0] - step]
+    return np.abs(np.stack(cases, axis=1))
+
+
+def _check_home(limits: Limits) -> None:
+    q = limits.home[None]
+    room = _room(limits, q)[0]
+    if room.size and not float(room.min()) > 0.0:
+        v, k = np.unravel_index(int(room.argmin()), room.shape)
+        raise FeasibilityError(
+            f"home: link {limits.capsules[k].name!r} and volume {limits.volumes[v].name!r} "
+            f"contradict each other: {-room[v, k] * 1e3:.1f} mm are missing (standoff and "
+            f"tracking errors included)"
+        )
+    needed = _needed(limits, q)[0]
+    allowed = np.array([joint.max_effort - joint.effort_error for joint in limits.joints])
+    over = needed - allowed
+    if not float(over.max()) <= 0.0:
+        case, i = np.unravel_index(int(over.argmax()), over.shape)
+        joint = limits.joints[i]
+        unit = _units(joint)[1]
+        what = (
+            "holding the robot and its payload"
+            if case == 0
+            else (f"joint_limits.{limits.joints[(int(case) - 1) // 2].name}.max_acceleration")
+        )
+        raise FeasibilityError(
+            f"home: {what} and joint_limits.{joint.name}.max_effort contradict each other: it "
+            f"takes {needed[case, i]:.3g} {unit}, allowed are {allowed[i]:.3g} {unit} (max_effort "
+            f"less effort_error)"
+        )
+
+
+def _check_samples(limits: Limits) -> None:
+    low = np.array([joint.min_position for joint in limits.joints])
+    high = np.array([joint.max_position for joint in limits.joints])
+    q = np.random.default_rng(SEED).uniform(low, high, (SAMPLES, len(low)))
+    blocked = _room(limits, q) <= 0.0  # (m, v, k)
+    clear = ~blocked.any(axis=(1, 2))
+    if not float(clear.mean()) >= SHARE_MIN:
+        share = blocked.mean(axis=0)
+        v, k = np.unravel_index(int(share.argmax()), share.shape)
+        raise FeasibilityError(
+            f"only {clear.mean():.1%} of {SAMPLES} sampled configurations clear every volume, at "
+            f"least {SHARE_MIN:.0%} must: link {limits.capsules[k].name!r} and volume "
+            f"{limits.volumes[v].name!r} alone block {share[v, k]:.1%}"
+        )
+    allowed = np.array([joint.max_effort - joint.effort_error for joint in limits.joints])
+    over = np.any(_needed(limits, q[clear]) > allowed, axis=1)  # (m, n)
+    fits = float((~over.any(axis=1)).sum()) / SAMPLES
+    if not fits >= SHARE_MIN:
+        joint = limits.joints[int(over.mean(axis=0).argmax())]
+        raise FeasibilityError(
+            f"only {fits:.1%} of {SAMPLES} sampled configurations hold themselves and their "
+            f"payload at the declared accelerations, at least {SHARE_MIN:.0%} must: "
+            f"joint_limits.{joint.name}.max_effort is exceeded in {over.mean(axis=0).max():.1%} "
+            f"of those that clear every volume"
+        )
+
+
+def check_feasible(limits: Limits) -> None:
+    """Raise FeasibilityError, which names what contradicts what."""
+    _check_joints(limits)
+    _check_home(limits)
+    _check_samples(limits)

@@ -1,0 +1,252 @@
+"""Reads the frozen form into `Limits`. The runtime reads nothing else: no YAML, no URDF.
+
+Guarantees:
+- Strict JSON: no NaN or Infinity (Python's own parser takes them), no duplicate keys, no unknown or
+  missing fields, bounded size; every number is finite, every array has its length.
+- Values that only a wrong hand could have written are refused, though the freezer never writes
+  them: swapped bounds, a rotation that is none, a negative mass, a capsule on a joint too many.
+- The SHA-256 is over the bytes as they are on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from .declared import (
+    Capsule,
+    ClassifierLimits,
+    JointLimits,
+    Kinematics,
+    Limits,
+    TcpLimits,
+    Timing,
+    Volume,
+)
+from .errors import FormatError, LimitsFileError
+from .frozen_layout import (
+    BoxLayout,
+    CapsuleVolumeLayout,
+    ClassifierLayout,
+    Document,
+    HalfSpaceLayout,
+    NoClassifierLayout,
+    SphereLayout,
+    VolumeLayout,
+)
+from .records import Array, frozen_array
+
+__all__ = ["FORMAT", "KIND", "parse_frozen"]
+
+FORMAT = 1
+KIND = "checkrein/frozen-limits"
+BYTES_MAX = 4 << 20
+ORTHONORMAL_MAX = 1e-9
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in out:
+            raise ValueError(f"the key {key!r} appears twice")
+        out[key] = value
+    return out
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text} is not finite")
+    return value
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a number")
+
+
+def _plain(data: bytes, where: str) -> dict[str, Any]:
+    if len(data) > BYTES_MAX:
+        raise LimitsFileError(f"{where}: {len(data)} bytes, more than {BYTES_MAX}")
+    try:
+        plain = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_no_twins,
+            parse_float=_finite_float,
+            parse_constant=_no_constant,
+        )
+    except (ValueError, RecursionError) as error:
+        raise LimitsFileError(f"{where}: not strict JSON: {error}") from error
+    if not isinstance(plain, dict) or plain.get("kind") != KIND:
+        raise LimitsFileError(f"{where}: not a frozen limits file (kind: {KIND!r})")
+    version = plain.get("format")
+    if isinstance(version, bool) or not isinstance(version, int) or version != FORMAT:
+        raise FormatError(f"{where}: format {version!r}, this release reads format {FORMAT}")
+    return plain
+
+
+def _rotation(values: list[float], where: str) -> Array:
+    matrix = frozen_array(values, where).reshape(3, 3)
+    off = float(np.abs(matrix @ matrix.T - np.eye(3)).max())
+    if not (off <= ORTHONORMAL_MAX and float(np.linalg.det(matrix)) > 0.0):
+        raise LimitsFileError(f"{where}: not a rotation")
+    return matrix
+
+
+def _inertia(six: list[float], where: str) -> Array:
+    xx, xy, xz, yy, yz, zz = six
+    matrix = frozen_array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], where)
+    if not float(np.linalg.eigvalsh(matrix).min()) >= -1e-9:
+        raise LimitsFileError(f"{where}: not positive semidefinite")
+    return matrix
+
+
+def _kinematics(document: Document) -> Kinematics:
+    chain = document.kinematics
+    return Kinematics(
+        rotation=frozen_array(
+            [_rotation(p.rotation, f"kinematics.joints.{i}") for i, p in enumerate(chain.joints)],
+            "kinematics.joints",
+        ),
+        translation=frozen_array([p.translation for p in chain.joints], "kinematics.joints"),
+        tcp_rotation=_rotation(chain.tcp.rotation, "kinematics.tcp"),
+        tcp_translation=frozen_array(chain.tcp.translation, "kinematics.tcp"),
+        mass=frozen_array([link.mass for link in chain.links], "kinematics.links"),
+        com=frozen_array([link.com for link in chain.links], "kinematics.links"),
+        inertia=frozen_array(
+            [_inertia(k.inertia, f"kinematics.links.{i}") for i, k in enumerate(chain.links)],
+            "kinematics.links",
+        ),
+        gravity=frozen_array(chain.gravity, "kinematics.gravity"),
+    )
+
+
+def _volume(volume: VolumeLayout) -> Volume:
+    shape = {
+        HalfSpaceLayout: "half_space",
+        BoxLayout: "box",
+        SphereLayout: "sphere",
+        CapsuleVolumeLayout: "capsule",
+    }
+    fields: dict[str, Any] = {}
+    for name in ("normal", "center", "half_extents", "start", "end"):
+        if hasattr(volume, name):
+            fields[name] = frozen_array(getattr(volume, name), f"volumes.{volume.name}.{name}")
+    if isinstance(volume, HalfSpaceLayout):
+        fields["offset"] = float(volume.offset)
+        if not abs(float(np.sqrt(fields["normal"] @ fields["normal"])) - 1.0) <= 1e-9:
+            raise LimitsFileError(f"volumes.{volume.name}.normal: not of length 1")
+    elif isinstance(volume, BoxLayout):
+        fields["rotation"] = _rotation(volume.rotation, f"volumes.{volume.name}.rotation")
+        if not all(half > 0.0 for half in volume.half_extents):
+            raise LimitsFileError(f"volumes.{volume.name}.half_extents: must be above 0")
+    else:
+        fields["radius"] = float(volume.radius)
+    return Volume(
+        volume.name,
+        volume.kind,
+        shape[type(volume)],  # type: ignore[arg-type]
+        volume.on_violation,
+        tuple(volume.exempt),
+        **fields,
+    )
+
+
+def _check(document: Document) -> None:
+    n = len(document.joints)
+    for name, length in (
+        ("kinematics.joints", len(document.kinematics.joints)),
+        ("kinematics.links", len(document.kinematics.links)),
+        ("home", len(document.home)),
+    ):
+        if length != n:
+            raise LimitsFileError(f"{name}: {length} entries for {n} joints")
+    for joint, home in zip(document.joints, document.home, strict=True):
+        if not joint.min_position < joint.max_position:
+            raise LimitsFileError(
+                f"joints.{joint.name}: min_position {joint.min_position:g} is "
+                f"not below max_position {joint.max_position:g}"
+            )
+        if not joint.min_position <= home <= joint.max_position:
+            raise LimitsFileError(
+                f"home: {joint.name} at {home:g} is outside its limits "
+                f"{joint.min_position:g} to {joint.max_position:g}"
+            )
+    names = [joint.name for joint in document.joints]
+    if len(set(names)) != n or len({v.name for v in document.volumes}) != len(document.volumes):
+        raise LimitsFileError("joints, volumes: a name is used twice")
+    capsules = {capsule.name for capsule in document.capsules}
+    for capsule in document.capsules:
+        if capsule.joint >= n:
+            raise LimitsFileError(f"capsules.{capsule.name}: joint {capsule.joint} of {n}")
+    for volume in document.volumes:
+        for name in volume.exempt:
+            if name not in capsules:
+                raise LimitsFileError(
+                    f"volumes.{volume.name}.exempt: no capsule {name!r}; there "
+                    f"are: {', '.join(sorted(capsules))}"
+                )
+
+
+def _classifier(plain: dict[str, Any], folder: Path) -> ClassifierLimits:
+    if "none" in plain:
+        reason = msgspec.convert(plain, NoClassifierLayout, strict=True).none
+        return ClassifierLimits(None, None, None, None, reason)
+    declared = msgspec.convert(plain, ClassifierLayout, strict=True)
+    return ClassifierLimits(
+        str(folder / declared.file),
+        declared.sha256,
+        declared.threshold,
+        declared.rescore_deviation,
+        None,
+    )
+
+
+def parse_frozen(data: bytes, where: str, folder: Path) -> Limits:
+    """`Limits` from frozen bytes. folder: where the classifier's file is looked for."""
+    plain = _plain(data, where)
+    try:
+        document = msgspec.convert(plain, Document, strict=True)
+        _check(document)
+        return _limits(document, data, folder)
+    except msgspec.ValidationError as error:
+        raise LimitsFileError(f"{where}: {error}") from error
+    except LimitsFileError as error:
+        raise LimitsFileError(f"{where}: {error}") from error
+
+
+def _limits(document: Document, data: bytes, folder: Path) -> Limits:
+    timing, on = document.timing, document.on_violation
+    return Limits(
+        name=document.name,
+        sha256=hashlib.sha256(data).hexdigest(),
+        format=document.format,
+        period_s=document.period_s,
+        joints=tuple(JointLimits(**msgspec.structs.asdict(j)) for j in document.joints),
+        kinematics=_kinematics(document),
+        capsules=tuple(
+            Capsule(
+                c.name,
+                c.joint,
+                frozen_array(c.start, c.name),
+                frozen_array(c.end, c.name),
+                float(c.radius),
+            )
+            for c in document.capsules
+        ),
+        volumes=tuple(_volume(v) for v in document.volumes),
+        standoff=float(document.standoff),
+        tcp=TcpLimits(**msgspec.structs.asdict(document.tcp)),
+        timing=Timing(**msgspec.structs.asdict(timing)),
+        home=frozen_array(document.home, "home"),
+        on_violation=msgspec.structs.asdict(on),
+        stop_category=document.stop_category,
+        classifier=_classifier(document.classifier, folder),
+        source=document.source,
+        provenance=document.provenance,
+    )

@@ -1,0 +1,196 @@
+"""The layout of a frozen limits file: which fields there are, of which type, in which range.
+
+Guarantees: unknown fields are refused, missing ones too; a number is never a string. What relates
+two fields to each other is checked by `frozen`, which makes `Limits` of it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from .records import OnViolation
+
+__all__ = [
+    "BoxLayout",
+    "CapsuleVolumeLayout",
+    "ClassifierLayout",
+    "Document",
+    "HalfSpaceLayout",
+    "NoClassifierLayout",
+    "SphereLayout",
+    "VolumeLayout",
+]
+
+JOINTS_MAX = 16
+Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+Three = Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
+Six = Annotated[list[float], msgspec.Meta(min_length=6, max_length=6)]
+Nine = Annotated[list[float], msgspec.Meta(min_length=9, max_length=9)]
+
+
+class Layout(msgspec.Struct, forbid_unknown_fields=True):
+    """Refuses unknown fields."""
+
+
+class JointLayout(Layout):
+    """Limits of one joint; SI."""
+
+    name: str
+    type: Literal["revolute", "prismatic"]
+    min_position: float
+    max_position: float
+    max_velocity: Positive
+    max_acceleration: Positive
+    max_jerk: Positive
+    max_effort: Positive
+    tracking_error: NotNegative
+    velocity_error: NotNegative
+    effort_error: NotNegative
+    recovery_velocity: Positive
+
+
+class PoseLayout(Layout):
+    """Rotation, row-major, and translation [m]."""
+
+    rotation: Nine
+    translation: Three
+
+
+class LinkLayout(Layout):
+    """Mass [kg], COM [m], inertia about it: ixx ixy ixz iyy iyz izz."""
+
+    mass: NotNegative
+    com: Three
+    inertia: Six
+
+
+class KinematicsLayout(Layout):
+    """The serial chain."""
+
+    joints: Annotated[list[PoseLayout], msgspec.Meta(min_length=1, max_length=JOINTS_MAX)]
+    tcp: PoseLayout
+    links: list[LinkLayout]
+    gravity: Three
+
+
+class CapsuleLayout(Layout):
+    """A link's capsule, in its joint's frame [m]."""
+
+    name: str
+    joint: Annotated[int, msgspec.Meta(ge=0)]
+    start: Three
+    end: Three
+    radius: Positive
+
+
+class VolumeBase(Layout):
+    """What all volumes have."""
+
+    name: str
+    kind: Literal["keep_in", "keep_out"]
+    on_violation: OnViolation
+    exempt: list[str]
+
+
+class HalfSpaceLayout(VolumeBase, tag_field="shape", tag="half_space"):
+    """{x: normal·x <= offset}."""
+
+    normal: Three
+    offset: float
+
+
+class BoxLayout(VolumeBase, tag_field="shape", tag="box"):
+    """A turned box."""
+
+    center: Three
+    rotation: Nine
+    half_extents: Three
+
+
+class SphereLayout(VolumeBase, tag_field="shape", tag="sphere"):
+    """A sphere."""
+
+    center: Three
+    radius: Positive
+
+
+class CapsuleVolumeLayout(VolumeBase, tag_field="shape", tag="capsule"):
+    """A capsule."""
+
+    start: Three
+    end: Three
+    radius: Positive
+
+
+VolumeLayout = HalfSpaceLayout | BoxLayout | SphereLayout | CapsuleVolumeLayout
+
+
+class TcpLayout(Layout):
+    """Limits at the tool centre point."""
+
+    max_trans_vel: Positive
+    max_force: Positive
+    force_required: bool
+
+
+class TimingLayout(Layout):
+    """Deadlines [ms]."""
+
+    command_timeout_ms: Positive
+    state_age_max_ms: Positive
+    period_tolerance: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
+    resample_deadline_ms: Positive
+    watchdog_ms: Positive
+
+
+class OnViolationLayout(Layout):
+    """What each kind of limit does."""
+
+    joint_position: OnViolation
+    joint_velocity: OnViolation
+    joint_acceleration: OnViolation
+    joint_jerk: OnViolation
+    joint_effort: OnViolation
+    tcp_speed: OnViolation
+    contact_force: OnViolation
+
+
+class ClassifierLayout(Layout):
+    """Which classifier must score every proposal."""
+
+    file: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.\-]+\.onnx$")]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    threshold: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+    rescore_deviation: Positive
+
+
+class Document(Layout):
+    """The whole file."""
+
+    format: Literal[1]
+    kind: Literal["checkrein/frozen-limits"]
+    name: str
+    version: str
+    period_s: Annotated[float, msgspec.Meta(ge=5e-4, le=0.1)]
+    joints: Annotated[list[JointLayout], msgspec.Meta(min_length=1, max_length=JOINTS_MAX)]
+    kinematics: KinematicsLayout
+    capsules: Annotated[list[CapsuleLayout], msgspec.Meta(min_length=1, max_length=256)]
+    volumes: Annotated[list[VolumeLayout], msgspec.Meta(max_length=64)]
+    standoff: NotNegative
+    tcp: TcpLayout
+    timing: TimingLayout
+    home: list[float]
+    on_violation: OnViolationLayout
+    stop_category: Literal["cat1", "cat2"]
+    classifier: dict[str, Any]
+    source: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+class NoClassifierLayout(Layout):
+    """Why there is no classifier."""
+
+    none: Annotated[str, msgspec.Meta(min_length=1)]

@@ -1,0 +1,301 @@
+"""The limits file as people write it: YAML, checked field by field; SI after parsing.
+
+Guarantees:
+- Unknown keys, missing limits, wrong dimensions, NaN, inf and swapped bounds are refused; no limit
+  has a default.
+- Degrees that were written where radians belong are refused when they cannot be radians.
+- What needs the robot (do these joints exist? do the limits fit?) is checked when freezing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Discriminator,
+    Field,
+    StrictBool,
+    Tag,
+    model_validator,
+)
+
+from .joint_schema import (
+    POSITION_MAX_RAD,
+    Model,
+    Name,
+    PrismaticModel,
+    RevoluteModel,
+    require_positive,
+    suspect_degrees,
+)
+from .records import OnViolation
+from .units import Angle, Duration, Force, JointPosition, Length, Mass, Number, Speed
+
+__all__ = [
+    "FORMAT",
+    "BoxShape",
+    "CapsuleModel",
+    "LimitsFile",
+    "PayloadModel",
+    "RobotModel",
+    "SourceModel",
+    "TcpModel",
+    "ToolModel",
+    "VolumeModel",
+]
+
+FORMAT = 1
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Vector = tuple[Length, Length, Length]
+Angles = tuple[Angle, Angle, Angle]
+ORIGIN = (0.0, 0.0, 0.0)
+
+
+class RobotModel(Model):
+    """Where the robot's description is, and which of its joints do not move."""
+
+    urdf: Annotated[str, Field(min_length=1, max_length=1024)]
+    package: Name | None = None
+    locked_joints: dict[Name, JointPosition] = Field(default_factory=dict)
+    gravity: tuple[Number, Number, Number]
+
+
+class BoxShape(Model):
+    """A box of edge lengths `size`."""
+
+    type: Literal["box"]
+    size: Vector
+    xyz: Vector = ORIGIN
+    rpy: Angles = ORIGIN
+
+    @model_validator(mode="after")
+    def _solid(self) -> Self:
+        if not all(edge > 0.0 for edge in self.size):
+            raise ValueError(f"size: {self.size} must be greater than 0")
+        return self
+
+
+class ToolModel(Model):
+    """A rigid body fixed to a link; com and inertia in its own frame, inertia about the com."""
+
+    name: Name
+    parent: Name
+    xyz: Vector
+    rpy: Angles = ORIGIN
+    mass: Mass
+    com: Vector
+    inertia: tuple[Number, Number, Number, Number, Number, Number]  # ixx ixy ixz iyy iyz izz
+    shapes: Annotated[tuple[BoxShape, ...], Field(min_length=1, max_length=16)]
+
+    @model_validator(mode="after")
+    def _massive(self) -> Self:
+        require_positive(self, ("mass",))
+        return self
+
+
+class PayloadModel(Model):
+    """What the tool carries: a box of edge lengths `size`; xyz is its com in the parent link."""
+
+    name: Name
+    parent: Name
+    xyz: Vector
+    mass: Mass
+    inertia: tuple[Number, Number, Number, Number, Number, Number]
+    size: Vector
+
+    @model_validator(mode="after")
+    def _massive(self) -> Self:
+        require_positive(self, ("mass",))
+        return self
+
+
+class TcpModel(Model):
+    """The tool centre point, in a link's frame, and its limits."""
+
+    link: Name
+    xyz: Vector
+    rpy: Angles = ORIGIN
+    max_trans_vel: Speed
+    max_force: Force
+    force_required: StrictBool
+
+    @model_validator(mode="after")
+    def _limits(self) -> Self:
+        require_positive(self, ("max_trans_vel", "max_force"))
+        return self
+
+
+class CapsuleModel(Model):
+    """A capsule around (part of) a link, in the link's frame."""
+
+    start: Vector
+    end: Vector
+    radius: Length
+
+    @model_validator(mode="after")
+    def _solid(self) -> Self:
+        require_positive(self, ("radius",))
+        return self
+
+
+class VolumeModel(Model):
+    """What every capsule must stay inside of, or out of; base frame."""
+
+    name: Name
+    kind: Literal["keep_in", "keep_out"]
+    shape: Literal["half_space", "box", "sphere", "capsule"]
+    on_violation: OnViolation
+    exempt: tuple[Name, ...] = ()
+    normal: tuple[Number, Number, Number] | None = None
+    offset: Length | None = None
+    center: Vector | None = None
+    rpy: Angles | None = None
+    size: Vector | None = None
+    radius: Length | None = None
+    start: Vector | None = None
+    end: Vector | None = None
+
+    @model_validator(mode="after")
+    def _shaped(self) -> Self:
+        fields = {
+            "half_space": {"normal", "offset"},
+            "box": {"center", "rpy", "size"},
+            "sphere": {"center", "radius"},
+            "capsule": {"start", "end", "radius"},
+        }
+        needed = fields[self.shape]
+        every = set().union(*fields.values())
+        missing = sorted(n for n in needed - {"rpy"} if getattr(self, n) is None)
+        extra = sorted(n for n in every - needed if getattr(self, n) is not None)
+        if missing or extra:
+            raise ValueError(
+                f"shape {self.shape} has the fields {', '.join(sorted(needed))}"
+                + (f"; missing: {', '.join(missing)}" if missing else "")
+                + (f"; not a field of it: {', '.join(extra)}" if extra else "")
+            )
+        if self.normal is not None and not math.hypot(*self.normal) > 1e-6:
+            raise ValueError(f"normal: {self.normal} has no direction")
+        for name in ("radius",):
+            if getattr(self, name) is not None:
+                require_positive(self, (name,))
+        if self.size is not None and not all(edge > 0.0 for edge in self.size):
+            raise ValueError(f"size: {self.size} must be greater than 0")
+        return self
+
+
+class TimingModel(Model):
+    """Deadlines."""
+
+    command_timeout: Duration
+    state_age_max: Duration
+    period_tolerance: Number
+    resample_deadline: Duration
+    watchdog: Duration
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        require_positive(self, tuple(TimingModel.model_fields))
+        if not self.period_tolerance < 1.0:
+            raise ValueError(f"period_tolerance: {self.period_tolerance:g} must be below 1")
+        for name in ("command_timeout", "state_age_max", "resample_deadline", "watchdog"):
+            value = getattr(self, name)
+            if not value <= 10.0:
+                raise ValueError(
+                    f"{name}: {value:g} s exceeds 10 s; if milliseconds are meant, "
+                    f'write "{value:g} ms"'
+                )
+        return self
+
+
+class OnViolationModel(Model):
+    """What each kind of limit does with a proposal that violates it."""
+
+    joint_position: OnViolation
+    joint_velocity: OnViolation
+    joint_acceleration: OnViolation
+    joint_jerk: OnViolation
+    joint_effort: OnViolation
+    tcp_speed: OnViolation
+    contact_force: Literal[OnViolation.REFUSE]  # a force that was felt cannot be clamped
+
+
+class ClassifierModel(Model):
+    """Which classifier must score every proposal."""
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]+\.onnx$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    threshold: Number
+    rescore_deviation: Number
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ValueError(f"threshold: {self.threshold:g} must be within 0 and 1")
+        require_positive(self, ("rescore_deviation",))
+        return self
+
+
+class NoClassifierModel(Model):
+    """Why there is no classifier."""
+
+    none: Text
+
+
+def _classifier_kind(value: Any) -> str:
+    none = "none" in value if isinstance(value, dict) else isinstance(value, NoClassifierModel)
+    return "no classifier" if none else "classifier"
+
+
+class SourceModel(Model):
+    """A document that also bounds the joints; where it is tighter than the file, it wins."""
+
+    title: Text
+    joint_limits: dict[Name, dict[str, Any]]
+
+
+class LimitsFile(Model):
+    """The whole file."""
+
+    format: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")]
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    period: Duration
+    robot: RobotModel
+    joint_limits: dict[Name, Annotated[RevoluteModel | PrismaticModel, Field(discriminator="type")]]
+    sources: tuple[SourceModel, ...] = ()
+    reasons: dict[Annotated[str, Field(max_length=128)], Text] = Field(default_factory=dict)
+    tool: ToolModel | None
+    payload: PayloadModel | None
+    tcp: TcpModel
+    capsules: dict[Name, tuple[CapsuleModel, ...]]
+    volumes: Annotated[tuple[VolumeModel, ...], Field(max_length=64)]
+    standoff: Length
+    home: dict[Name, JointPosition]
+    on_violation: OnViolationModel
+    stop_category: Literal["cat1", "cat2"]
+    timing: TimingModel
+    classifier: Annotated[
+        Annotated[ClassifierModel, Tag("classifier")]
+        | Annotated[NoClassifierModel, Tag("no classifier")],
+        Discriminator(_classifier_kind),
+    ]
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if not 5e-4 <= self.period <= 0.1:
+            raise ValueError(
+                f'period: {self.period:g} s must be within 0.0005 and 0.1 s; write e.g. "4 ms"'
+            )
+        if not 0.0 <= self.standoff <= 0.1:
+            raise ValueError(f"standoff: {self.standoff:g} m must be within 0 and 0.1 m")
+        for name, value in self.home.items():
+            joint = self.joint_limits.get(name)
+            is_angle = joint is not None and joint.type == "revolute"
+            if is_angle and not abs(value) <= POSITION_MAX_RAD:
+                raise suspect_degrees(f"home.{name}", value, POSITION_MAX_RAD, "rad")
+        names = [volume.name for volume in self.volumes]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"volumes: the name {twice[0]!r} is used twice")
+        return self

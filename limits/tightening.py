@@ -1,0 +1,194 @@
+"""Of several sources of one limit the tightest wins, and its provenance says what it replaced.
+
+Guarantees:
+- The result is never looser than any source: the file, its `sources`, the URDF's `<limit>` and
+  `<safety_controller>`.
+- A value that is an order of magnitude looser than another source is refused: that is a wrong unit
+  or the wrong robot, and silently tightening it would hide the mistake.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .authoring.urdf import Chain, UrdfJoint
+from .errors import LimitsFileError
+from .joint_schema import PrismaticModel, RevoluteModel
+from .schema import LimitsFile
+from .units import parse_quantity
+
+__all__ = ["BOUNDED_FIELDS", "FIELD_UNIT", "tightest", "unit_of"]
+
+# Fields that another source can bound.
+BOUNDED_FIELDS = (
+    "min_position",
+    "max_position",
+    "max_velocity",
+    "max_acceleration",
+    "max_jerk",
+    "max_effort",
+)
+SUSPICIOUS_RATIO = 10.0
+UNITS = {
+    "revolute": ("rad", "rad/s", "rad/s^2", "rad/s^3", "N*m"),
+    "prismatic": ("m", "m/s", "m/s^2", "m/s^3", "N"),
+}
+# Index into UNITS, in the order in which `explain` shows the fields.
+FIELD_UNIT = {
+    "min_position": 0,
+    "max_position": 0,
+    "max_velocity": 1,
+    "max_acceleration": 2,
+    "max_jerk": 3,
+    "max_effort": 4,
+    "tracking_error": 0,
+    "velocity_error": 1,
+    "effort_error": 4,
+    "recovery_velocity": 1,
+}
+
+
+def unit_of(joint_type: str, field: str) -> str:
+    """SI unit of a joint's field."""
+    return UNITS[joint_type][FIELD_UNIT[field]]
+
+
+def _check_names(file: LimitsFile, chain: Chain) -> None:
+    there_are = f"the robot's moving joints are: {', '.join(chain.joint_names)}"
+    for name in file.joint_limits:
+        if name not in chain.joint_names:
+            raise LimitsFileError(f"joint_limits.{name}: no such joint; {there_are}")
+    for name, kind in zip(chain.joint_names, chain.joint_types, strict=True):
+        if name not in file.joint_limits:
+            raise LimitsFileError(
+                f"joint_limits.{name}: missing; declare its limits, or fix it "
+                f"in robot.locked_joints; {there_are}"
+            )
+        declared = file.joint_limits[name].type
+        if declared != kind:
+            raise LimitsFileError(
+                f"joint_limits.{name}.type: {declared}, but the URDF's joint is {kind}"
+            )
+    for name in file.home:
+        if name not in chain.joint_names:
+            raise LimitsFileError(f"home.{name}: no such joint; {there_are}")
+    for name in chain.joint_names:
+        if name not in file.home:
+            raise LimitsFileError(f"home.{name}: missing; where the robot starts and returns to")
+    for k, source in enumerate(file.sources):
+        for name, fields in source.joint_limits.items():
+            where = f"sources.{k}.joint_limits.{name}"
+            if name not in chain.joint_names:
+                raise LimitsFileError(f"{where}: no such joint; {there_are}")
+            for field in fields:
+                if field not in BOUNDED_FIELDS:
+                    raise LimitsFileError(
+                        f"{where}: unknown key {field!r}; known: {', '.join(BOUNDED_FIELDS)}"
+                    )
+
+
+def _others(
+    file: LimitsFile, name: str, field: str, kind: str, urdf: UrdfJoint
+) -> list[tuple[float, str]]:
+    """(value, where from) of every source but the file's own value."""
+    found = []
+    for k, source in enumerate(file.sources):
+        where = f"sources.{k}.joint_limits.{name}"
+        raw = source.joint_limits.get(name, {}).get(field)
+        if raw is not None:
+            try:
+                value = parse_quantity(raw, (unit_of(kind, field),))
+            except ValueError as error:
+                raise LimitsFileError(f"{where}.{field}: {error}") from error
+            found.append((value, source.title))
+    if field in urdf.limit:
+        found.append((urdf.limit[field], "URDF <limit>"))
+    if field in urdf.soft:
+        found.append((urdf.soft[field], "URDF <safety_controller>"))
+    return found
+
+
+def _plausible(
+    name: str, field: str, kind: str, own: float, others: list[tuple[float, str]]
+) -> None:
+    if field in ("min_position", "max_position"):
+        return  # a range has no ratio; angles beyond a turn are refused by the schema
+    for value, origin in others:
+        if value > 0.0 and not own <= SUSPICIOUS_RATIO * value:
+            unit = unit_of(kind, field)
+            raise LimitsFileError(
+                f"joint_limits.{name}.{field}: {own:g} {unit} is {own / value:.0f} times the "
+                f"{value:g} {unit} of {origin}: wrong unit or wrong robot? If degrees are meant, "
+                f'write "{own:g} {unit.replace("rad", "deg")}"'
+            )
+
+
+def _reason(file: LimitsFile, name: str, field: str) -> str:
+    reason = file.reasons.get(f"joint_limits.{name}.{field}", file.reasons.get(field))
+    return "declared" if reason is None else f"declared: {reason}"
+
+
+def _tightest(
+    field: str, own: tuple[float, str], others: list[tuple[float, str]]
+) -> tuple[float, dict[str, Any]]:
+    is_lower = field == "min_position"
+    best = own
+    for other in others:
+        if (other[0] > best[0]) if is_lower else (other[0] < best[0]):
+            best = other
+    replaced = [
+        {"value": value, "from": origin}
+        for value, origin in [own, *others]
+        if ((value < best[0]) if is_lower else (value > best[0]))
+    ]
+    return best[0], {"from": best[1], "tightened_from": replaced}
+
+
+def tightest(
+    file: LimitsFile, chain: Chain, urdf: dict[str, UrdfJoint]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """(joints of the frozen form, provenance by path)."""
+    _check_names(file, chain)
+    for path in file.reasons:
+        _check_reason(file, path)
+    joints: list[dict[str, Any]] = []
+    provenance: dict[str, Any] = {}
+    for name, kind in zip(chain.joint_names, chain.joint_types, strict=True):
+        model: RevoluteModel | PrismaticModel = file.joint_limits[name]
+        joint: dict[str, Any] = {"name": name, "type": kind}
+        for field in FIELD_UNIT:
+            own = (float(getattr(model, field)), _reason(file, name, field))
+            others: list[tuple[float, str]] = []
+            if field in BOUNDED_FIELDS:
+                others = _others(file, name, field, kind, urdf[name])
+                _plausible(name, field, kind, own[0], others)
+            joint[field], provenance[f"joints.{name}.{field}"] = _tightest(field, own, others)
+        if not joint["min_position"] < joint["max_position"]:
+            low, high = (provenance[f"joints.{name}.{m}_position"]["from"] for m in ("min", "max"))
+            raise LimitsFileError(
+                f"joint_limits.{name}: no position is left: min_position {joint['min_position']:g} "
+                f"({low}) is not below max_position {joint['max_position']:g} ({high})"
+            )
+        joints.append(joint)
+    for path in ("tcp.max_trans_vel", "tcp.max_force", "standoff", "period"):
+        reason = file.reasons.get(path)
+        provenance[path] = {
+            "from": "declared" if reason is None else f"declared: {reason}",
+            "tightened_from": [],
+        }
+    return joints, provenance
+
+
+def _check_reason(file: LimitsFile, path: str) -> None:
+    known = {*FIELD_UNIT, "tcp.max_trans_vel", "tcp.max_force", "standoff", "period"}
+    parts = path.rsplit(".", 1)
+    is_joint = (
+        len(parts) == 2
+        and parts[0].removeprefix("joint_limits.") in file.joint_limits
+        and parts[1] in FIELD_UNIT
+    )
+    if path not in known and not is_joint:
+        raise LimitsFileError(
+            f"reasons: unknown path {path!r}; known: {', '.join(sorted(known))}, "
+            f"joint_limits.<joint>.<field>"
+        )

@@ -1,0 +1,145 @@
+"""The stop planner: exact rest, in bounds, whole ticks, and never needlessly long."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from checkrein.limits import Limits
+from checkrein.limits.kernels.braking import plan_stop
+from checkrein.limits.kernels.packed import pack
+from checkrein.limits.records import Array
+
+from tests.robots import column, panda, slider, turntable, with_joints
+
+ROBOT = panda()
+PACKED = pack(ROBOT)
+A_MAX, J_MAX = column(ROBOT, "max_acceleration"), column(ROBOT, "max_jerk")
+V_MAX, T = column(ROBOT, "max_velocity"), ROBOT.period_s
+
+shares = st.lists(st.floats(-1.0, 1.0), min_size=7, max_size=7).map(np.array)
+
+
+def plan(limits: Limits, dq: Array, ddq: Array, ease: float = 1.0) -> tuple[Array, Array] | None:
+    """(ticks (3,), jerk (n, 3)), or None."""
+    ticks, jerk = np.zeros(3), np.zeros((dq.size, 3))
+    found = plan_stop(pack(limits), np.array(dq), np.array(ddq), ease, ticks, jerk)
+    return (ticks, jerk) if found else None
+
+
+def needed(dq: Array, ddq: Array, ease: float = 1.0) -> tuple[Array, Array]:
+    found = plan(ROBOT, dq, ddq, ease)
+    assert found is not None
+    return found
+
+
+@given(speed=shares, acceleration=shares, ease=st.sampled_from([1.0, 0.5, 0.1]))
+@settings(max_examples=300)
+def test_it_ends_at_rest_within_bounds_in_whole_ticks(
+    speed: Array, acceleration: Array, ease: float
+) -> None:
+    """The integral identity: what the three phases take off is exactly the speed there was."""
+    dq, ddq = speed * V_MAX, acceleration * A_MAX
+    ticks, jerk = needed(dq, ddq, ease)
+    assert np.array_equal(ticks, np.floor(ticks))
+    assert (ticks >= 0.0).all()
+    assert (np.abs(jerk) <= J_MAX[:, None]).all()
+    n1, n2, n3 = ticks * T
+    plateau = ddq + jerk[:, 0] * n1
+    np.testing.assert_allclose(plateau + jerk[:, 2] * n3, 0.0, atol=1e-9 * A_MAX.max())
+    lost = (ddq + plateau) / 2.0 * n1 + plateau * n2 + plateau / 2.0 * n3
+    np.testing.assert_allclose(dq + lost, 0.0, atol=1e-12)
+    assert (np.abs(plateau) <= np.maximum(ease * A_MAX, 0.0)).all()
+    assert not jerk[:, 1].any()
+
+
+@given(speed=shares, acceleration=shares)
+@settings(max_examples=100)
+def test_the_mirrored_state_stops_the_mirrored_way(speed: Array, acceleration: Array) -> None:
+    dq, ddq = speed * V_MAX, acceleration * A_MAX
+    ticks, jerk = needed(dq, ddq)
+    back_ticks, back_jerk = needed(-dq, -ddq)
+    assert np.array_equal(ticks, back_ticks)
+    assert np.array_equal(jerk, -back_jerk)
+
+
+@given(speed=shares, shrink=st.floats(0.0, 1.0))
+@settings(max_examples=200)
+def test_a_slower_robot_stops_no_later(speed: Array, shrink: float) -> None:
+    dq, still = speed * V_MAX, np.zeros(7)
+    assert needed(shrink * dq, still)[0].sum() <= needed(dq, still)[0].sum()
+
+
+@given(speed=shares, acceleration=shares)
+@settings(max_examples=100)
+def test_more_authority_stops_no_later(speed: Array, acceleration: Array) -> None:
+    """Twice the jerk and acceleration: the plan may not get longer by more than its rounding."""
+    dq, ddq = speed * V_MAX, acceleration * A_MAX
+    joints = tuple(
+        replace(j, max_acceleration=2.0 * j.max_acceleration, max_jerk=2.0 * j.max_jerk)
+        for j in ROBOT.joints
+    )
+    strong = plan(replace(ROBOT, joints=joints), dq, ddq)
+    assert strong is not None
+    assert strong[0].sum() <= needed(dq, ddq)[0].sum()
+
+
+def test_rest_needs_no_stop() -> None:
+    ticks, jerk = needed(np.zeros(7), np.zeros(7))
+    assert not ticks.any()
+    assert not jerk.any()
+
+
+def test_one_joint_from_full_speed_takes_what_physics_says() -> None:
+    """v/a + a/j, up to the whole ticks: a = 10, v = 2, j = 2500 at 4 ms."""
+    limits = turntable()
+    found = plan(limits, np.array([2.0]), np.zeros(1))
+    assert found is not None
+    least = 2.0 / 10.0 + 10.0 / 2500.0
+    assert least <= found[0].sum() * limits.period_s <= least + 2.0 * limits.period_s
+
+
+def test_one_tick_of_jerk_is_enough_when_jerk_is_plenty() -> None:
+    found = plan(with_joints(turntable(), max_jerk=1e6), np.array([0.001]), np.zeros(1))
+    assert found is not None
+    assert found[0].sum() <= 3.0
+
+
+def test_all_joints_rest_at_the_same_tick_and_keep_their_proportions() -> None:
+    """The synchronised family: from a common acceleration of zero the path keeps its direction."""
+    dq = np.linspace(-0.5, 0.7, 7)
+    _, jerk = needed(dq, np.zeros(7))
+    np.testing.assert_allclose(jerk[:, 0] / dq, jerk[0, 0] / dq[0])
+
+
+def test_an_eased_stop_is_gentler_and_longer() -> None:
+    dq = 0.8 * V_MAX
+    hard, soft = needed(dq, np.zeros(7)), needed(dq, np.zeros(7), ease=0.5)
+    assert soft[0].sum() > hard[0].sum()
+    assert (np.abs(soft[1][:, 0] * soft[0][0] * T) <= 0.5 * A_MAX).all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_has_no_stop(bad: float) -> None:
+    for which in range(2):
+        for joint in range(7):
+            state = np.zeros((2, 7))
+            state[which, joint] = bad
+            assert plan(ROBOT, state[0], state[1]) is None
+
+
+def test_what_cannot_stop_in_a_million_ticks_has_no_stop() -> None:
+    assert plan(slider(), np.array([1e9, 0.0]), np.zeros(2)) is None
+
+
+def test_a_state_beyond_its_acceleration_bound_comes_back_into_it() -> None:
+    """Not reachable from a certified stream, but the plan must not break its own bounds."""
+    ddq = 1.5 * A_MAX
+    found = plan(ROBOT, np.zeros(7), ddq)
+    if found is not None:
+        assert (np.abs(found[1]) <= J_MAX[:, None]).all()

@@ -1,0 +1,154 @@
+"""Joint effort: inverse dynamics at samples, and a bound on what it does in between."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from checkrein.limits import Limits
+from checkrein.limits.core import Core
+from checkrein.limits.kernels.motion import build
+from checkrein.limits.kernels.packed import Packed, Work, pack, work_for
+from checkrein.limits.kinds import joint_effort
+from checkrein.limits.records import Array
+
+from tests.limits.kinds.battery import MotionBattery, ask, plain_robot, still
+from tests.limits.slow_chain import efforts
+from tests.limits.slow_motion import Motion, random_motions, sampled
+from tests.robots import array, column, panda, slider, with_joint, with_joints, without_margins
+
+
+def weightless(limits: Limits) -> Limits:
+    chain = limits.kinematics
+    return replace(limits, kinematics=replace(chain, gravity=array(np.zeros(3))))
+
+
+def largest(limits: Limits, motion: Motion, count: int) -> Array:
+    """Largest |effort| of each joint (n,) over samples of the tick and its stop.
+
+    By the kernel, which kernels/test_chain.py compares with the slow reference.
+    """
+    core, samples = Core(limits), sampled(motion, limits.period_s, count)
+    return np.abs([core.efforts(*sample) for sample in samples]).max(axis=0)
+
+
+class TestJointEffort(MotionBattery):
+    """The carriage of 3 kg accelerates outwards on a column that stands still."""
+
+    bound = 12.0
+    subject = 1
+    slack = 0.01
+
+    def declared(self, bound: float) -> Limits:
+        return with_joint(weightless(plain_robot()), 1, max_effort=bound)
+
+    def case(self, value: float) -> Motion:
+        motion = still()
+        motion.start[1, 2] = motion.ddq_next[1] = value / 3.0
+        return motion
+
+    def truth(self, case: Motion) -> float:
+        return float(largest(self.declared(1.0), case, 9)[1])
+
+    def holds(self, packed: Packed, work: Work, bounds: Array, report: Array) -> bool:
+        return joint_effort.holds(packed, work, report)
+
+    def test_the_effort_error_is_taken_off(self) -> None:
+        limits = with_joint(self.declared(self.bound), 1, effort_error=2.0)
+        assert self.judge(limits, self.case(9.9)).ok
+        verdict = self.judge(limits, self.case(10.1))
+        assert not verdict.ok
+        assert verdict.bound == 10.0
+
+    def test_at_rest_it_is_gravity_exactly(self) -> None:
+        """At rest nothing can bulge between samples: the bound is met to rounding."""
+        robot = without_margins(panda())
+        q = np.array(robot.home)
+        tau = np.abs(efforts(robot, q, np.zeros(7), np.zeros(7)))
+        start = np.zeros((7, 3))
+        start[:, 0] = q
+        motion = Motion(start, np.zeros(7), np.ones(3), np.zeros((7, 3)))
+        heavy = int(np.argmax(tau))
+        for share, allowed in ((1.0 + 1e-9, True), (1.0 - 1e-9, False)):
+            limits = with_joint(robot, heavy, max_effort=share * tau[heavy])
+            assert ask(limits, motion, self.holds).ok is allowed
+
+    @pytest.mark.parametrize("robot", [without_margins(panda()), without_margins(slider())])
+    def test_what_holds_is_never_more_in_between(self, robot: Limits) -> None:
+        held = refused = 0
+        for motion in random_motions(robot, seed=13, count=20, speed=0.6):
+            truth = largest(robot, motion, 250)
+            for share in (0.6, 0.98, 1.1, 2.0):
+                joints = tuple(
+                    replace(joint, max_effort=share * float(bound))
+                    for joint, bound in zip(robot.joints, truth, strict=True)
+                )
+                ok = ask(replace(robot, joints=joints), motion, self.holds).ok
+                assert not (ok and share < 1.0)
+                held, refused = held + ok, refused + (not ok)
+        assert held >= 10
+        assert refused >= 40
+
+
+def curvature_ratios(robot: Limits, seed: int, count: int) -> Array:
+    """(count, n) sampled sup |tau''| of random pieces against the bound that the limit uses."""
+    packed, rng, out = pack(robot), np.random.default_rng(seed), []
+    v, a, j = (column(robot, f"max_{name}") for name in ("velocity", "acceleration", "jerk"))
+    low, high, n = column(robot, "min_position"), column(robot, "max_position"), len(robot.joints)
+    work, tau, bound = work_for(packed), np.zeros((41, n)), np.zeros(n)
+    for _ in range(count):
+        length, scale = float(rng.choice([0.004, 0.012, 0.1])), float(rng.choice([0.1, 1.0]))
+        lim = np.minimum(j, a / length) * scale
+        work.pieces[0] = np.array(
+            [rng.uniform(low, high), *(rng.uniform(-1, 1, n) * x for x in (v * scale, a * scale, lim))]
+        ).T
+        joint_effort._curvature(packed, work, 0, length, bound)
+        for k in range(41):
+            joint_effort._efforts_at(packed, work, 0, k * length / 40, tau[k])
+        sampled_second = np.abs(np.diff(tau, 2, axis=0)).max(axis=0) / (length / 40) ** 2
+        noise = 1e-12 * np.abs(tau).max() / (length / 40) ** 2
+        out.append((sampled_second - noise) / np.maximum(bound, 1e-300))
+    return np.array(out)
+
+
+CENTRED = replace(
+    slider(), kinematics=replace(slider().kinematics, com=array([[0.1, 0.02, 0.05], [0.0, 0.0, 0.0]]))
+)
+
+
+@pytest.mark.parametrize(
+    "robot",
+    [panda(), weightless(panda()), slider(), weightless(slider()), CENTRED],
+    ids=["panda", "panda, no gravity", "slider", "slider, no gravity", "COM in the joint"],
+)
+def test_no_second_derivative_exceeds_its_bound(robot: Limits) -> None:
+    ratios = curvature_ratios(robot, seed=14, count=120)
+    assert ratios.max() <= 1.0
+    assert ratios.max() > 1e-3  # it is a bound on this, not on something else
+
+
+def test_no_second_derivative_exceeds_its_bound_on_random_chains() -> None:
+    rng = np.random.default_rng(15)
+    for seed in range(8):
+        robot = slider()
+        chain, types = robot.kinematics, rng.choice(["revolute", "prismatic"], 2)
+        turned = np.linalg.qr(rng.normal(size=(2, 3, 3)))[0]
+        turned *= np.sign(np.linalg.det(turned))[:, None, None]
+        chain = replace(chain, rotation=array(turned), com=array(rng.normal(size=(2, 3)) * 0.1))
+        joints = tuple(
+            replace(joint, type=str(kind)) for joint, kind in zip(robot.joints, types, strict=True)
+        )
+        wild = replace(robot, kinematics=chain, joints=joints)
+        assert curvature_ratios(wild, seed=seed, count=40).max() <= 1.0
+
+
+def test_efforts_of_a_motion_that_is_not_finite_do_not_hold() -> None:
+    """A NaN in a joint that carries nothing but itself is still refused."""
+    robot = with_joints(slider(), max_effort=1e12)
+    packed = pack(robot)
+    work, report = work_for(packed), np.zeros(3)
+    start = np.array([[np.nan, 0.0, 0.0], [0.3, 0.0, 0.0]])
+    build(start, np.zeros(2), robot.period_s, np.ones(3), np.zeros((2, 3)), work.pieces, work.ends)
+    assert not joint_effort.holds(packed, work, report)

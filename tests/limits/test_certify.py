@@ -1,0 +1,149 @@
+"""The arbiter: every limit is asked, in order; nothing non-finite ever passes; it has no memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from checkrein.limits import Limits
+from checkrein.limits.certify import CERTIFIED, EFFORT, KINDS, NO_STOP, certify
+from checkrein.limits.kernels.packed import pack, work_for
+
+from tests.limits.kinds.battery import bounds_of
+from tests.limits.slow_motion import Motion, random_motions, stopping
+from tests.robots import (
+    half_space,
+    panda,
+    slider,
+    turntable,
+    with_joints,
+    without_geometry,
+    without_margins,
+)
+
+
+class Verdict(NamedTuple):
+    kind: str
+    subject: float
+    value: float
+    bound: float
+
+
+def judged(limits: Limits, motion: Motion) -> Verdict:
+    packed = pack(limits)
+    report = np.zeros(3)
+    code = certify(
+        packed, np.ascontiguousarray(motion.start), np.array(motion.ddq_next),
+        np.array(motion.ticks), np.array(motion.jerk), bounds_of(limits), work_for(packed), report,
+    )  # fmt: skip
+    return Verdict(KINDS[code], *report.tolist())
+
+
+def moving(limits: Limits, dq: float = 0.2) -> Motion:
+    """Home, all joints at dq, and the stop of that."""
+    start = np.zeros((len(limits.joints), 3))
+    start[:, 0], start[:, 1] = limits.home, dq
+    motion = stopping(pack(limits), start, np.zeros(len(limits.joints)))
+    assert motion is not None
+    return motion
+
+
+def test_codes_name_every_kind_of_limit() -> None:
+    assert KINDS[CERTIFIED] == ""
+    assert KINDS[EFFORT] == "joint_effort"
+    assert KINDS[NO_STOP] == "certified_stop"
+    assert set(KINDS[1:-1]) == {
+        "joint_position", "joint_velocity", "joint_acceleration", "joint_jerk", "joint_effort",
+        "tcp_speed", "workspace",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("robot", [panda(), slider(), turntable()])
+def test_an_easy_motion_is_certified(robot: Limits) -> None:
+    assert judged(robot, moving(robot)).kind == ""
+
+
+def test_each_limit_alone_can_refuse() -> None:
+    robot = slider()
+    motion, tcp = moving(robot), robot.tcp
+    ceiling = half_space("ceiling", [0.0, 0.0, 1.0], 0.3, "keep_in")
+    for kind, tightened in (
+        ("joint_jerk", with_joints(robot, max_jerk=1e-3)),
+        ("joint_acceleration", with_joints(robot, max_acceleration=1e-3)),
+        ("joint_velocity", with_joints(robot, max_velocity=0.19)),
+        ("joint_position", with_joints(robot, max_position=0.2)),
+        ("workspace", replace(robot, volumes=(*robot.volumes, ceiling))),
+        ("tcp_speed", replace(robot, tcp=replace(tcp, max_trans_vel=0.05))),
+        ("joint_effort", with_joints(robot, max_effort=3.0)),
+    ):
+        verdict = judged(tightened, motion)
+        assert verdict.kind == kind
+        if kind != "workspace":
+            assert verdict.value > verdict.bound or kind == "joint_position"
+
+
+def test_the_stop_is_judged_and_not_only_the_tick() -> None:
+    """The tick is harmless; the stop behind it would leave the position limit (trap 1)."""
+    robot = without_geometry(without_margins(panda()))
+    motion = moving(robot, dq=1.0)
+    reach = float(motion.start[0, 0] + 1.0 * robot.period_s)
+    limited = replace(
+        robot, joints=(replace(robot.joints[0], max_position=reach + 1e-3), *robot.joints[1:])
+    )
+    verdict = judged(limited, motion)
+    assert verdict.kind == "joint_position"
+    assert verdict.subject == 0.0
+    assert verdict.value > reach + 0.05
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("robot", [panda(), without_geometry(panda()), slider(), turntable()])
+def test_nothing_that_is_not_finite_is_certified(robot: Limits, bad: float) -> None:
+    """Each number of the state, of the acceleration and of the stop, one at a time."""
+    for part in range(4):
+        shape = moving(robot)[part].shape
+        for index in np.ndindex(shape):
+            motion = moving(robot)
+            motion[part][index] = bad
+            assert judged(robot, motion).kind != ""
+
+
+@pytest.mark.parametrize("robot", [panda(), slider()])
+def test_the_same_question_has_the_same_answer(robot: Limits) -> None:
+    """Scratch memory is reused: what was judged before must leave no trace."""
+    motions = random_motions(robot, seed=1, count=40, speed=0.6)
+    alone = [judged(robot, motion) for motion in motions]
+    packed, bounds, report = pack(robot), bounds_of(robot), np.zeros(3)
+    work = work_for(packed)
+    for order in (range(40), reversed(range(40))):
+        for k in order:
+            m = motions[k]
+            report[:] = 0.0
+            code = certify(packed, m.start, m.ddq_next, m.ticks, m.jerk, bounds, work, report)
+            assert (KINDS[code], *report.tolist()) == alone[k]
+    assert {verdict.kind for verdict in alone} >= {"", "joint_position"}
+
+
+def test_tightening_any_limit_never_certifies_more() -> None:
+    robot = slider()
+    tighter = [
+        with_joints(robot, max_jerk=300.0),
+        with_joints(robot, max_acceleration=4.0),
+        with_joints(robot, max_velocity=0.5),
+        with_joints(robot, max_position=0.7),
+        with_joints(robot, max_effort=60.0),
+        with_joints(robot, tracking_error=0.01, velocity_error=0.05, effort_error=10.0),
+        replace(robot, tcp=replace(robot.tcp, max_trans_vel=0.5)),
+        replace(robot, standoff=0.05),
+    ]
+    motions = random_motions(robot, seed=2, count=80, speed=0.7)
+    held = [judged(robot, motion).kind == "" for motion in motions]
+    assert 10 <= sum(held) < 80
+    for limits in tighter:
+        again = [judged(limits, motion).kind == "" for motion in motions]
+        assert all(was or not now for was, now in zip(held, again, strict=True))
+        assert sum(again) < sum(held)
