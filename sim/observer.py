@@ -1,0 +1,289 @@
+"""Counts what the robot really did against the declared limits. It trusts neither filter nor bus.
+
+Guarantees:
+- Shares no code with the filter: it parses the frozen file itself and has its own geometry.
+- Position, velocity, acceleration and jerk of the applied stream are differences of the setpoints
+  q over T, T², T³, judged with 1e-9 of the bound plus 8 eps max|q| / T^p: rounding, nothing more.
+- Measured position, velocity, effort, TCP speed and contact force are judged at every substep.
+- A comparison with NaN counts as a violation.
+
+`counts` has ticks in violation per kind, `onsets` how often a violation began. A lost object is
+counted once, when it is lost: how long it then lies on the floor says nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .observed_geometry import Hull, ObservedVolume, point_clearances, read_hulls
+from .robot import SimulatedRobot, TickTrace
+from .world import World
+
+__all__ = ["KINDS", "FirstViolation", "Observer"]
+
+Array = npt.NDArray[np.float64]
+
+KINDS = (
+    "joint_position",
+    "joint_velocity",
+    "joint_acceleration",
+    "joint_jerk",
+    "joint_effort",
+    "tcp_speed",
+    "workspace",
+    "collision",
+    "contact_force",
+    "non_finite",
+    "object_lost",
+)
+RELATIVE_TOLERANCE = 1e-9
+ROUNDINGS = 8.0
+NEAR_M = 0.05  # clearances above it are lower bounds, below it exact
+
+
+@dataclass(frozen=True, slots=True)
+class FirstViolation:
+    """The first one of its kind: when, which joint, link or volume, by how much."""
+
+    kind: str
+    tick: int
+    subject: str
+    value: float
+    bound: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bounds:
+    """The frozen file as the observer reads it."""
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    low: Array
+    high: Array
+    rate: tuple[Array, Array, Array]  # velocity, acceleration, jerk
+    effort: Array
+    tcp_speed_m_s: float
+    force_n: float
+    period_s: float
+    volumes: tuple[ObservedVolume, ...]
+
+    @staticmethod
+    def parse(frozen: Mapping[str, Any]) -> _Bounds:
+        if frozen["format"] != 1 or frozen["kind"] != "checkrein/frozen-limits":
+            raise ValueError(f"the observer reads frozen limits format 1, not {frozen['format']}")
+
+        def column(key: str) -> Array:
+            values = np.array([joint[key] for joint in frozen["joints"]], dtype=np.float64)
+            if not np.isfinite(values).all():
+                raise ValueError(f"joints.{key}: {values} is not finite")
+            return values
+
+        return _Bounds(
+            tuple(joint["name"] for joint in frozen["joints"]),
+            tuple("m" if joint["type"] == "prismatic" else "rad" for joint in frozen["joints"]),
+            column("min_position"),
+            column("max_position"),
+            (column("max_velocity"), column("max_acceleration"), column("max_jerk")),
+            column("max_effort"),
+            float(frozen["tcp"]["max_trans_vel"]),
+            float(frozen["tcp"]["max_force"]),
+            float(frozen["period_s"]),
+            tuple(ObservedVolume.parse(volume) for volume in frozen["volumes"]),
+        )
+
+
+class _Clearances:
+    """Smallest clearance of the moving links from the declared volumes, cheap while it is large."""
+
+    def __init__(self, world: World, volumes: Sequence[ObservedVolume], urdf: Path) -> None:
+        self._world = world
+        self._hulls: list[Hull] = read_hulls(urdf)
+        self._links = [world.link_index[hull.link] for hull in self._hulls]
+        self._volumes = volumes
+        self._reach: Array = np.array([hull.reach for hull in self._hulls])
+        self._centers: Array = np.array([hull.center for hull in self._hulls]).reshape(-1, 3)
+        # An exempt pair never counts: infinity added to its clearance.
+        self._exempt = [
+            np.array([math.inf if hull.link in volume.exempt else 0.0 for hull in self._hulls])
+            for volume in volumes
+        ]
+
+    def smallest(self) -> tuple[float, str]:
+        """The smallest clearance [m] and `link/volume`; a lower bound where it is above NEAR_M."""
+        if not self._hulls or not self._volumes:
+            return math.inf, ""
+        world = self._world
+        states = world.p.getLinkStates(
+            world.robot, self._links, computeForwardKinematics=1, physicsClientId=world.client
+        )
+        positions = np.array([state[4] for state in states])
+        rotations = _matrices(np.array([state[5] for state in states]))
+        centers = positions + np.einsum("kij,kj->ki", rotations, self._centers)
+        smallest, subject = math.inf, ""
+        for volume, exempt in zip(self._volumes, self._exempt, strict=True):
+            bounds = point_clearances(volume, centers) - self._reach + exempt
+            for i in np.flatnonzero(~(bounds > min(NEAR_M, smallest))):
+                hull = self._hulls[i]
+                points = hull.points @ rotations[i].T + positions[i]
+                value = float(point_clearances(volume, points).min()) - hull.radius
+                if not volume.keep_in and volume.shape != "half_space":
+                    value = min(value, self._closest(volume, self._links[i]))
+                if not value >= smallest:
+                    smallest, subject = value, f"{hull.link}/{volume.name}"
+            far = bounds[bounds > NEAR_M]
+            if far.size and float(far.min()) < smallest:
+                smallest, subject = float(far.min()), f"?/{volume.name}"
+        return smallest, subject
+
+    def _closest(self, volume: ObservedVolume, link: int) -> float:
+        world = self._world
+        points = world.p.getClosestPoints(
+            bodyA=world.robot,
+            bodyB=world.volumes[volume.name],
+            distance=NEAR_M,
+            linkIndexA=link,
+            physicsClientId=world.client,
+        )
+        return min((float(point[8]) for point in points), default=math.inf)
+
+
+def _matrices(quaternions: Array) -> Array:  # (k, 4) xyzw -> (k, 3, 3)
+    x, y, z, w = quaternions.T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.array(rows).transpose(2, 0, 1)
+
+
+class Observer:
+    """Judges every tick after the robot has made it."""
+
+    def __init__(self, frozen: Mapping[str, Any], world: World, robot: SimulatedRobot) -> None:
+        self._bounds = _Bounds.parse(frozen)
+        self._world, self._robot = world, robot
+        self._clearances = _Clearances(world, self._bounds.volumes, world.urdf)
+        self.counts: dict[str, int] = dict.fromkeys(KINDS, 0)
+        self.onsets: dict[str, int] = dict.fromkeys(KINDS, 0)
+        self.first: dict[str, FirstViolation] = {}
+        self.tick = 0
+        self.clearance_m = math.inf
+        self._before: frozenset[str] = frozenset()
+        self._now: set[str] = set()
+        self.placed()
+
+    def placed(self) -> None:
+        """The robot was placed anew, at rest, where its motors hold it: the stream starts here."""
+        q = self._robot.told.copy()
+        self._history = [q, q, q]
+        self._before = frozenset()
+        self._object_gone = False
+
+    def object_replaced(self) -> None:
+        """A fresh object stands on the tool: it can be lost again."""
+        self._object_gone = False
+
+    @property
+    def object_is_lost(self) -> bool:
+        """The last object was lost, and none has replaced it."""
+        return self._object_gone
+
+    def observe(self, applied: Array, raw: Sequence[float] | Array | None = None) -> frozenset[str]:
+        """Judge the tick just made; returns the kinds in violation.
+
+        applied (n,): the setpoint that the robot was given. raw: what was handed to an unguarded
+        driver, before it made a target of it; judged for finiteness only.
+        """
+        q: Array = np.array(applied, dtype=np.float64)
+        self._now = set()
+        handed = q if raw is None else np.asarray(raw, dtype=np.float64)
+        if not (np.isfinite(handed).all() and np.isfinite(q).all()):
+            self._note("non_finite", "command", math.nan, 0.0, "")
+        off = np.abs(q - self._robot.told).max()
+        if not off <= RELATIVE_TOLERANCE * max(1.0, float(np.abs(q).max())):
+            raise ValueError(f"applied setpoint is {off} rad from what the motors were told")
+        self._judge_stream(q)
+        self._judge_measured(self._robot.trace)
+        self.clearance_m, subject = self._clearances.smallest()
+        if not self.clearance_m >= -RELATIVE_TOLERANCE:
+            self._note("workspace", subject, self.clearance_m, 0.0, "m")
+        if not self._object_gone and self._world.object_lost():
+            self._object_gone = True
+            self._note("object_lost", "object", 1.0, 0.0, "")
+        now = frozenset(self._now)
+        for kind in now:
+            self.counts[kind] += 1
+            self.onsets[kind] += kind not in self._before
+        self._before = now
+        self._history = [*self._history[1:], q]
+        self.tick += 1
+        return now
+
+    def _judge_stream(self, q: Array) -> None:
+        bounds, period = self._bounds, self._bounds.period_s
+        self._judge_range(q, "applied")
+        first, second, third = self._history
+        differences = (q - third, q - 2.0 * third + second, q - 3.0 * (third - second) - first)
+        kinds = ("joint_velocity", "joint_acceleration", "joint_jerk")
+        largest = max(float(np.abs(row).max()) for row in (q, first, second, third))
+        rounding = ROUNDINGS * float(np.finfo(np.float64).eps) * largest
+        for power, (kind, change, bound) in enumerate(
+            zip(kinds, differences, bounds.rate, strict=True), start=1
+        ):
+            scale = period**power
+            value = np.abs(change) / scale
+            excess = value - bound * (1.0 + RELATIVE_TOLERANCE) - rounding / scale
+            self._judge_joints(kind, "applied", value, bound, excess, f"/s^{power}")
+
+    def _judge_range(self, q: Array, what: str) -> None:
+        bounds = self._bounds
+        slack = RELATIVE_TOLERANCE * np.maximum(np.abs(bounds.low), np.abs(bounds.high))
+        slack = slack + ROUNDINGS * np.finfo(np.float64).eps * np.abs(q)
+        outside = np.maximum(bounds.low - q, q - bounds.high)
+        bound = np.where(q < bounds.low, bounds.low, bounds.high)
+        self._judge_joints("joint_position", what, q, bound, outside - slack, "")
+
+    def _judge_measured(self, trace: TickTrace) -> None:
+        bounds = self._bounds
+        low, high = trace.q.min(axis=0), trace.q.max(axis=0)
+        self._judge_range(low, "measured")
+        self._judge_range(high, "measured")
+        speed, effort = np.abs(trace.dq).max(axis=0), np.abs(trace.tau).max(axis=0)
+        for kind, value, bound, unit in (
+            ("joint_velocity", speed, bounds.rate[0], "/s"),
+            ("joint_effort", effort, bounds.effort, "N·m"),
+        ):
+            excess = value - bound * (1.0 + RELATIVE_TOLERANCE)
+            self._judge_joints(kind, "measured", value, bound, excess, unit)
+        for kind, peak, limit, unit in (
+            ("tcp_speed", float(trace.tcp_speed_m_s.max()), bounds.tcp_speed_m_s, "m/s"),
+            ("contact_force", float(trace.contact_force_n.max()), bounds.force_n, "N"),
+        ):
+            if not peak <= limit * (1.0 + RELATIVE_TOLERANCE):
+                self._note(kind, "tcp", peak, limit, unit)
+        for link, body, _ in trace.collisions:
+            self._note("collision", f"link {link}, body {body}", 0.0, 0.0, "m")
+
+    def _judge_joints(
+        self, kind: str, what: str, value: Array, bound: Array, excess: Array, unit: str
+    ) -> None:
+        bad = ~(excess <= 0.0)
+        if bad.any():
+            i = int(np.argmax(bad))
+            names, units = self._bounds.names, self._bounds.units
+            shown = unit if kind == "joint_effort" else f"{units[i]}{unit}"
+            self._note(kind, f"{what} {names[i]}", float(value[i]), float(bound[i]), shown)
+
+    def _note(self, kind: str, subject: str, value: float, bound: float, unit: str) -> None:
+        self._now.add(kind)
+        if kind not in self.first:
+            self.first[kind] = FirstViolation(kind, self.tick, subject, value, bound, unit)

@@ -1,0 +1,303 @@
+"""The oracle's own parser of a frozen limits file: strict, and independent of `checkrein.limits`.
+
+Guarantees:
+- Every number that the oracle judges by comes from the bytes given, whose sha256 it records.
+- An unknown key, a missing key, a wrong length, a duplicate key, NaN or infinity raises
+  `FrozenFileError` that names the field: what the oracle does not understand, it does not judge.
+- No value is tightened or widened: margins are the filter's business, the bounds are the oracle's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["CapsuleShape", "FrozenFileError", "Robot", "VolumeShape", "read_robot"]
+
+Array = npt.NDArray[np.float64]
+
+FORMAT = 1
+KIND = "checkrein/frozen-limits"
+TOP_KEYS = frozenset(
+    {
+        "capsules",
+        "classifier",
+        "format",
+        "home",
+        "joints",
+        "kind",
+        "kinematics",
+        "name",
+        "on_violation",
+        "period_s",
+        "provenance",
+        "source",
+        "standoff",
+        "stop_category",
+        "tcp",
+        "timing",
+        "version",
+        "volumes",
+    }
+)
+JOINT_NUMBERS = (
+    "min_position",
+    "max_position",
+    "max_velocity",
+    "max_acceleration",
+    "max_jerk",
+    "max_effort",
+    "tracking_error",
+    "velocity_error",
+    "effort_error",
+    "recovery_velocity",
+)
+SHAPE_FIELDS = {
+    "half_space": {"normal": 3, "offset": 0},
+    "box": {"center": 3, "rotation": 9, "half_extents": 3},
+    "sphere": {"center": 3, "radius": 0},
+    "capsule": {"start": 3, "end": 3, "radius": 0},
+}
+
+
+class FrozenFileError(ValueError):
+    """The frozen file is not what the oracle understands."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CapsuleShape:
+    """One link capsule in the frame of joint `joint`."""
+
+    name: str
+    joint: int
+    start: Array  # (3,) [m]
+    end: Array  # (3,) [m]
+    radius_m: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VolumeShape:
+    """One keep-in or keep-out volume in the base frame; `fields` holds what its shape declares."""
+
+    name: str
+    keeps_in: bool
+    shape: str
+    exempt: frozenset[str]
+    fields: dict[str, Array]  # () or (3,) or (3, 3)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Robot:
+    """What the oracle knows of one robot: declared bounds, chain, bodies, volumes."""
+
+    name: str
+    sha256: str
+    period_s: float
+    joint_names: tuple[str, ...]
+    prismatic: npt.NDArray[np.bool_]  # (n,)
+    bounds: dict[str, Array]  # each of JOINT_NUMBERS: (n,)
+    rotation: Array  # (n, 3, 3) parent from joint, at q = 0
+    translation: Array  # (n, 3) [m]
+    tcp_translation: Array  # (3,) [m] in the last joint's frame
+    mass: Array  # (n,) [kg]
+    com: Array  # (n, 3) [m]
+    inertia: Array  # (n, 3, 3) [kg·m²] about the centre of mass
+    gravity: Array  # (3,) [m/s²]
+    capsules: tuple[CapsuleShape, ...]
+    volumes: tuple[VolumeShape, ...]
+    max_trans_vel_m_s: float
+    max_force_n: float
+    period_tolerance: float
+    timing_ms: dict[str, float]
+    home: Array  # (n,)
+    risk_max: float | None  # classifier threshold; None: the file declares no classifier
+
+    @property
+    def n(self) -> int:
+        """Number of joints."""
+        return len(self.joint_names)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        raise FrozenFileError(f"duplicate key among {sorted(key for key, _ in pairs)}")
+    return out
+
+
+def _constant(text: str) -> Any:
+    raise FrozenFileError(f"{text} is not a number")
+
+
+def _keys(value: Any, wanted: frozenset[str], where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise FrozenFileError(f"{where}: expected an object, got {type(value).__name__}")
+    if set(value) != wanted:
+        missing, unknown = sorted(wanted - set(value)), sorted(set(value) - wanted)
+        raise FrozenFileError(f"{where}: missing {missing}, unknown {unknown}")
+    return value
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise FrozenFileError(f"{where}: expected a finite number, got {value!r}")
+    return float(value)
+
+
+def _vector(value: Any, length: int, where: str) -> Array:
+    if not isinstance(value, list) or len(value) != length:
+        raise FrozenFileError(f"{where}: expected {length} numbers, got {value!r}")
+    return np.array([_number(item, f"{where}[{i}]") for i, item in enumerate(value)])
+
+
+def _matrix(value: Any, where: str) -> Array:
+    matrix = _vector(value, 9, where).reshape(3, 3)
+    if not np.abs(matrix @ matrix.T - np.eye(3)).max() < 1e-9 or not np.linalg.det(matrix) > 0.0:
+        raise FrozenFileError(f"{where}: not a rotation matrix")
+    return matrix
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise FrozenFileError(f"{where}: expected a name, got {value!r}")
+    return value
+
+
+def _rows(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise FrozenFileError(f"{where}: expected a list, got {type(value).__name__}")
+    return value
+
+
+def _inertia(value: Any, where: str) -> Array:
+    xx, xy, xz, yy, yz, zz = _vector(value, 6, where)
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+
+
+def _capsule(value: Any, n: int, where: str) -> CapsuleShape:
+    item = _keys(value, frozenset({"name", "joint", "start", "end", "radius"}), where)
+    joint = item["joint"]
+    if isinstance(joint, bool) or not isinstance(joint, int) or not 0 <= joint < n:
+        raise FrozenFileError(f"{where}.joint: expected 0 to {n - 1}, got {joint!r}")
+    return CapsuleShape(
+        name=_text(item["name"], f"{where}.name"),
+        joint=joint,
+        start=_vector(item["start"], 3, f"{where}.start"),
+        end=_vector(item["end"], 3, f"{where}.end"),
+        radius_m=_number(item["radius"], f"{where}.radius"),
+    )
+
+
+def _volume(value: Any, where: str) -> VolumeShape:
+    shape = value.get("shape") if isinstance(value, dict) else None
+    if shape not in SHAPE_FIELDS:
+        raise FrozenFileError(f"{where}.shape: {shape!r} is none of {sorted(SHAPE_FIELDS)}")
+    lengths = SHAPE_FIELDS[shape]
+    common = {"name", "kind", "shape", "on_violation", "exempt"}
+    item = _keys(value, frozenset(common | set(lengths)), where)
+    if item["kind"] not in ("keep_in", "keep_out"):
+        raise FrozenFileError(f"{where}.kind: {item['kind']!r} is neither keep_in nor keep_out")
+    fields: dict[str, Array] = {}
+    for key, length in lengths.items():
+        at = f"{where}.{key}"
+        if length == 9:
+            fields[key] = _matrix(item[key], at)
+        elif length == 0:
+            fields[key] = np.array(_number(item[key], at))
+        else:
+            fields[key] = _vector(item[key], length, at)
+    exempt = [_text(name, f"{where}.exempt") for name in _rows(item["exempt"], f"{where}.exempt")]
+    name = _text(item["name"], f"{where}.name")
+    return VolumeShape(name, item["kind"] == "keep_in", shape, frozenset(exempt), fields)
+
+
+def _joints(value: Any) -> tuple[list[str], list[bool], dict[str, Array]]:
+    names, prismatic, columns = [], [], []
+    for i, row in enumerate(_rows(value, "joints")):
+        where = f"joints[{i}]"
+        item = _keys(row, frozenset({"name", "type", *JOINT_NUMBERS}), where)
+        if item["type"] not in ("revolute", "prismatic"):
+            raise FrozenFileError(f"{where}.type: {item['type']!r} is not known")
+        names.append(_text(item["name"], f"{where}.name"))
+        prismatic.append(item["type"] == "prismatic")
+        columns.append([_number(item[key], f"{where}.{key}") for key in JOINT_NUMBERS])
+    if not names:
+        raise FrozenFileError("joints: none declared")
+    table = np.array(columns)
+    return names, prismatic, {key: table[:, i].copy() for i, key in enumerate(JOINT_NUMBERS)}
+
+
+def _chain(value: Any, n: int) -> dict[str, Array]:
+    item = _keys(value, frozenset({"joints", "tcp", "links", "gravity"}), "kinematics")
+    rows, links = _rows(item["joints"], "kinematics.joints"), _rows(item["links"], "links")
+    if len(rows) != n or len(links) != n:
+        raise FrozenFileError(f"kinematics: {len(rows)} joints, {len(links)} links, expected {n}")
+    pose = frozenset({"rotation", "translation"})
+    body = frozenset({"mass", "com", "inertia"})
+    places = [_keys(row, pose, f"kinematics.joints[{i}]") for i, row in enumerate(rows)]
+    bodies = [_keys(row, body, f"kinematics.links[{i}]") for i, row in enumerate(links)]
+    tcp = _keys(item["tcp"], pose, "kinematics.tcp")
+    _matrix(tcp["rotation"], "kinematics.tcp.rotation")
+    return {
+        "rotation": np.array([_matrix(row["rotation"], "rotation") for row in places]),
+        "translation": np.array([_vector(row["translation"], 3, "translation") for row in places]),
+        "tcp_translation": _vector(tcp["translation"], 3, "kinematics.tcp.translation"),
+        "mass": np.array([_number(row["mass"], "links.mass") for row in bodies]),
+        "com": np.array([_vector(row["com"], 3, "links.com") for row in bodies]),
+        "inertia": np.array([_inertia(row["inertia"], "links.inertia") for row in bodies]),
+        "gravity": _vector(item["gravity"], 3, "kinematics.gravity"),
+    }
+
+
+def _risk_max(value: Any) -> float | None:
+    if isinstance(value, dict) and set(value) == {"none"}:
+        _text(value["none"], "classifier.none")
+        return None
+    keys = frozenset({"file", "sha256", "threshold", "rescore_deviation"})
+    return _number(_keys(value, keys, "classifier")["threshold"], "classifier.threshold")
+
+
+def read_robot(raw: bytes) -> Robot:
+    """Parse the bytes of a frozen limits file."""
+    try:
+        document = json.loads(raw, object_pairs_hook=_object, parse_constant=_constant)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FrozenFileError(f"not JSON: {error}") from error
+    top = _keys(document, TOP_KEYS, "limits file")
+    if top["format"] != FORMAT or isinstance(top["format"], bool) or top["kind"] != KIND:
+        raise FrozenFileError(f"format {top['format']!r} {top['kind']!r}: expected {FORMAT} {KIND}")
+    names, prismatic, bounds = _joints(top["joints"])
+    tcp = _keys(top["tcp"], frozenset({"max_trans_vel", "max_force", "force_required"}), "tcp")
+    if not isinstance(tcp["force_required"], bool):
+        raise FrozenFileError(f"tcp.force_required: {tcp['force_required']!r} is not true or false")
+    each: Callable[[str], list[Any]] = lambda key: _rows(top[key], key)  # noqa: E731
+    timing = top["timing"]
+    if not isinstance(timing, dict):
+        raise FrozenFileError("timing: expected an object")
+    timing_ms = {key: _number(value, f"timing.{key}") for key, value in timing.items()}
+    return Robot(
+        name=_text(top["name"], "name"),
+        sha256=hashlib.sha256(raw).hexdigest(),
+        period_s=_number(top["period_s"], "period_s"),
+        joint_names=tuple(names),
+        prismatic=np.array(prismatic),
+        bounds=bounds,
+        **_chain(top["kinematics"], len(names)),
+        capsules=tuple(
+            _capsule(row, len(names), f"capsules[{i}]") for i, row in enumerate(each("capsules"))
+        ),
+        volumes=tuple(_volume(row, f"volumes[{i}]") for i, row in enumerate(each("volumes"))),
+        max_trans_vel_m_s=_number(tcp["max_trans_vel"], "tcp.max_trans_vel"),
+        max_force_n=_number(tcp["max_force"], "tcp.max_force"),
+        period_tolerance=timing_ms.get("period_tolerance", 0.0),
+        timing_ms=timing_ms,
+        home=_vector(top["home"], len(names), "home"),
+        risk_max=_risk_max(top["classifier"]),
+    )

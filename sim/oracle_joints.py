@@ -1,0 +1,148 @@
+"""Exact joint extrema of the stream: the motion within a tick is a cubic of constant jerk.
+
+Guarantees:
+- Position and velocity are judged at their exact extrema inside each tick, at every tick.
+- A tick whose end is not the end of its cubic is found (`continuity`), so that no motion between
+  two setpoints goes unjudged; so are the 1st to 3rd differences of the positions as streamed.
+- Tolerance is rounding only: 1e-9 of the bound plus 8 ε · max|q| / Tᵖ for a p-th difference.
+- Comparisons are written so that NaN is a violation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .oracle_file import Array, Robot
+
+__all__ = ["Excess", "Motion", "joint_excesses", "rounding", "within_tick"]
+
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Motion:
+    """A batch of ticks. Row k goes from (q0, dq0, ddq0) to (q1, dq1, ddq1), each (K, n).
+
+    Rows with the same `run` that follow each other are one gapless stream.
+    """
+
+    q0: Array
+    dq0: Array
+    ddq0: Array
+    q1: Array
+    dq1: Array
+    ddq1: Array
+    run: npt.NDArray[np.int64]  # (K,)
+
+    @property
+    def jerk_period(self) -> Array:
+        """Jerk times period, (K, n): exact difference of the accelerations."""
+        return self.ddq1 - self.ddq0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Excess:
+    """Values of one kind against their bound; violated wherever not (value <= bound + slack)."""
+
+    kind: str
+    value: Array  # (K, subjects)
+    bound: Array  # (subjects,)
+    slack: Array  # (subjects,) rounding
+    subjects: tuple[str, ...]
+    unit: str
+
+    def violated(self) -> npt.NDArray[np.bool_]:
+        """(K, subjects)."""
+        return ~(self.value <= self.bound + self.slack)
+
+
+def rounding(robot: Robot, order: int) -> Array:
+    """8 ε · max|q| / Tᵖ, per joint (n,)."""
+    reach = np.maximum(np.abs(robot.bounds["min_position"]), np.abs(robot.bounds["max_position"]))
+    return 8.0 * EPSILON * reach / robot.period_s**order
+
+
+def within_tick(motion: Motion, period_s: float, t: Array | float) -> tuple[Array, Array, Array]:
+    """(q, dq, ddq) at t seconds after the start of each tick; t broadcasts to (K, n)."""
+    jerk = motion.jerk_period / period_s
+    ddq = motion.ddq0 + jerk * t
+    dq = motion.dq0 + motion.ddq0 * t + jerk * (t * t / 2.0)
+    q = motion.q0 + motion.dq0 * t + motion.ddq0 * (t * t / 2.0) + jerk * (t * t * t / 6.0)
+    return q, dq, ddq
+
+
+def _instant(t: Array, period_s: float) -> Array:
+    """A time inside the tick: any is a valid sample, so that a missing root may become the end."""
+    return np.clip(np.where(np.isfinite(t), t, period_s), 0.0, period_s)
+
+
+def _position_roots(motion: Motion, period_s: float) -> tuple[Array, Array]:
+    """Both instants where dq = 0, in the form that does not cancel."""
+    jerk = motion.jerk_period / period_s
+    disc = motion.ddq0 * motion.ddq0 - 2.0 * jerk * motion.dq0
+    root = np.sqrt(np.maximum(disc, 0.0))
+    u = -(motion.ddq0 + np.where(motion.ddq0 >= 0.0, root, -root))
+    return _instant(u / jerk, period_s), _instant(2.0 * motion.dq0 / u, period_s)
+
+
+def _differences(robot: Robot, motion: Motion, order: int) -> Array:
+    """|p-th difference of q| / Tᵖ (K, n) of the stream that ends at each row; 0 where too short."""
+    rows = np.arange(motion.run.size)
+    fresh = np.r_[True, motion.run[1:] != motion.run[:-1]]
+    length = rows - np.maximum.accumulate(np.where(fresh, rows, 0)) + 1
+    out = np.zeros_like(motion.q1)
+    if rows.size >= order:
+        difference = np.abs(np.diff(motion.q1 - motion.q0, n=order - 1, axis=0))
+        whole = length[order - 1 :] >= order  # every step of the difference is of this run
+        out[order - 1 :] = np.where(whole[:, None], difference, 0.0)
+    return out / robot.period_s**order
+
+
+def _continuity(robot: Robot, motion: Motion) -> list[Excess]:
+    q, dq, _ = within_tick(motion, robot.period_s, robot.period_s)
+    out = []
+    for name, gap, order, unit in (
+        ("position", np.abs(motion.q1 - q), 0, "rad or m"),
+        ("velocity", np.abs(motion.dq1 - dq), 1, "rad/s or m/s"),
+    ):
+        subjects = tuple(f"{joint} {name}" for joint in robot.joint_names)
+        zero = np.zeros(robot.n)
+        out.append(Excess("continuity", gap, zero, rounding(robot, order), subjects, unit))
+    return out
+
+
+def joint_excesses(robot: Robot, motion: Motion) -> list[Excess]:
+    """Every joint quantity of a batch of ticks against its declared bound."""
+    period, bounds, names = robot.period_s, robot.bounds, robot.joint_names
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        first, second = _position_roots(motion, period)
+        still = _instant(-motion.ddq0 * period / motion.jerk_period, period)
+        turns = [within_tick(motion, period, t)[0] for t in (first, second)]
+        places = [motion.q0, motion.q1, *turns]
+        high, low = np.maximum.reduce(places), np.minimum.reduce(places)
+        peak = within_tick(motion, period, still)[1]
+        speed = np.maximum.reduce([np.abs(motion.dq0), np.abs(motion.dq1), np.abs(peak)])
+        push = np.maximum(np.abs(motion.ddq0), np.abs(motion.ddq1))
+        jerk = np.abs(motion.jerk_period) / period
+        streamed = [_differences(robot, motion, order) for order in (1, 2, 3)]
+
+        def excess(kind: str, value: Array, bound: Array, order: int, unit: str) -> Excess:
+            slack = 1e-9 * np.abs(bound) + rounding(robot, order)
+            return Excess(kind, value, bound, slack, names, unit)
+
+        top, bottom = bounds["max_position"], -bounds["min_position"]
+        v, a, j = bounds["max_velocity"], bounds["max_acceleration"], bounds["max_jerk"]
+        return [
+            *_continuity(robot, motion),
+            excess("joint_position", high, top, 0, "rad or m"),
+            excess("joint_position", -low, bottom, 0, "rad or m, sign turned"),
+            excess("joint_velocity", speed, v, 1, "rad/s or m/s"),
+            excess("joint_acceleration", push, a, 2, "rad/s² or m/s²"),
+            excess("joint_jerk", jerk, j, 3, "rad/s³ or m/s³"),
+            excess("joint_velocity", streamed[0], v, 1, "rad/s or m/s, difference"),
+            excess("joint_acceleration", streamed[1], a, 2, "rad/s² or m/s², difference"),
+            excess("joint_jerk", streamed[2], j, 3, "rad/s³ or m/s³, difference"),
+        ]

@@ -1,0 +1,87 @@
+"""Pinocchio's second opinion on the oracle's own kinematics and dynamics.
+
+Guarantees:
+- The model is built from the frozen file's numbers alone; Pinocchio is imported when it is asked.
+- Disagreement is a violation (`oracle_disagrees`): then neither of the two may be trusted.
+- TCP speed and effort by Pinocchio's numbers are judged against the limits too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .oracle import Violation
+from .oracle_dynamics import joint_effort
+from .oracle_file import Array, Robot
+from .oracle_geometry import forward, tcp_velocity
+
+__all__ = ["SecondOpinion"]
+
+AGREEMENT = 1e-9  # relative to 1 m, 1 m/s, and to the joint's max_effort
+
+
+class SecondOpinion:
+    """One Pinocchio model of one robot."""
+
+    def __init__(self, robot: Robot) -> None:
+        """Build the model; needs the [fuzz] extra."""
+        import pinocchio as pin
+
+        self._robot = robot
+        self._pin: Any = pin
+        model = pin.Model()
+        parent = 0
+        for i, name in enumerate(robot.joint_names):
+            kind = pin.JointModelPZ() if robot.prismatic[i] else pin.JointModelRZ()
+            place = pin.SE3(robot.rotation[i], robot.translation[i])
+            parent = model.addJoint(parent, kind, place, name)
+            body = pin.Inertia(float(robot.mass[i]), robot.com[i], robot.inertia[i])
+            model.appendBodyToJoint(parent, body, pin.SE3.Identity())
+        model.gravity.linear = robot.gravity
+        tip = pin.SE3(np.eye(3), robot.tcp_translation)
+        self._tcp = model.addFrame(pin.Frame("tcp", parent, tip, pin.FrameType.OP_FRAME))
+        self._model, self._data = model, model.createData()
+
+    def evaluate(self, q: Array, dq: Array, ddq: Array) -> tuple[Array, Array, Array]:
+        """(joint origins then TCP (n + 1, 3) [m], TCP velocity (3,) [m/s], effort (n,))."""
+        pin, model, data = self._pin, self._model, self._data
+        effort = np.array(pin.rnea(model, data, q, dq, ddq))
+        pin.forwardKinematics(model, data, q, dq)
+        pin.updateFramePlacements(model, data)
+        points = [data.oMi[i + 1].translation for i in range(self._robot.n)]
+        points.append(data.oMf[self._tcp].translation)
+        frame = pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
+        speed = pin.getFrameVelocity(model, data, self._tcp, frame).linear
+        return np.array(points), np.array(speed), effort
+
+    def judge(self, q: Array, dq: Array, ddq: Array) -> list[Violation]:
+        """Compare and judge the instants (B, n); the row of a violation is its instant."""
+        robot = self._robot
+        frames = forward(robot, q)
+        points = np.concatenate([frames.origin, frames.tcp[None]])
+        speeds = tcp_velocity(robot, frames, dq)
+        efforts = joint_effort(robot, frames, dq, ddq)
+        bound = robot.bounds["max_effort"]
+        out: list[Violation] = []
+        for k in range(q.shape[0]):
+            place, speed, effort = self.evaluate(q[k], dq[k], ddq[k])
+            gaps = (
+                ("positions", float(np.abs(place - points[:, :, k]).max()), "m"),
+                ("TCP velocity", float(np.abs(speed - speeds[:, k]).max()), "m/s"),
+                ("effort", float((np.abs(effort - efforts[k]) / bound).max()), "of max_effort"),
+            )
+            for subject, gap, unit in gaps:
+                if not gap <= AGREEMENT:
+                    out.append(Violation(k, "oracle_disagrees", subject, gap, AGREEMENT, unit))
+            norm, top = float(np.linalg.norm(speed)), robot.max_trans_vel_m_s
+            if not norm <= top * (1.0 + 1e-9):
+                out.append(Violation(k, "tcp_speed", "tcp", norm, top, "m/s", "by Pinocchio"))
+            for i in np.flatnonzero(~(np.abs(effort) <= bound * (1.0 + 1e-9))):
+                name, value = robot.joint_names[i], float(abs(effort[i]))
+                top = float(bound[i])
+                out.append(
+                    Violation(k, "joint_effort", name, value, top, "N·m or N", "by Pinocchio")
+                )
+        return out
