@@ -18,6 +18,7 @@ from .decision import Finding
 __all__ = ["command_fault", "command_ticks", "period_fault", "state_fault"]
 
 NS_PER_MS = 1e6
+DURATION_MS_MAX = 3.6e6  # an hour; a longer row or validity is a mistake
 
 
 def _finding(limit: str, subject: str, value: float, bound: float, unit: str) -> Finding:
@@ -91,8 +92,8 @@ def command_fault(
     if not bool(np.isfinite(command.values).all()):
         return Finding("non_finite", "command.values", math.nan, 0.0, "", math.nan)
     for name, value in (("period_ms", command.period_ms), ("valid_ms", command.valid_ms)):
-        if value is not None and not (math.isfinite(value) and value > 0.0):
-            return Finding("non_finite", f"command.{name}", float(value), 0.0, "ms", math.nan)
+        if value is not None and not (0.0 < value <= DURATION_MS_MAX):
+            return Finding("duration", f"command.{name}", value, DURATION_MS_MAX, "ms", -1.0)
     if command.values.ndim == 2 and command.period_ms is None:
         return Finding(
             "non_finite", "command.period_ms of a chunk is missing", 0.0, 0.0, "ms", -1.0
