@@ -1,0 +1,1 @@
+"""Latency of one decision: behind `checkrein bench`."""

@@ -1,0 +1,1 @@
+"""Attack streams against the filter, judged by the oracle: behind `checkrein fuzz`."""

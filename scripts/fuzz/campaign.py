@@ -1,0 +1,156 @@
+"""A fuzz campaign: shards over processes, merged in order.
+
+Guarantees:
+- The result is a function of (limits, seed, steps) alone: not of the number of processes, nor of
+  which of them was faster.
+- The campaign ends with the first shard, in order, that has a violation; later ones do not count.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from ...limits.declared import Limits
+from ...sim.oracle import Margins, Robot, read_robot
+from .limits_source import LimitsSource, load
+from .poses import find_poses
+from .shard import Bench, Shard, bench_for, run_shard, without_margins
+
+__all__ = ["Campaign", "open_bench", "run_campaign"]
+
+SHARD_STEPS = 5000
+COUNTS = (
+    "arm_refused",
+    "armed",
+    "fork_ticks",
+    "forks",
+    "lost",
+    "moving",
+    "second_opinions",
+    "steps",
+    "vetoed",
+)
+# One thread a process: the shards are the parallelism.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_bench: dict[tuple[str, bool], Bench] = {}
+
+
+@dataclass(slots=True)
+class Campaign:
+    """The sum of the shards."""
+
+    seed: int
+    steps: int = 0
+    moving: int = 0
+    seconds: float = 0.0
+    processes: int = 1
+    binds: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    streams: Counter[str] = field(default_factory=Counter)
+    armed: int = 0
+    arm_refused: int = 0
+    lost: int = 0
+    vetoed: int = 0
+    forks: int = 0
+    fork_ticks: int = 0
+    second_opinions: int = 0
+    violations: Counter[str] = field(default_factory=Counter)
+    margins: Margins = field(default_factory=dict)  # the smallest seen
+    failed: Shard | None = None  # the shard that has the violations
+
+    def add(self, shard: Shard) -> None:
+        """Count one shard."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(shard, name))
+        for name in ("binds", "outcomes", "streams", "violations"):
+            getattr(self, name).update(getattr(shard, name))
+        for name, margin in shard.margins.items():
+            self.margins[name] = min(margin, self.margins.get(name, margin))
+        if shard.violations:
+            self.failed = shard
+
+
+def open_bench(source: LimitsSource, *, zero_margins: bool) -> Bench:
+    """What the shards of one process share."""
+    robot: Robot = read_robot(source.raw)
+    limits: Limits = load(source)
+    poses = find_poses(robot)
+    if zero_margins:
+        robot, limits = without_margins(robot, limits)
+    return bench_for(robot, limits, poses)
+
+
+def _sizes(steps: int) -> list[int]:
+    full, rest = divmod(steps, SHARD_STEPS)
+    return [SHARD_STEPS] * full + ([rest] if rest else [])
+
+
+def _work(source: LimitsSource, zero_margins: bool, seed: int, index: int, steps: int) -> Shard:
+    """One shard in a worker process, which keeps its bench."""
+    key = (source.sha256, zero_margins)
+    if key not in _bench:
+        _bench[key] = open_bench(source, zero_margins=zero_margins)
+    return run_shard(_bench[key], seed, index, steps)
+
+
+def _in_processes(
+    source: LimitsSource, zero_margins: bool, seed: int, sizes: list[int], processes: int
+) -> Generator[Shard, None, None]:
+    """Shards in order; as many in flight as keep the processes busy."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # inherited by the workers
+    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    pending: dict[int, Future[Shard]] = {}
+    try:
+        for index in range(len(sizes)):
+            for ahead in range(index, min(index + 2 * processes, len(sizes))):
+                if ahead not in pending:
+                    pending[ahead] = pool.submit(
+                        _work, source, zero_margins, seed, ahead, sizes[ahead]
+                    )
+            yield pending.pop(index).result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def run_campaign(
+    source: LimitsSource,
+    *,
+    steps: int,
+    seed: int,
+    zero_margins: bool = False,
+    processes: int = 1,
+    bench: Bench | None = None,
+    progress: Callable[[int], None] = lambda steps: None,
+) -> Campaign:
+    """Run until `steps` or the first shard with a violation. With `bench`: in this process."""
+    campaign = Campaign(seed, processes=processes)
+    sizes = _sizes(steps)
+    started = time.perf_counter()
+    if bench is not None or processes == 1:
+        if bench is None:
+            bench = open_bench(source, zero_margins=zero_margins)
+        inside = bench
+        shards = (run_shard(inside, seed, i, size) for i, size in enumerate(sizes))
+    else:
+        shards = _in_processes(source, zero_margins, seed, sizes, min(processes, len(sizes)))
+    with closing(shards):  # an early end lets the other processes go
+        for shard in shards:
+            campaign.add(shard)
+            progress(shard.steps)
+            if campaign.failed is not None:
+                break
+    campaign.seconds = time.perf_counter() - started
+    return campaign

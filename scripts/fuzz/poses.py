@@ -1,0 +1,112 @@
+"""Poses that the attacks start from and aim at, found with the oracle's own geometry.
+
+Guarantees:
+- A function of the frozen limits alone: every process and every seed has the same poses.
+- Each declared volume has poses inside its forbidden side, if the arm can reach it at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ...sim.oracle import Robot, clearances
+from ...sim.oracle_dynamics import joint_effort
+from ...sim.oracle_geometry import forward
+
+__all__ = ["Poses", "find_poses"]
+
+Array = npt.NDArray[np.float64]
+
+SAMPLES = 20_000
+POOL_MAX = 300
+BESIDE_MAX = 40
+FREE_CLEARANCE_M = 0.05
+PRESSED_DEPTH_M = 0.03
+REFINEMENTS = 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Poses:
+    """Pools of configurations, each (count, n)."""
+
+    free: Array  # inside everything, with room around
+    edge: Array  # as free, but some joint is near its end
+    heavy: Array  # of the free ones, those that gravity loads most
+    pressed: dict[str, Array]  # volume name: configurations that violate it
+    beside: dict[str, Array]  # volume name: free configurations that are near it
+
+
+def _sample(robot: Robot, rng: np.random.Generator, count: int) -> Array:
+    low, high = robot.bounds["min_position"], robot.bounds["max_position"]
+    return rng.uniform(low, high, (count, robot.n))
+
+
+def _volume_columns(names: tuple[str, ...], volume: str) -> list[int]:
+    return [i for i, name in enumerate(names) if name.split("/", 1)[1] == volume]
+
+
+def _approach(
+    robot: Robot, rng: np.random.Generator, q: Array, columns: list[int], depth: Array
+) -> Array:
+    """Random descent of configurations into one volume; `depth` is their clearance to it."""
+    low, high = robot.bounds["min_position"], robot.bounds["max_position"]
+    order = np.argsort(depth, kind="stable")[:100]
+    best, at = depth[order].copy(), q[order].copy()
+    for step in range(REFINEMENTS):
+        size = 0.2 * (high - low) * (1.0 - step / REFINEMENTS)
+        tried = np.clip(at + size * rng.normal(size=at.shape), low, high)
+        value = clearances(robot, tried)[0][:, columns].min(axis=1)
+        better = value < best
+        best[better], at[better] = value[better], tried[better]
+    return at[best < 0.0]
+
+
+def _columns(robot: Robot, names: tuple[str, ...]) -> dict[str, list[int]]:
+    """Columns of the clearances that belong to each volume."""
+    columns = {volume.name: _volume_columns(names, volume.name) for volume in robot.volumes}
+    return {name: chosen for name, chosen in columns.items() if chosen}
+
+
+def _pressed(
+    robot: Robot, rng: np.random.Generator, q: Array, values: Array, names: tuple[str, ...]
+) -> dict[str, Array]:
+    """Configurations inside each volume's forbidden side."""
+    out = {}
+    for volume, columns in _columns(robot, names).items():
+        depth = values[:, columns].min(axis=1)
+        others = np.delete(values, columns, axis=1).min(axis=1, initial=np.inf)
+        # Those that violate this volume alone are reached without being held by another one.
+        inside = np.flatnonzero(depth < -PRESSED_DEPTH_M)
+        found = q[inside[np.argsort(-others[inside], kind="stable")[:POOL_MAX]]]
+        if found.shape[0] < 20:
+            found = np.vstack([found, _approach(robot, rng, q, columns, depth)])
+        if found.shape[0]:
+            out[volume] = found
+    return out
+
+
+def find_poses(robot: Robot) -> Poses:
+    """Search the configuration space at random, from a fixed seed."""
+    rng = np.random.default_rng(0)
+    q = np.vstack([robot.home[None], _sample(robot, rng, SAMPLES)])
+    values, names = clearances(robot, q)
+    low, high = robot.bounds["min_position"], robot.bounds["max_position"]
+    from_end = (np.minimum(q - low, high - q) / (high - low)).min(axis=1)
+    zero = np.zeros_like(q)
+    load = np.abs(joint_effort(robot, forward(robot, q), zero, zero)) / robot.bounds["max_effort"]
+    room = values.min(axis=1, initial=np.inf)
+    clear = (room > FREE_CLEARANCE_M) & (load.max(axis=1) < 0.85)
+    free = np.flatnonzero(clear & (from_end > 0.08))
+    free = free if free.size else np.array([0])
+    edge = np.flatnonzero(clear & (from_end > 0.005))
+    edge = edge[np.argsort(from_end[edge], kind="stable")[:POOL_MAX]] if edge.size else free
+    heavy = free[np.argsort(-load[free].max(axis=1), kind="stable")[:POOL_MAX]]
+    beside = {}
+    for volume, columns in _columns(robot, names).items():
+        near = np.argsort(values[free][:, columns].min(axis=1), kind="stable")[:BESIDE_MAX]
+        beside[volume] = q[free[near]]
+    pressed = _pressed(robot, rng, q, values, names)
+    return Poses(q[free[:POOL_MAX]], q[edge], q[heavy], pressed, beside)

@@ -1,0 +1,222 @@
+"""What a shard writes down while the filter runs, and how the oracle judges it afterwards.
+
+Guarantees:
+- Every executed tick is judged; the stop of a random share, and of ticks beside a change of
+  outcome, is judged until rest; Pinocchio looks at a random 1 %.
+- Every stop continues from the setpoint that carries it, and every tick of the stop that is played
+  is the one that was stored with the setpoint before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...controller.decision import Decision
+from ...limits.records import Array, Candidates, RobotState, StopMotion
+from ...sim.oracle import Margins, Motion, Robot, Violation, judge_stops, judge_ticks
+from ...sim.oracle_joints import Excess, rounding, within_tick
+from ...sim.oracle_stop import malformed
+from .plant import Plant
+
+__all__ = ["Input", "Judged", "Record", "Run", "judge"]
+
+FORK_SHARE = 0.012
+SECOND_OPINION_SHARE = 0.01
+MOVING_SHARE = 0.01  # of its max_velocity, for any joint: the robot is in motion
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What the filter was given in one tick."""
+
+    now_ns: int
+    state: RobotState
+    proposal: Candidates
+    rubbish: tuple[int, ...]  # candidates that must not be accepted
+    lost: bool  # the setpoint never arrived: the plant played the stop that it held
+
+
+@dataclass(slots=True)
+class Run:
+    """All inputs from one arming to the next: enough to replay it."""
+
+    first_row: int
+    armed: RobotState
+    armed_ns: int
+    answers: str | None  # how the scorer double answers; None: no scorer
+    key: int
+    inputs: list[Input] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Record:
+    """The executed stream of one shard, in order."""
+
+    runs: list[Run] = field(default_factory=list)
+    run: list[int] = field(default_factory=list)
+    start: list[tuple[Array, Array, Array]] = field(default_factory=list)  # of each run
+    ends: list[tuple[Array, Array, Array]] = field(default_factory=list)  # q, dq, ddq executed
+    stops: list[StopMotion] = field(default_factory=list)  # held while that was executed
+    lost: list[bool] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+    stop_ticks: list[int] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """Ticks executed."""
+        return len(self.ends)
+
+    def add(self, run: int, plant: Plant, decision: Decision, lost: bool) -> None:
+        """Write down one tick, after the plant executed it."""
+        if plant.stop is None:
+            raise RuntimeError("a tick was executed without a setpoint")
+        self.run.append(run)
+        self.ends.append((plant.q, plant.dq, plant.ddq))
+        self.stops.append(plant.stop)
+        self.lost.append(lost)
+        self.outcomes.append(decision.outcome.value)
+        self.stop_ticks.append(decision.stop_tick)
+
+    def motion(self) -> Motion:
+        """The stream as ticks."""
+        run = np.array(self.run, dtype=np.int64)
+        ends = [np.array([end[part] for end in self.ends]) for part in range(3)]
+        fresh = np.flatnonzero(np.r_[True, run[1:] != run[:-1]])
+        starts = []
+        for part in range(3):
+            before = np.vstack([ends[part][:1], ends[part][:-1]])
+            before[fresh] = np.array([self.start[int(run[row])][part] for row in fresh])
+            starts.append(before)
+        (q0, dq0, ddq0), (q1, dq1, ddq1) = starts, ends
+        return Motion(q0, dq0, ddq0, q1, dq1, ddq1, run)
+
+
+@dataclass(slots=True)
+class Judged:
+    """What the oracle found in a shard, and how much it looked at."""
+
+    violations: list[Violation]
+    deviation: Array  # (K, n)
+    moving: int
+    forks: int
+    fork_ticks: int
+    second_opinions: int
+    margins: Margins
+
+
+def fork_rows(record: Record, rng: np.random.Generator) -> Indices:
+    """Rows whose stop is judged: at random, and beside changes of outcome."""
+    rows = record.rows
+    outcome = np.array(record.outcomes)
+    changes = np.flatnonzero(outcome[1:] != outcome[:-1])
+    beside = np.union1d(changes, changes + 1)
+    extra = min(beside.size, round(FORK_SHARE * rows / 2))
+    chosen = [rng.choice(rows, max(1, round(FORK_SHARE * rows)), replace=False)]
+    if extra:
+        chosen.append(rng.choice(beside, extra, replace=False))
+    picked = np.unique(np.concatenate(chosen)).astype(np.int64)
+    arrived = ~np.array(record.lost)
+    return np.asarray(picked[arrived[picked]])
+
+
+def _report(excess: Excess, rows: Indices, at: str) -> list[Violation]:
+    out = []
+    for k, i in np.argwhere(excess.violated())[:20]:
+        value, bound = float(excess.value[k, i]), float(excess.bound[i] + excess.slack[i])
+        name = excess.subjects[i]
+        out.append(Violation(int(rows[k]), excess.kind, name, value, bound, excess.unit, at))
+    return out
+
+
+def stop_starts(record: Record, robot: Robot, motion: Motion) -> list[Violation]:
+    """Every stop begins where its setpoint ends, exactly."""
+    out: list[Violation] = []
+    rows, zero = np.flatnonzero(~np.array(record.lost)).astype(np.int64), np.zeros(robot.n)
+    for name, end in (("q", motion.q1), ("dq", motion.dq1), ("ddq", motion.ddq1)):
+        begin = np.array([getattr(record.stops[k], name) for k in rows.tolist()])
+        gap = np.abs(begin.reshape(-1, robot.n) - end[rows])
+        excess = Excess("stop_start", gap, zero, zero, robot.joint_names, f"of {name}")
+        out += _report(excess, rows, "the stop that the setpoint carries")
+    return out
+
+
+def _first_jerk(stop: Any) -> Array:
+    """Jerk (n,) of the first tick of a stop; 0 for a joint that rests."""
+    ticks, jerk = np.asarray(stop.ticks), np.asarray(stop.jerk)
+    first = np.argmax(ticks > 0, axis=1)
+    at = np.arange(ticks.shape[0])
+    return np.where(ticks[at, first] > 0, jerk[at, first], 0.0)
+
+
+def played_stops(record: Record, robot: Robot, motion: Motion) -> list[Violation]:
+    """A tick of the stop is the one stored with the setpoint before; fresh motion is no matter."""
+    lost, played = np.array(record.lost), np.array(record.stop_ticks) > 0
+    sent = ~lost[1:] & ~lost[:-1] & played[1:] & (motion.run[1:] == motion.run[:-1])
+    rows = np.flatnonzero(sent).astype(np.int64) + 1
+    rows = rows[[malformed(robot, record.stops[k - 1]) is None for k in rows.tolist()]]
+    if not rows.size:
+        return []
+    jerk = np.array([_first_jerk(record.stops[k - 1]) for k in rows.tolist()])
+    promised = motion.ddq0[rows] + jerk * robot.period_s
+    gap = np.abs(motion.ddq1[rows] - promised)
+    slack = 1e-9 * robot.bounds["max_acceleration"] + rounding(robot, 2)
+    zero = np.zeros(robot.n)
+    names = robot.joint_names
+    excess = Excess("stop_not_played", gap, zero, slack, names, "of ddq, rad/s² or m/s²")
+    return _report(excess, rows, "against the stop stored the tick before")
+
+
+def _second_opinion(robot: Robot, motion: Motion, rows: Indices) -> list[Violation]:
+    try:
+        from ...sim.oracle_pinocchio import SecondOpinion
+
+        opinion = SecondOpinion(robot)
+    except ModuleNotFoundError:
+        return []
+    part = Motion(**{name: getattr(motion, name)[rows] for name in Motion.__slots__})
+    instants = within_tick(part, robot.period_s, 0.5 * robot.period_s)
+    return [moved(v, int(rows[v.row])) for v in opinion.judge(*instants)]
+
+
+def moved(v: Violation, row: int) -> Violation:
+    """The same violation at another row."""
+    return Violation(row, v.kind, v.subject, v.value, v.bound, v.unit, v.at)
+
+
+def judge(
+    robot: Robot,
+    record: Record,
+    rng: np.random.Generator,
+    *,
+    deviation: Array | None = None,
+    forks: Indices | None = None,
+    second_opinion: bool = True,
+) -> Judged:
+    """Judge a whole record. `deviation` and `forks` are drawn from rng unless given (replay)."""
+    motion = record.motion()
+    if deviation is None:
+        corners = rng.integers(0, 2, motion.q1.shape) * 2.0 - 1.0
+        deviation = corners * robot.bounds["tracking_error"]
+    margins: Margins = {}
+    found = judge_ticks(robot, motion, deviation=deviation, margins=margins)
+    found += stop_starts(record, robot, motion)
+    found += played_stops(record, robot, motion)
+    rows = fork_rows(record, rng) if forks is None else forks
+    stops = [record.stops[k] for k in rows.tolist()]
+    starts = (motion.q1[rows], motion.dq1[rows], motion.ddq1[rows])
+    in_stops, fork_ticks = judge_stops(robot, stops, starts, margins=margins)
+    found += [moved(v, int(rows[v.row])) for v in in_stops]
+    looked = 0
+    if second_opinion:
+        chosen = rng.random(record.rows) < SECOND_OPINION_SHARE
+        picked = np.flatnonzero(chosen).astype(np.int64)
+        found += _second_opinion(robot, motion, picked)
+        looked = int(picked.size)
+    speed = np.abs(motion.dq1) / robot.bounds["max_velocity"]
+    moving = int(np.count_nonzero(speed.max(axis=1) > MOVING_SHARE))
+    return Judged(found, deviation, moving, int(rows.size), fork_ticks, looked, margins)

@@ -1,0 +1,133 @@
+"""Rules of the decision itself, judged each tick: who may move the robot, and when.
+
+Guarantees:
+- Fresh motion follows a command that was accepted, is not rubbish, has not expired and that the
+  classifier allowed when it was last asked.
+- A measured force over the bound, and a latched stop, leave nothing but the stop.
+- An exception out of `step` is a violation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...controller.decision import Decision, Outcome
+from ...limits.records import Candidates, Command, RobotState
+from ...sim.oracle import Robot, Violation
+from .doubles import ScorerDouble
+
+__all__ = ["RULES", "RunRules", "as_candidates", "violation"]
+
+RULES = (
+    "contact_force",
+    "exception",
+    "expired_followed",
+    "limits_identity",
+    "no_latch",
+    "rubbish_accepted",
+    "unasked_motion",
+    "unscored_executed",
+    "vetoed_executed",
+)
+
+
+def as_candidates(proposal: Candidates) -> Sequence[Command]:
+    """The commands of a proposal, in order."""
+    if proposal is None:
+        return ()
+    return (proposal,) if isinstance(proposal, Command) else tuple(proposal)
+
+
+class RunRules:
+    """Follows one armed run, tick by tick."""
+
+    def __init__(self, robot: Robot, scorer: ScorerDouble | None) -> None:
+        self._robot = robot
+        self._scorer = scorer
+        self._accepted: dict[int, tuple[Command, int]] = {}  # seq: command, tick
+        self._latched = False
+        self._tick = -1
+        self.vetoed = 0
+
+    def _ticks_valid(self, command: Command) -> float:
+        """For how many ticks a command may drive the robot, one of grace included."""
+        period_ms = self._robot.period_s * 1e3
+        if command.values.ndim == 2 and command.period_ms is not None:
+            length_ms = command.period_ms * command.values.shape[0]
+            if command.valid_ms is not None:
+                length_ms = min(length_ms, command.valid_ms)
+        elif command.valid_ms is not None:
+            length_ms = command.valid_ms
+        else:
+            length_ms = float(self._robot.timing_ms["command_timeout_ms"])
+        return float(max(1, math.ceil(length_ms / period_ms)) + 1)
+
+    def _verdicts(self, command: Command, new: bool) -> list[bool]:
+        """What the classifier said this tick of a new command, or of what remains of one."""
+        if self._scorer is None:
+            return []
+        rows = np.atleast_2d(command.values)
+        return [
+            self._scorer.allows(risk)
+            for scored, elapsed_s, risk in self._scorer.log
+            if (elapsed_s == 0.0) is new and np.array_equal(scored, rows)
+        ]
+
+    def _motion(self, decision: Decision, new: bool) -> tuple[str, str] | None:
+        """What is wrong with fresh motion: rule and subject."""
+        seq = decision.command_seq
+        if seq is None or seq not in self._accepted:
+            return "unasked_motion", f"command {seq}"
+        command, since = self._accepted[seq]
+        if not self._tick - since < self._ticks_valid(command):
+            return "expired_followed", f"command {seq}, {self._tick - since} ticks old"
+        verdicts = self._verdicts(command, new)
+        if new and self._scorer is not None and not verdicts:
+            return "unscored_executed", f"command {seq}"
+        if verdicts and not any(verdicts):
+            return "vetoed_executed", f"command {seq}"
+        return None
+
+    def judge(
+        self,
+        state: RobotState,
+        proposal: Candidates,
+        rubbish: Sequence[int],
+        decision: Decision,
+    ) -> list[tuple[str, str]]:
+        """(rule, subject) of each rule broken by this decision."""
+        self._tick += 1
+        out: list[tuple[str, str]] = []
+        new: Command | None = None
+        if decision.accepted is not None:
+            new = as_candidates(proposal)[decision.accepted]
+            self._accepted[new.seq] = (new, self._tick)
+            if decision.accepted in rubbish:
+                out.append(("rubbish_accepted", f"command {new.seq}: {new.mode} {new.values}"))
+        if decision.stop_tick == 0:
+            fresh = new is not None and decision.command_seq == new.seq
+            wrong = self._motion(decision, fresh)
+            if wrong is not None:
+                out.append(wrong)
+        stopped = decision.outcome is Outcome.STOP and decision.stop_state.latched
+        if self._latched and not (stopped and decision.stop_tick > 0):
+            out.append(("no_latch", f"outcome {decision.outcome}"))
+        if state.wrench_tcp is not None and not stopped:
+            force = float(np.linalg.norm(state.wrench_tcp[:3]))
+            if not force <= self._robot.max_force_n * (1.0 + 1e-9):
+                out.append(("contact_force", f"{force} N, outcome {decision.outcome}"))
+        if decision.limits_sha256 != self._robot.sha256:
+            out.append(("limits_identity", decision.limits_sha256))
+        self._latched = decision.stop_state.latched
+        if self._scorer is not None:
+            self.vetoed += sum(not self._scorer.allows(risk) for *_, risk in self._scorer.log)
+            self._scorer.log.clear()
+        return out
+
+
+def violation(rule: str, subject: str, row: int) -> Violation:
+    """A broken rule as a violation."""
+    return Violation(row, rule, subject, math.nan, math.nan, "", "the decision")

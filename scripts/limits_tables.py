@@ -1,0 +1,133 @@
+"""What `checkrein limits list` and `explain` show: plain rows for machines, tables for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ..limits.declared import Limits, Volume
+from ..limits.tightening import FIELD_UNIT, unit_of
+
+__all__ = ["explained_rows", "list_rows", "print_explained", "print_list"]
+
+
+def list_rows(every: list[Limits]) -> list[dict[str, Any]]:
+    """One row a robot."""
+    return [
+        {
+            "name": limits.name,
+            "joints": len(limits.joints),
+            "period_ms": limits.period_s * 1e3,
+            "classifier": limits.classifier.sha256,
+            "sha256": limits.sha256,
+        }
+        for limits in every
+    ]
+
+
+def print_list(every: list[Limits]) -> None:
+    """A table, one row a robot."""
+    table = Table("name", "joints", "period", "classifier", "sha256")
+    for limits in every:
+        table.add_row(
+            limits.name,
+            str(len(limits.joints)),
+            f"{limits.period_s * 1e3:g} ms",
+            "none" if limits.classifier.sha256 is None else limits.classifier.sha256[:12],
+            limits.sha256[:12],
+        )
+    Console().print(table)
+
+
+def _row(limits: Limits, path: str, value: object, unit: str) -> dict[str, Any]:
+    known: Any = limits.provenance.get(path, {})
+    return {
+        "path": path,
+        "value": value,
+        "unit": unit,
+        "from": known.get("from", "declared"),
+        "tightened_from": known.get("tightened_from", []),
+    }
+
+
+def _volume(volume: Volume) -> str:
+    numbers = {
+        "half_space": lambda: f"normal {_three(volume.normal)}, offset {volume.offset:g} m",
+        "box": lambda: f"center {_three(volume.center)}, half {_three(volume.half_extents)} m",
+        "sphere": lambda: f"center {_three(volume.center)}, radius {volume.radius:g} m",
+        "capsule": lambda: (
+            f"{_three(volume.start)} to {_three(volume.end)}, radius {volume.radius:g} m"
+        ),
+    }
+    exempt = f"; exempt: {', '.join(volume.exempt)}" if volume.exempt else ""
+    return f"{volume.kind} {volume.shape}: {numbers[volume.shape]()}{exempt}"
+
+
+def _three(values: Any) -> str:
+    return "(" + ", ".join(f"{value:g}" for value in values) + ")"
+
+
+def _body(limits: Limits, key: str) -> str:
+    body: Any = limits.source.get(key)
+    if body is None:
+        return "none"
+    return f"{body['name']} on {body['parent']}, {body['mass']:g} kg"
+
+
+def explained_rows(limits: Limits) -> list[dict[str, Any]]:
+    """Every declared value, with where it comes from."""
+    rows = [_row(limits, "period", limits.period_s, "s")]
+    for joint in limits.joints:
+        for field in FIELD_UNIT:
+            path = f"joints.{joint.name}.{field}"
+            rows.append(_row(limits, path, getattr(joint, field), unit_of(joint.type, field)))
+    rows.append(_row(limits, "tcp.max_trans_vel", limits.tcp.max_trans_vel, "m/s"))
+    rows.append(_row(limits, "tcp.max_force", limits.tcp.max_force, "N"))
+    rows.append(_row(limits, "tcp.force_required", limits.tcp.force_required, ""))
+    rows += [_row(limits, f"volumes.{v.name}", _volume(v), "") for v in limits.volumes]
+    rows.append(_row(limits, "standoff", limits.standoff, "m"))
+    rows += [_row(limits, key, _body(limits, key), "") for key in ("tool", "payload")]
+    for field in ("command_timeout_ms", "state_age_max_ms", "resample_deadline_ms", "watchdog_ms"):
+        rows.append(_row(limits, f"timing.{field}", getattr(limits.timing, field), "ms"))
+    rows.append(_row(limits, "timing.period_tolerance", limits.timing.period_tolerance, ""))
+    rows += [_row(limits, f"on_violation.{k}", str(v), "") for k, v in limits.on_violation.items()]
+    rows.append(_row(limits, "stop_category", limits.stop_category, ""))
+    classifier = limits.classifier
+    if classifier.none_reason is not None:
+        rows.append(_row(limits, "classifier", f"none: {classifier.none_reason}", ""))
+    else:
+        for field, unit in (("sha256", ""), ("threshold", ""), ("rescore_deviation", "rad")):
+            rows.append(_row(limits, f"classifier.{field}", getattr(classifier, field), unit))
+    return rows
+
+
+def print_explained(limits: Limits) -> None:
+    """A table, one row a value, one section a joint."""
+    table = Table()
+    table.add_column("value of", no_wrap=True)
+    for head in ("value", "unit", "from", "tightened from"):
+        table.add_column(head, overflow="fold")
+    section = ""
+    for row in explained_rows(limits):
+        path, value = str(row["path"]), row["value"]
+        joint, _, field = path.removeprefix("joints.").rpartition(".")
+        is_joint = path.startswith("joints.")
+        if is_joint and joint != section:
+            table.add_section()
+            table.add_row(joint)
+        if section and not is_joint:
+            table.add_section()
+        section = joint if is_joint else ""
+        table.add_row(
+            f"  {field}" if is_joint else path,
+            f"{value:g}" if isinstance(value, float) else str(value),
+            row["unit"],
+            row["from"],
+            "; ".join(f"{old['value']:g} ({old['from']})" for old in row["tightened_from"]),
+        )
+    console = Console()
+    heading = f"{limits.name}\nsha256 {limits.sha256}"
+    console.print(heading, highlight=False, markup=False)
+    console.print(table)
