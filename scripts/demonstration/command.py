@@ -24,6 +24,7 @@ import typer
 from rich.console import Console
 
 from ...limits.errors import InputError
+from ..report import build_report
 from .children import ChildFailedError, Children
 from .controller_process import run_audit, run_controller
 from .live import LiveTable
@@ -121,6 +122,7 @@ def run_demo(settings: Settings, console: Console) -> dict[str, Any]:
         merge_traces(settings, meetings)
     text = json.dumps(summary, indent=1, sort_keys=True, allow_nan=False)
     (out / "summary.json").write_text(text + "\n", encoding="utf-8")
+    build_report(out, read_frozen(settings.frozen))
     return summary
 
 

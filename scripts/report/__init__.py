@@ -1,1 +1,7 @@
-"""The self-contained report that the demo writes."""
+"""The HTML report of a demo."""
+
+from __future__ import annotations
+
+from .page import build_report
+
+__all__ = ["build_report"]
