@@ -28,11 +28,14 @@ def _finding(limit: str, subject: str, value: float, bound: float, unit: str) ->
 def state_fault(core: Core, state: RobotState, motion: Array, now_ns: int) -> Finding | None:
     """Why this state cannot be acted on; None if it can. Each is a reason to stop."""
     limits, n = core.limits, core.n
+    age_ms = (now_ns - state.stamp_ns) / NS_PER_MS
+    is_fresh = 0.0 <= age_ms <= limits.timing.state_age_max_ms
+    if is_fresh and core.state_holds(state, motion):
+        return None
     for name, values in (("q", state.q), ("dq", state.dq)):
         if values.shape != (n,):
             return _finding("wrong_length", f"state.{name}", float(values.size), float(n), "")
-    age_ms = (now_ns - state.stamp_ns) / NS_PER_MS
-    if not (0.0 <= age_ms <= limits.timing.state_age_max_ms):
+    if not is_fresh:
         return _finding("stale", "state", age_ms, limits.timing.state_age_max_ms, "ms")
     joint = core.off_track(state.q, state.dq, motion)
     if joint is not None:
@@ -89,7 +92,7 @@ def command_fault(
     fault = _shape_fault(core, command)
     if fault is not None:
         return fault
-    if not bool(np.isfinite(command.values).all()):
+    if not core.is_finite(command.values):
         return Finding("non_finite", "command.values", math.nan, 0.0, "", math.nan)
     for name, value in (("period_ms", command.period_ms), ("valid_ms", command.valid_ms)):
         if value is not None and not (0.0 < value <= DURATION_MS_MAX):
@@ -115,7 +118,9 @@ def command_ticks(core: Core, command: Command, now_ns: int) -> int:
         length_ms = command.period_ms * command.values.shape[0]
         if command.valid_ms is not None:
             length_ms = min(length_ms, command.valid_ms - age_ms)
-    else:
-        declared_ms = core.limits.timing.command_timeout_ms
-        length_ms = (declared_ms if command.valid_ms is None else command.valid_ms) - age_ms
+    else:  # no command may claim a longer life than the limits declare
+        length_ms = core.limits.timing.command_timeout_ms
+        if command.valid_ms is not None:
+            length_ms = min(length_ms, command.valid_ms)
+        length_ms -= age_ms
     return max(1, duration_ticks(length_ms / 1e3, period_s))

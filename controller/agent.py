@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import replace
+from copy import copy
 
 import numpy as np
 
@@ -91,7 +91,9 @@ class RobotAgent:
     def stamp(self, state: RobotState) -> RobotState:
         """The measured state as it is reported: with what was executed."""
         self._measured_q = state.q
-        return replace(state, executed=self.executed)
+        stamped = copy(state)  # not `replace`: the arrays are frozen copies already
+        object.__setattr__(stamped, "executed", self.executed)
+        return stamped
 
     def tick(self, frame: SetpointFrame | ArmFrame | None) -> Segment:
         """Play one tick: what `frame` says, if it may be believed, else the stored stop."""
@@ -197,13 +199,11 @@ class RobotAgent:
 
 def _ends_at_rest(stop: StopMotion) -> bool:
     """Whether dq and ddq really vanish where the stop's segments end, up to rounding."""
-    t = stop.ticks * stop.period_s  # (n, segments)
-    ddq_at = stop.ddq[:, None] + np.cumsum(stop.jerk * t, axis=1)  # at the end of each segment
-    ddq_before = np.concatenate((stop.ddq[:, None], ddq_at[:, :-1]), axis=1)[:, : t.shape[1]]
-    dq_end = stop.dq + (ddq_before * t + stop.jerk * t * t / 2.0).sum(axis=1)
-    ddq_end = stop.ddq + (stop.jerk * t).sum(axis=1)
-    scale = 1.0 + np.abs(stop.dq)
-    rests = (np.abs(dq_end) <= REST_ERROR * scale) & (
-        np.abs(ddq_end) <= REST_ERROR * (1.0 + np.abs(stop.ddq))
-    )
+    dq, ddq = stop.dq, stop.ddq
+    for ticks, jerk in zip(stop.ticks.T, stop.jerk.T, strict=True):
+        t = ticks * stop.period_s
+        dq = dq + t * (ddq + jerk * t * 0.5)
+        ddq = ddq + jerk * t
+    rests = np.abs(dq) <= REST_ERROR * (1.0 + np.abs(stop.dq))
+    rests &= np.abs(ddq) <= REST_ERROR * (1.0 + np.abs(stop.ddq))
     return bool(rests.all())

@@ -22,7 +22,7 @@ import zmq
 from mcap.writer import CompressionType, Writer
 
 from .audit import CloseRecord, decode_record
-from .bus import open_socket, receive_parts
+from .bus import NOBLOCK, open_socket, receive_parts
 from .errors import RemoteError
 
 __all__ = ["SCHEMA", "TOPIC", "AuditFile", "AuditQueue", "write_audit"]
@@ -49,14 +49,14 @@ class AuditQueue:
     def submit(self, record: bytes, wait_ms: float = 0.0) -> bool:
         """Queue one record. False: the queue is full, or the writer is gone."""
         try:
-            self._socket.send(record, zmq.NOBLOCK)
+            self._socket.send(record, NOBLOCK)
             return True
         except zmq.Again:
             pass
         if not (wait_ms > 0.0 and self._socket.poll(math.ceil(wait_ms), zmq.POLLOUT)):
             return False
         try:
-            self._socket.send(record, zmq.NOBLOCK)
+            self._socket.send(record, NOBLOCK)
         except zmq.Again:
             return False
         return True

@@ -55,7 +55,7 @@ class Plan(NamedTuple):
 
     command_seq: int
     mode: int
-    rows: Array  # (rows, n)
+    rows: Array  # (rows, n), read-only
     row_period_s: float  # 0: a single row that is held
     anchor: Array  # (2, n) commanded position and velocity when it was accepted
     ticks: int
@@ -108,11 +108,12 @@ def _allows(scorer: Scorer, risk: float) -> bool:
 
 
 def _plan_for(core: Core, memory: Memory, command: Command, now_ns: int) -> Plan:
-    rows = command.values if command.values.ndim == 2 else command.values[None, :]
-    period_s = 0.0 if command.values.ndim == 1 else (command.period_ms or 0.0) / 1e3
-    anchor = np.ascontiguousarray(memory.motion[:-1, :2].T)
+    rows, period_s = command.values, (command.period_ms or 0.0) / 1e3
+    if rows.ndim == 1:
+        rows, period_s = rows[None, :], 0.0
+    anchor = memory.motion[:-1, :2].T.copy()
     return Plan(
-        command.seq, MODE_CODES[command.mode], np.array(rows), period_s, anchor,
+        command.seq, MODE_CODES[command.mode], rows, period_s, anchor,
         command_ticks(core, command, now_ns), 0, None,
     )  # fmt: skip
 
@@ -204,6 +205,14 @@ def _refuses(core: Core, finding: Finding) -> bool:
     return chosen is not OnViolation.CLAMP
 
 
+def _is_lower_bound(core: Core, limit: str, subject: str, bound: float) -> bool:
+    """Whether values above the bound are the allowed ones: clearance, and min_position."""
+    if limit != "joint_position":
+        return limit == "workspace"
+    joint = next(joint for joint in core.limits.joints if joint.name == subject)
+    return bound < 0.5 * (joint.min_position + joint.max_position)
+
+
 def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Array, bool]:
     """The motion of this tick, and whether it is a tick of the stored stop."""
     plan = draft.plan
@@ -217,16 +226,15 @@ def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Arr
         if draft.outcome in (Outcome.PASS, Outcome.CLAMP):
             draft.outcome = Outcome.REFUSE
         return core.brake(memory.motion), True
-    wanted = core.reference(
-        plan.mode, plan.rows, plan.row_period_s, plan.anchor, plan.elapsed * core.limits.period_s
-    )
-    motion, code, found = core.advance(memory.motion, plan.mode, wanted)
+    motion, code, found, wanted = core.follow(
+        memory.motion, plan.mode, plan.rows, plan.row_period_s, plan.anchor,
+        plan.elapsed * core.limits.period_s,
+    )  # fmt: skip
     if code == tick.PASSED:
         draft.plan = _followed(core, plan, wanted, motion)
         return motion, False
-    margin_sign = -1.0 if found and found[-1][0] == "workspace" else 1.0
     for limit, subject, value, bound, unit in found:
-        margin = margin_sign * (bound - value)
+        margin = value - bound if _is_lower_bound(core, limit, subject, bound) else bound - value
         draft.findings.append(Finding(limit, subject, value, bound, unit, margin))
     if any(_refuses(core, finding) for finding in draft.findings):
         draft.outcome, draft.plan = Outcome.REFUSE, None
@@ -246,7 +254,10 @@ def _followed(core: Core, plan: Plan, wanted: Array, motion: Array) -> Plan:
             drift = step if plan.drift is None else plan.drift + step
         else:
             drift = motion[:-1, 0] - wanted[0]
-    return plan._replace(elapsed=plan.elapsed + 1, drift=drift)
+    return Plan(
+        plan.command_seq, plan.mode, plan.rows, plan.row_period_s, plan.anchor, plan.ticks,
+        plan.elapsed + 1, drift,
+    )  # fmt: skip
 
 
 def decide(

@@ -77,14 +77,16 @@ class DecisionFrame:
     decision: Decision
 
 
-def encode_decision(session: str, tick: int, decision: Decision) -> bytes:
-    """The bytes of a decision."""
+def encode_decision(
+    session: str, tick: int, decision: Decision, packed: SetpointWire | None = None
+) -> bytes:
+    """The bytes of a decision; `packed`: its setpoint, if it was packed already."""
     d, stop = decision, decision.stop_state
     wire = _DecisionWire(
         session=session,
         tick=tick,
         outcome=d.outcome,
-        setpoint=pack_setpoint(d.setpoint),
+        setpoint=packed or pack_setpoint(d.setpoint),
         findings=tuple(
             _FindingWire(f.limit, f.subject, f.value, f.bound, f.unit, f.margin) for f in d.findings
         ),

@@ -58,6 +58,7 @@ __all__ = [
     "WelcomeFrame",
     "decode",
     "encode",
+    "encode_setpoint",
     "new_token",
     "read_kind",
 ]
@@ -254,14 +255,14 @@ def _state_from_wire(wire: _StateWire, joints: int) -> StateFrame:
     )
 
 
-def _setpoint_to_wire(frame: SetpointFrame) -> _SetpointWire:
+def _setpoint_to_wire(frame: SetpointFrame, packed: SetpointWire | None = None) -> _SetpointWire:
     return _SetpointWire(
         session=frame.session,
         seq=frame.seq,
         tick=frame.tick,
         valid_ticks=frame.valid_ticks,
         continues_from=ExecutedWire(frame.continues_from.seq, frame.continues_from.stop_tick),
-        setpoint=pack_setpoint(frame.setpoint),
+        setpoint=packed or pack_setpoint(frame.setpoint),
         category=frame.category,
         latched=frame.latched,
     )
@@ -338,6 +339,11 @@ _HEAD = msgspec.msgpack.Decoder(_Head)
 def new_token() -> str:
     """A session or a greeting that nobody has used before."""
     return secrets.token_hex(8)
+
+
+def encode_setpoint(frame: SetpointFrame, packed: SetpointWire) -> bytes:
+    """The bytes of a setpoint frame whose setpoint was packed already."""
+    return _ENCODER.encode(_setpoint_to_wire(frame, packed))
 
 
 def encode(frame: Frame) -> bytes:

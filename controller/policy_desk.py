@@ -64,6 +64,7 @@ class PolicyDesk:
         self._joints, self._lockstep, self._patience_ms = joints, lockstep, patience_ms
         self._welcome: WelcomeFrame | None = None
         self._seq = -1
+        self._decision: bytes | None = None
         self._is_answering = True
         self.rejected: Counter[str] = Counter()
         self.superseded = 0
@@ -76,9 +77,13 @@ class PolicyDesk:
 
     def open_session(self, welcome: WelcomeFrame) -> None:
         """A new session: what was proposed in the last one does not count any more."""
-        self._welcome, self._seq = welcome, -1
+        self._welcome, self._seq, self._decision = welcome, -1, None
         self._is_answering = True
         self._server.send(encode(welcome))
+
+    def tell(self, decision: bytes) -> None:
+        """Hand over a decision together with the next state: waking a peer twice costs as much."""
+        self._decision = decision
 
     def send(self, data: bytes) -> bool:
         """Hand a frame to the policy, if it is there."""
@@ -86,6 +91,9 @@ class PolicyDesk:
 
     def ask(self, tick: int, state: bytes) -> Answer:
         """What the policy proposes for this tick, given the encoded state."""
+        if self._decision is not None:
+            self._server.send(self._decision)
+            self._decision = None
         if not self._lockstep:
             newest = self.newest()
             self._server.send(state)

@@ -43,9 +43,11 @@ from .frames import (
     WelcomeFrame,
     decode,
     encode,
+    encode_setpoint,
     new_token,
 )
 from .policy_desk import Answer, PolicyDesk
+from .wire import pack_setpoint
 
 __all__ = ["ControllerService", "ServiceReport", "quiet_garbage_collection"]
 
@@ -92,6 +94,7 @@ class ControllerService:
         scorer: Scorer | None = None,
         lockstep: bool = True,
         policy_patience_ms: float = 2000.0,
+        publish_every_ticks: int = 1,
         watch: Callable[[int, Decision, int], None] | None = None,
     ) -> None:
         """Open the sockets; kernels are compiled and the classifier is loaded here.
@@ -102,6 +105,7 @@ class ControllerService:
         self.report = ServiceReport()
         self._audit, self._scorer = audit, scorer
         self._lockstep, self._watch = lockstep, watch
+        self._publish_every_ticks = publish_every_ticks
         self._guard = SafetyFilter(limits, scorer=scorer)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(1)
         self._policy = PolicyDesk(
@@ -283,7 +287,8 @@ class ControllerService:
         before_ns = time.perf_counter_ns()
         decision = self._guard.step(state, answer.candidates, now_ns=now_ns)
         decide_ns = time.perf_counter_ns() - before_ns
-        encoded = encode_decision(frame.session, frame.tick, decision)
+        packed = pack_setpoint(decision.setpoint)
+        encoded = encode_decision(frame.session, frame.tick, decision, packed)
         if self._audit is not None and not self._recorded(
             self._audit.decision(
                 frame.session,
@@ -298,9 +303,10 @@ class ControllerService:
         ):
             self._nothing(frame)
             return
-        self._robot.send(encode(self._setpoint_frame(frame, decision)))
-        self._policy.send(encoded)
-        self._publisher.send(encoded)
+        self._robot.send(encode_setpoint(self._setpoint_frame(frame, decision), packed))
+        self._policy.tell(encoded)
+        if frame.tick % self._publish_every_ticks == 0:
+            self._publisher.send(encoded)
         self._count(decision, decide_ns)
         if self._watch is not None:
             self._watch(frame.tick, decision, decide_ns)

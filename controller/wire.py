@@ -53,6 +53,7 @@ POINTS_MAX = 16_384
 SEGMENTS_MAX = 16
 STOP_TICKS_MAX = 1_000_000
 DIMENSIONS_MAX = 3
+LITTLE_ENDIAN = np.dtype("<f8")
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -117,7 +118,9 @@ class SetpointWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def pack_array(array: Array) -> bytes:
     """Little-endian float64 bytes, C order."""
-    return np.ascontiguousarray(array, dtype="<f8").tobytes()
+    if array.dtype != LITTLE_ENDIAN:
+        array = array.astype(LITTLE_ENDIAN)
+    return array.tobytes()
 
 
 def unpack_array(data: bytes, shape: tuple[int, ...], name: str, *, finite: bool = False) -> Array:
@@ -125,10 +128,10 @@ def unpack_array(data: bytes, shape: tuple[int, ...], name: str, *, finite: bool
     expected = 8 * math.prod(shape)
     if len(data) != expected:
         raise RemoteError(f"{name}: {len(data)} bytes, expected {expected} for shape {shape}")
-    array: Array = np.frombuffer(data, dtype="<f8").reshape(shape)
-    if finite and not bool(np.isfinite(array).all()):
+    array: Array = np.frombuffer(data, dtype=LITTLE_ENDIAN)
+    if finite and np.count_nonzero(np.isfinite(array)) != array.size:
         raise RemoteError(f"{name}: not finite; a robot never plays such a value")
-    return array
+    return array if len(shape) == 1 else array.reshape(shape)
 
 
 def _pack_optional(array: Array | None) -> bytes | None:
@@ -230,7 +233,8 @@ def pack_setpoint(setpoint: Setpoint) -> SetpointWire:
     """A setpoint with its complete stop; the stop must start where the setpoint ends."""
     stop = setpoint.stop
     for name in ("q", "dq", "ddq"):
-        if not np.array_equal(getattr(stop, name), getattr(setpoint, name)):
+        mine, its = getattr(setpoint, name), getattr(stop, name)
+        if mine is not its and not np.array_equal(mine, its):
             raise ValueError(f"stop.{name}: the stop does not start at the end of its setpoint")
     return SetpointWire(
         q=pack_array(setpoint.q),

@@ -82,13 +82,17 @@ class ArmEnv(gymnasium.Env[Floats, Floats]):
         frozen = read_frozen(limits)
         if not self.has_object:
             frozen = {**frozen, "source": {**frozen["source"], "payload": None}}
-        self._chain = Chain(frozen)
-        self._world = World(frozen)
-        self._robot = SimulatedRobot(self._world)
         self._ticks_per_step = int(ticks_per_step)
-        self.dt = self._ticks_per_step * self._robot.period_s  # s, one step
+        self.dt = self._ticks_per_step * float(frozen["period_s"])  # s, one step
         if not (episode_s >= self.dt):
             raise ValueError(f"episode_s: {episode_s} s is less than one step of {self.dt} s")
+        self._chain = Chain(frozen)
+        self._world = World(frozen)
+        try:
+            self._robot = SimulatedRobot(self._world)
+        except ValueError:
+            self._world.close()
+            raise
         self.metadata = {**self.metadata, "render_fps": round(1.0 / self.dt)}
         self._steps_max = round(episode_s / self.dt)
         joints = frozen["joints"]

@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import gymnasium
 from gymnasium.utils import RecordConstructorArgs
@@ -31,6 +31,9 @@ from gymnasium.vector import VectorEnv
 
 from ..controller import Decision, Outcome, SafetyFilter
 from ..limits import Command, Limits, RobotState, Setpoint
+
+if TYPE_CHECKING:
+    from ..models import Classifier
 
 __all__ = ["SafetyWrapper"]
 
@@ -47,6 +50,34 @@ RETURNS = {
     "from_setpoint": "from_setpoint(setpoint) must return the env's action that goes to setpoint.q",
 }
 SEVERITY = tuple(Outcome)
+
+
+def _declared_classifier(limits: Limits) -> Classifier | None:
+    if limits.classifier.file is None:
+        return None
+    from ..models import Classifier  # onnxruntime is only loaded where a classifier is declared
+
+    return Classifier.load(limits)
+
+
+def _missing(*_: Any) -> Any:
+    """Stands for a callable that was not given; never called."""
+    raise TypeError("; ".join(RETURNS.values()))
+
+
+def _required(given: dict[str, Any]) -> None:
+    missing = [name for name, f in given.items() if f is _missing or not callable(f)]
+    if missing:
+        raise TypeError(
+            f"SafetyWrapper: {', '.join(missing)} missing, and nothing is guessed. "
+            + "; ".join(RETURNS[name] for name in missing)
+        )
+
+
+def _whole(name: str, count: int) -> int:
+    if not (count >= 1 and count % 1 == 0):
+        raise ValueError(f"{name}: {count!r} is not a whole number of at least 1")
+    return int(count)
 
 
 class SafetyWrapper(
@@ -69,9 +100,9 @@ class SafetyWrapper(
         env: gymnasium.Env[ObsT, ActT],
         limits: Limits,
         *,
-        to_state: ToState[ObsT] | None = None,
-        to_command: ToCommand[ActT] | None = None,
-        from_setpoint: FromSetpoint[ActT] | None = None,
+        to_state: ToState[ObsT] = _missing,
+        to_command: ToCommand[ActT] = _missing,
+        from_setpoint: FromSetpoint[ActT] = _missing,
         ticks_per_step: int = 1,
         steps_per_action: int = 1,
         on_stop: Literal["hold", "truncate"] = "hold",
@@ -94,29 +125,20 @@ class SafetyWrapper(
                 "env: a vector environment resets its parts one by one, so each needs a filter of "
                 "its own: wrap them, then vectorise: SyncVectorEnv([lambda: SafetyWrapper(…), …])"
             )
+        _required({"to_state": to_state, "to_command": to_command, "from_setpoint": from_setpoint})
         gymnasium.Wrapper.__init__(self, env)
-        if to_state is None or to_command is None or from_setpoint is None:
-            given = {"to_state": to_state, "to_command": to_command, "from_setpoint": from_setpoint}
-            missing = [name for name, value in given.items() if value is None]
-            raise TypeError(
-                f"SafetyWrapper: {', '.join(missing)} missing, and nothing is guessed. "
-                + "; ".join(RETURNS[name] for name in missing)
-            )
         if on_stop not in ("hold", "truncate"):
             raise ValueError(f"on_stop: {on_stop!r} is neither 'hold' nor 'truncate'")
-        for name, count in (
-            ("ticks_per_step", ticks_per_step),
-            ("steps_per_action", steps_per_action),
-        ):
-            if not (count >= 1 and count % 1 == 0):
-                raise ValueError(f"{name}: {count!r} is not a whole number of at least 1")
         self.limits = limits
         self._to_state, self._to_command, self._from_setpoint = to_state, to_command, from_setpoint
-        self._ticks_per_step, self._steps_per_action = int(ticks_per_step), int(steps_per_action)
+        self._ticks_per_step = _whole("ticks_per_step", ticks_per_step)
+        self._steps_per_action = _whole("steps_per_action", steps_per_action)
         self._on_stop = on_stop
         self._period_ns = round(limits.period_s * 1e9)
         self._check_step_length(env)
-        SafetyFilter(limits)  # compiles and verifies now, so that no first reset waits or fails
+        # Loaded once: it has no memory, so every fresh filter may share it.
+        self._scorer = _declared_classifier(limits)
+        self._fresh_filter()  # compiles and verifies now, so that no first reset waits or fails
         self._filter: SafetyFilter | None = None
         self._state: RobotState | None = None
         self._forget()
@@ -127,7 +149,7 @@ class SafetyWrapper(
         """Reset the environment and arm a fresh filter; ArmError says why it cannot be armed."""
         obs, info = self.env.reset(seed=seed, options=options)
         self._forget()
-        fresh = SafetyFilter(self.limits)
+        fresh = self._fresh_filter()
         state = self._observed(obs, info)
         fresh.arm(state, now_ns=self._now_ns)
         self._filter, self._state = fresh, state
@@ -157,6 +179,9 @@ class SafetyWrapper(
             "safety": self._summary(decisions),
         }
         return obs, reward_sum, terminated, truncated, info
+
+    def _fresh_filter(self) -> SafetyFilter:
+        return SafetyFilter(self.limits, scorer=self._scorer)
 
     def _forget(self) -> None:
         self._filter = None

@@ -11,15 +11,17 @@ import math
 
 import numpy as np
 
-from . import tick
+from . import calls, tick
 from .certify import CERTIFIED, KINDS
 from .declared import Limits
-from .kernels import reference as reference_kernel
 from .kernels.chain import inverse_dynamics
+from .kernels.flat import flat_packed, flat_work
+from .kernels.jit import seal
 from .kernels.packed import pack, work_for
+from .kernels.reference import VELOCITY
 from .kinds import contact_force, tracking, workspace
 from .project import FOUND_MAX
-from .records import Array, Setpoint, StopMotion
+from .records import Array, RobotState, Setpoint, StopMotion, frozen_array
 
 __all__ = ["Core", "Found", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
 
@@ -40,65 +42,78 @@ class Core:
             if not bool(np.isfinite(values).all()):
                 raise ValueError(f"limits '{limits.name}': {name} holds {values.tolist()}")
         self._work = work_for(self._packed)
+        self._model, self._scratch = flat_packed(self._packed), flat_work(self._packed)
         n = self.n = len(limits.joints)
-        self._start = np.zeros((n, 3))
-        self._motion = np.zeros((n + 1, 6))
-        self._reference = np.zeros((3, n))
+        self._vector_shape = (n,)
+        self._absent = frozen_array(np.zeros(n), "absent")
+        self._no_wrench = frozen_array(np.zeros(6), "absent")
+        self._no_rows = frozen_array(np.zeros((0, n)), "absent")
+        self._anchor = np.zeros((2, n))
+        self._wanted = np.zeros((3, n))
         self._found = np.zeros((FOUND_MAX, 4))
+        self._report = np.zeros(3)
         self._measured = np.zeros((2, n))
         self._force = np.zeros(3)
-        home = np.asarray(limits.home)
+        self._compile()
+
+    def _compile(self) -> None:
+        """Call everything once; no first command waits for a compiler."""
+        n, home = self.n, frozen_array(self.limits.home, "home")
         motion, _ = self.rest(home)
-        self.advance(motion, reference_kernel.VELOCITY, np.zeros((3, n)))
+        self.follow(motion, VELOCITY, self._absent[None, :], 0.0, self._anchor, 0.0)
         self.brake(motion)
-        self.reference(0, np.zeros((1, n)), 0.0, np.zeros((2, n)), 0.0)
         self.efforts(home, np.zeros(n), np.zeros(n))
         self.clearance(home)
-        self.force_exceeded(np.zeros(6))
-        self.off_track(home, np.zeros(n), motion)
-        setpoint_of(motion, limits.period_s)
+        self.force_exceeded(self._no_wrench)
+        self.off_track(home, self._absent, motion)
+        state = RobotState(home, self._absent, 0, wrench_tcp=self._no_wrench)
+        self.state_holds(state, motion)
+        self.is_finite(home)
+        setpoint_of(motion, self.limits.period_s)
+        ticks_left(motion)
+        for entry in (calls.brake, calls.follow, calls.is_finite, calls.rest, calls.state_holds):
+            seal(entry)
 
     def rest(self, q: Array) -> tuple[Array, Found | None]:
         """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
-        self._start[:, 0] = q
-        self._start[:, 1:] = 0.0
+        self._measured[0] = q
         out = np.empty((self.n + 1, 6))
-        code = tick.certify_rest(self._packed, self._start, self._work, out)
+        code = calls.rest(self._model, self._scratch, self._measured[0], self._report, out)
         out.setflags(write=False)
-        return out, None if code == CERTIFIED else self._describe(code, *self._work.report)
+        return out, None if code == CERTIFIED else self._describe(code, *self._report)
 
-    def advance(self, motion: Array, mode: int, reference: Array) -> tuple[Array, int, list[Found]]:
-        """The next motion towards reference (3, n): (motion, PASSED | ALTERED | STOP_TICK, found).
+    def follow(
+        self, motion: Array, mode: int, rows: Array, row_period_s: float, anchor: Array, t: float
+    ) -> tuple[Array, int, list[Found], Array]:
+        """The next motion towards what a command asks for t seconds after it was accepted.
 
-        `mode` is a code of kernels.reference.
+        mode, rows (read-only), row_period_s and anchor as in kernels.reference. Returns (motion,
+        tick.PASSED | ALTERED | STOP_TICK, what was found, the reference (3, n)); the reference is
+        overwritten by the next call.
         """
-        self._motion[...] = motion
-        self._start[...] = self._motion[:-1, :3]
-        self._reference[...] = reference
         out = np.empty((self.n + 1, 6))
-        code, count = tick.advance(
-            self._packed, self._start, self._motion, mode, self._reference, self._work,
-            self._found, out,
+        code, count = calls.follow(
+            self._model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
+            self._wanted, self._found, out,
         )  # fmt: skip
         out.setflags(write=False)
-        found = [self._describe(int(row[0]), *row[1:]) for row in self._found[:count].tolist()]
-        return out, code, found
+        found = (
+            [self._describe(int(row[0]), *row[1:]) for row in self._found[:count].tolist()]
+            if count
+            else []
+        )
+        return out, code, found, self._wanted
+
+    def advance(self, motion: Array, mode: int, reference: Array) -> tuple[Array, int, list[Found]]:
+        """As `follow`, towards a reference (3, n): position, velocity, acceleration."""
+        self._wanted[...] = reference
+        return self.follow(motion, mode, self._no_rows, 0.0, self._anchor, 0.0)[:3]
 
     def brake(self, motion: Array) -> Array:
         """The next tick of the stop that `motion` carries; where it is, once at rest."""
-        self._motion[...] = motion
-        self._start[...] = self._motion[:-1, :3]
         out = np.empty((self.n + 1, 6))
-        tick.next_of_stop(self._packed, self._start, self._motion, out)
+        calls.brake(self._model, self._scratch, motion, out)
         out.setflags(write=False)
-        return out
-
-    def reference(
-        self, mode: int, rows: Array, row_period_s: float, anchor: Array, t: float
-    ) -> Array:
-        """(3, n) position, velocity, acceleration that a command asks for t seconds after it."""
-        out = np.empty((3, self.n))
-        reference_kernel.reference(mode, rows, row_period_s, anchor, t, out)
         return out
 
     def efforts(self, q: Array, dq: Array, ddq: Array) -> Array:
@@ -116,9 +131,33 @@ class Core:
     def off_track(self, q: Array, dq: Array, motion: Array) -> int | None:
         """The first joint that is not finite or not where `motion` commands it; None: all are."""
         self._measured[0], self._measured[1] = q, dq
-        self._motion[...] = motion
-        joint = int(tracking.holds(self._packed, self._measured, self._motion))
+        joint = int(tracking.holds(self._packed, self._measured, np.array(motion)))
         return None if joint < 0 else joint
+
+    def state_holds(self, state: RobotState, motion: Array) -> bool:
+        """Whether nothing is wrong with a measured state but, perhaps, its age.
+
+        False also where a closer look is needed, which the methods around this one give.
+        """
+        shape, absent = self._vector_shape, self._absent
+        q, dq, wrench = state.q, state.dq, state.wrench_tcp
+        tau = absent if state.tau is None else state.tau
+        tau_ext = absent if state.tau_ext is None else state.tau_ext
+        if wrench is None and not self.limits.tcp.force_required:
+            wrench = self._no_wrench
+        if wrench is None or wrench.shape != (6,) or q.shape != shape or dq.shape != shape:
+            return False
+        if tau.shape != shape or tau_ext.shape != shape:
+            return False
+        return calls.state_holds(
+            self._model, self._scratch, motion, q, dq, tau, tau_ext, wrench,
+            self.limits.tcp.max_force,
+        )  # fmt: skip
+
+    @staticmethod
+    def is_finite(values: Array) -> bool:
+        """Whether every element of a read-only array is."""
+        return calls.is_finite(values.ravel())
 
     def force_exceeded(self, wrench_tcp: Array) -> float | None:
         """The measured TCP force [N] if it is not within max_force, else None. NaN is not."""
@@ -160,7 +199,7 @@ def is_at_rest(motion: Array) -> bool:
 def setpoint_of(motion: Array, period_s: float) -> Setpoint:
     """The motion as a public record, its arrays contiguous and read-only."""
     n = motion.shape[0] - 1
-    columns, ticks = np.empty((3, n)), np.empty((n, 3), dtype=np.int64)
+    columns, ticks = np.empty((3, n)), np.empty((n, 3), np.int64)
     tick.split(motion, columns, ticks)
     columns.setflags(write=False)
     ticks.setflags(write=False)

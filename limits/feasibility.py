@@ -93,7 +93,9 @@ def _check_home(limits: Limits) -> None:
     allowed = np.array([joint.max_effort - joint.effort_error for joint in limits.joints])
     over = needed - allowed
     if not float(over.max()) <= 0.0:
-        case, i = np.unravel_index(int(over.argmax()), over.shape)
+        # Too weak to hold still is the clearer message, so it goes first.
+        held = over[:1] if float(over[0].max()) > 0.0 else over
+        case, i = np.unravel_index(int(held.argmax()), held.shape)
         joint = limits.joints[i]
         unit = _units(joint)[1]
         what = (

@@ -177,6 +177,16 @@ def _check(document: Document) -> None:
                 f"home: {joint.name} at {home:g} is outside its limits "
                 f"{joint.min_position:g} to {joint.max_position:g}"
             )
+        for part, whole in (
+            ("velocity_error", "max_velocity"),
+            ("effort_error", "max_effort"),
+            ("recovery_velocity", "max_velocity"),
+        ):
+            if not getattr(joint, part) <= getattr(joint, whole):
+                raise LimitsFileError(
+                    f"joints.{joint.name}.{part}: {getattr(joint, part):g} exceeds {whole}, "
+                    f"{getattr(joint, whole):g}"
+                )
     names = [joint.name for joint in document.joints]
     if len(set(names)) != n or len({v.name for v in document.volumes}) != len(document.volumes):
         raise LimitsFileError("joints, volumes: a name is used twice")

@@ -100,8 +100,8 @@ class Command:
     Row i is reached (i + 1) · period_ms after the command is accepted:
     `joint_position` [rad or m] and `joint_velocity` [rad/s or m/s] are interpolated linearly
     between rows; `joint_delta` [rad or m] is the displacement made during row i, at constant speed.
-    A single row is held until `valid_ms` (default: the limits' `command_timeout_ms`) is over, a
-    chunk until its last row; then the certified stop runs. `seq` must grow within a session.
+    A single row is held until `valid_ms` (default and at most: the limits' `command_timeout_ms`) is
+    over, a chunk until its last row; then the certified stop runs. `seq` grows within a session.
     """
 
     mode: Mode

@@ -126,6 +126,14 @@ def _try(
 
 
 @kernel
+def _copy(source: Floats, target: Floats) -> None:
+    """Element by element: a slice assignment may allocate."""
+    for i in range(source.shape[0]):
+        for p in range(source.shape[1]):
+            target[i, p] = source[i, p]
+
+
+@kernel
 def advance(
     packed: Packed,
     start: Floats,
@@ -160,12 +168,12 @@ def advance(
             tried[i] = share * wanted[i] + (1.0 - share) * work.kept[i, 2]
         if _try(packed, start, tried, bounds, work, report, work.trial) == CERTIFIED:
             low, certified = share, True
-            out[:, :] = work.trial
+            _copy(work.trial, out)
         else:
             high = share
     if certified:
         return ALTERED, count
-    out[:, :] = work.kept
+    _copy(work.kept, out)
     return STOP_TICK, count
 
 

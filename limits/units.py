@@ -11,8 +11,7 @@ import math
 import re
 from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BeforeValidator, WithJsonSchema
 
 from .errors import MissingExtraError
 
@@ -109,37 +108,26 @@ def parse_quantity(value: Any, units: tuple[str, ...]) -> float:
     return number
 
 
-class _In:
-    """Annotation of a field that accepts these SI units; also what `limits schema` says of it."""
-
-    def __init__(self, *units: str) -> None:
-        self.units = units
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(
-            lambda value: parse_quantity(value, self.units), handler(source)
-        )
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        units = " or ".join(self.units)
-        return {"type": ["number", "string"], "description": f"number [{units}], or with its unit"}
+def _parsed(*units: str) -> BeforeValidator:
+    return BeforeValidator(lambda value: parse_quantity(value, units))
 
 
-Number = Annotated[float, _In("dimensionless")]
-Length = Annotated[float, _In("m")]
-Angle = Annotated[float, _In("rad")]
-JointPosition = Annotated[float, _In("rad", "m")]
-Mass = Annotated[float, _In("kg")]
-Force = Annotated[float, _In("N")]
-Torque = Annotated[float, _In("N*m")]
-Duration = Annotated[float, _In("s")]
-Speed = Annotated[float, _In("m/s")]
-Acceleration = Annotated[float, _In("m/s**2")]
-Jerk = Annotated[float, _In("m/s**3")]
-AngularSpeed = Annotated[float, _In("rad/s")]
-AngularAcceleration = Annotated[float, _In("rad/s**2")]
-AngularJerk = Annotated[float, _In("rad/s**3")]
+def _described(*units: str) -> WithJsonSchema:
+    text = f"number [{' or '.join(units)}], or with its unit"
+    return WithJsonSchema({"type": ["number", "string"], "description": text})
+
+
+Number = Annotated[float, _parsed("dimensionless"), _described("dimensionless")]
+Length = Annotated[float, _parsed("m"), _described("m")]
+Angle = Annotated[float, _parsed("rad"), _described("rad")]
+JointPosition = Annotated[float, _parsed("rad", "m"), _described("rad", "m")]
+Mass = Annotated[float, _parsed("kg"), _described("kg")]
+Force = Annotated[float, _parsed("N"), _described("N")]
+Torque = Annotated[float, _parsed("N*m"), _described("N*m")]
+Duration = Annotated[float, _parsed("s"), _described("s")]
+Speed = Annotated[float, _parsed("m/s"), _described("m/s")]
+Acceleration = Annotated[float, _parsed("m/s**2"), _described("m/s**2")]
+Jerk = Annotated[float, _parsed("m/s**3"), _described("m/s**3")]
+AngularSpeed = Annotated[float, _parsed("rad/s"), _described("rad/s")]
+AngularAcceleration = Annotated[float, _parsed("rad/s**2"), _described("rad/s**2")]
+AngularJerk = Annotated[float, _parsed("rad/s**3"), _described("rad/s**3")]

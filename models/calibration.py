@@ -89,8 +89,7 @@ def umbrella_threshold(unsafe_scores: Array, alpha: float, delta: float) -> floa
     if k < 0:
         return None
     # k scores may lie at or below the threshold: just below the (k + 1)-th smallest.
-    threshold = float(np.nextafter(scores[k], -np.inf))
-    return threshold if threshold >= 0.0 else None
+    return float(np.nextafter(scores[k], -np.inf))
 
 
 def one_draw_per_episode(episodes: Integers, seed: int) -> Integers:

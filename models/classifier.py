@@ -76,7 +76,7 @@ def read_metadata(summary: ModelSummary) -> dict[str, Any]:
 
 def _golden(metadata: dict[str, Any], width: int) -> tuple[Float32s, Float32s]:
     """(inputs (g, width), outputs (g,)) that the session must reproduce."""
-    golden = metadata.get("golden")
+    golden: Any = metadata.get("golden")
     try:
         inputs = np.frombuffer(base64.b64decode(golden["inputs"], validate=True), dtype="<f4")
         outputs = np.array(golden["outputs"], dtype=np.float32)
@@ -85,9 +85,7 @@ def _golden(metadata: dict[str, Any], width: int) -> tuple[Float32s, Float32s]:
         raise ModelFileError(f"metadata.golden: unusable: {error}") from error
     finite = bool(np.isfinite(inputs).all() and np.isfinite(outputs).all())
     if not (1 <= outputs.size <= GOLDEN_MAX and finite and float(np.ptp(outputs)) > 0.01):
-        raise ModelFileError(
-            f"metadata.golden: needs 1 to {GOLDEN_MAX} finite, differing vectors"
-        )
+        raise ModelFileError(f"metadata.golden: needs 1 to {GOLDEN_MAX} finite, differing vectors")
     return inputs, outputs
 
 
@@ -108,9 +106,7 @@ def _session(data: bytes) -> ort.InferenceSession:
 class Classifier:
     """A verified model and the features of one robot. Not thread-safe: buffers are shared."""
 
-    def __init__(
-        self, limits: Limits, data: bytes, *, sha256: str, threshold: float
-    ) -> None:
+    def __init__(self, limits: Limits, data: bytes, *, sha256: str, threshold: float) -> None:
         """Check and load `data`, whose digest has been compared already. Use `load`."""
         summary = read_model(data)
         self.metadata = read_metadata(summary)
@@ -190,9 +186,14 @@ class Classifier:
         return worst
 
     def risk(
-        self, start: Array, mode: int, rows: Array, row_period_s: float, anchor: Array,
+        self,
+        start: Array,
+        mode: int,
+        rows: Array,
+        row_period_s: float,
+        anchor: Array,
         elapsed_s: float,
-    ) -> float:  # fmt: skip
-        """Risk in [0, 1] of what is left of a command after elapsed_s, or NaN; see `Features.of`."""
+    ) -> float:
+        """Risk in [0, 1] of a command from elapsed_s on, or NaN; arguments as `Features.of`."""
         windows = self._features.of(start, mode, rows, row_period_s, anchor, elapsed_s)
         return self._score(windows) if windows > 0 else math.nan

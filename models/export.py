@@ -1,7 +1,8 @@
 """Writes a trained network as the ONNX file that `onnx_reader` allows, with its golden vectors.
 
 Guarantees: the same network, metadata and vectors give the same bytes; what was written has been
-checked by `onnx_reader` and reproduces the network on the golden vectors. Needs the `[train]` extra.
+checked by `onnx_reader`, and the loader will compare it with the network on the golden vectors.
+Needs the `[train]` extra.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The classifier's weights as plain arrays, and what they compute: the reference for the ONNX graph.
+"""The classifier's weights as arrays, and what they compute: the reference for the ONNX graph.
 
 risk(x) = mean over members of sigmoid(W_k relu(… relu(W_1 z + b_1) …) + b_k),
 z = clip((x - mean) * scale, ±CLIP).
@@ -29,7 +29,8 @@ class Network:
 
     def normalised(self, x: Float32s) -> Float32s:
         """Features (m, width) as the first layer takes them."""
-        return np.clip((x - self.mean) * self.scale, -CLIP, CLIP).astype(np.float32)
+        scaled: Float32s = np.clip((x - self.mean) * self.scale, -CLIP, CLIP).astype(np.float32)
+        return scaled
 
     def risk(self, x: Float32s) -> Float32s:
         """Risk (m,) of features (m, width)."""

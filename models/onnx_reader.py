@@ -181,7 +181,9 @@ def _value_shape(data: memoryview, what: str) -> tuple[str, int]:
     kind = _message(_view(value["type"][0], what), {"tensor": 1}, f"{what} {name!r}: type")
     if len(kind["tensor"]) != 1:
         raise ModelFileError(f"{what} {name!r}: not a tensor")
-    tensor = _message(_view(kind["tensor"][0], what), {"element": 1, "shape": 2}, f"{what} {name!r}")
+    tensor = _message(
+        _view(kind["tensor"][0], what), {"element": 1, "shape": 2}, f"{what} {name!r}"
+    )
     if _number(tensor["element"], f"{what} {name!r}: type") != FLOAT or len(tensor["shape"]) != 1:
         raise ModelFileError(f"{what} {name!r}: must be float32 of a declared shape")
     shape = _message(_view(tensor["shape"][0], what), {"dim": 1}, f"{what} {name!r}: shape")
@@ -197,9 +199,14 @@ def _value_shape(data: memoryview, what: str) -> tuple[str, int]:
     return name, width
 
 
-def _node_width(op: str, inputs: list[str], widths: dict[str, int],
-                tensors: dict[str, tuple[int, ...]], transposed: bool) -> int:
-    """The width of a node's output (batch, width); ModelFileError if the shapes do not fit."""  # fmt: skip
+def _node_width(
+    op: str,
+    inputs: list[str],
+    widths: dict[str, int],
+    tensors: dict[str, tuple[int, ...]],
+    transposed: bool,
+) -> int:
+    """The width of a node's output (batch, width); ModelFileError if the shapes do not fit."""
     if op in ("Concat", "Mean"):
         if not inputs or not all(name in widths for name in inputs):
             raise ModelFileError(f"{op}: needs computed inputs, has {inputs}")
@@ -285,7 +292,9 @@ def read_model(data: bytes) -> ModelSummary:
     model = _message(memoryview(data), _MODEL, "the model")
     if _number(model["ir_version"], "ir_version") not in IR_VERSIONS:
         raise ModelFileError(f"ir_version: must be {IR_VERSIONS[0]} to {IR_VERSIONS[-1]}")
-    opsets = [_message(_view(o, "opset"), {"domain": 1, "version": 2}, "opset") for o in model["opset"]]
+    opsets = [
+        _message(_view(o, "opset"), {"domain": 1, "version": 2}, "opset") for o in model["opset"]
+    ]
     if len(opsets) != 1 or _text(opsets[0]["domain"], "opset: domain"):
         raise ModelFileError("opset_import: only the default domain is allowed")
     if _number(opsets[0]["version"], "opset: version") not in OPSETS:

@@ -37,9 +37,9 @@ class TrainingOptions:
     epochs: int = 40
     batch: int = 256
     learning_rate: float = 1e-3
-    weight_decay: float = 1e-3
-    dropout: float = 0.1
-    noise: float = 0.02  # of the normalised inputs
+    weight_decay: float = 0.05
+    dropout: float = 0.3
+    noise: float = 0.1  # of the normalised inputs
 
 
 def _mlp(inputs: int, options: TrainingOptions) -> nn.Sequential:
@@ -53,15 +53,17 @@ def _mlp(inputs: int, options: TrainingOptions) -> nn.Sequential:
 
 def _layers(model: nn.Sequential) -> Layers:
     linear = [module for module in model if isinstance(module, nn.Linear)]
-    return tuple(
-        (m.weight.detach().numpy().copy(), m.bias.detach().numpy().copy()) for m in linear
-    )
+    return tuple((m.weight.detach().numpy().copy(), m.bias.detach().numpy().copy()) for m in linear)
 
 
 def _member(
-    x: torch.Tensor, y: torch.Tensor, x_val: torch.Tensor, y_val: torch.Tensor,
-    options: TrainingOptions, seed: int,
-) -> tuple[Layers, float]:  # fmt: skip
+    x: torch.Tensor,
+    y: torch.Tensor,
+    x_val: torch.Tensor,
+    y_val: torch.Tensor,
+    options: TrainingOptions,
+    seed: int,
+) -> tuple[Layers, float]:
     """One network, and its loss on the validation set."""
     torch.manual_seed(seed)
     model = _mlp(x.shape[1], options)
@@ -75,7 +77,7 @@ def _member(
     best_loss, best = math.inf, _layers(model)
     for _ in range(options.epochs):
         model.train()
-        for rows in torch.randperm(len(x), generator=generator).split(options.batch):
+        for rows in torch.split(torch.randperm(len(x), generator=generator), options.batch):
             batch = x[rows]
             batch = batch + options.noise * torch.randn(batch.shape, generator=generator)
             optimizer.zero_grad()

@@ -248,5 +248,7 @@ def judge_stops(
         for v in judge_ticks(robot, motion, thorough=False, margins=margins):
             number = int(motion.run[v.row])
             tick = v.row - int(np.searchsorted(motion.run, number))
-            out.append(replace(v, row=sound[number], at=f"tick {tick + 1} of the stop, {v.at}"))
+            out.append(
+                replace(v, row=sound[number], at=f"tick {tick + 1} of the stop {v.at}".strip())
+            )
     return out, motion.run.size

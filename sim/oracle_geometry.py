@@ -4,8 +4,8 @@ Guarantees:
 - Works on batches: a batch of B configurations is (B, n); points are (3, B), frames (3, 3, B) with
   the column first, so that every operation runs over contiguous memory.
 - A clearance is exact for every shape (up to rounding) where it is positive, and negative where
-  the volume is violated; only where bounding spheres already prove a pair apart is it a lower
-  bound.
+  the volume is violated; only where bounding spheres prove a pair to be more than EXACT_WITHIN_M
+  apart is it a lower bound, itself above EXACT_WITHIN_M.
 - NaN in, NaN out: the judge's comparisons then fail.
 """
 
@@ -19,6 +19,8 @@ import numpy as np
 from .oracle_file import Array, CapsuleShape, Robot, VolumeShape
 
 __all__ = ["Frames", "capsule_ends", "clearance", "forward", "tcp_velocity"]
+
+EXACT_WITHIN_M = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,9 +214,9 @@ def clearance(volume: VolumeShape, start: Array, end: Array, radius_m: float) ->
     center, size = _bounding_sphere(volume)
     middle = 0.5 * (start + end) - _column(center)
     axis = end - start
-    # A pair whose bounding spheres are apart is clear; NaN is not, and goes to the exact distance.
+    # A pair whose bounding spheres are well apart is clear; NaN goes to the exact distance.
     bound = np.sqrt(_dot(middle, middle)) - 0.5 * np.sqrt(_dot(axis, axis)) - radius_m - size
-    near = np.flatnonzero(~(bound > 0.0))
+    near = np.flatnonzero(~(bound > EXACT_WITHIN_M))
     if near.size:
         bound[near] = _outside(volume, start[:, near], end[:, near], radius_m)
     return bound

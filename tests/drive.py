@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from tests.limits.slow_chain import tcp
+from tests.robots import column
 
-from checkrein.controller import Decision, SafetyFilter
+from checkrein.controller import Decision, Outcome, SafetyFilter
 from checkrein.controller.decide import Scorer
 from checkrein.limits import Command, Limits, RobotState, Setpoint
+from checkrein.limits.core import Core
 from checkrein.limits.records import Array, Candidates, Mode
-
-from tests.robots import column
 
 EPSILON = float(np.finfo(np.float64).eps)
 
@@ -68,8 +69,8 @@ class Rig:
     def run(self, speed: Any, ticks: int) -> Decision:
         """Follow a velocity for some ticks, as a policy that repeats itself every tick."""
         for _ in range(ticks):
-            decision = self.tick(self.velocity(speed))
-        return decision
+            self.tick(self.velocity(speed))
+        return self.decisions[-1]
 
     def brake(self, ticks_max: int = 5000) -> int:
         """Tick without proposals until the robot rests; return how many ticks that took."""
@@ -86,11 +87,11 @@ def tolerance(bound: Array, q_max: float, period_s: float, order: int) -> Array:
 
 
 def excess(limits: Limits, stream: list[Array]) -> dict[str, float]:
-    """By how much a stream that began at rest leaves each joint bound; negative: inside.
+    """By how much a stream leaves each joint bound; negative: inside.
 
     Margins count: the stream must leave room for what the robot's servos add.
     """
-    q, period_s = np.array([stream[0]] * 3 + stream), limits.period_s
+    q, period_s = np.array(stream), limits.period_s
     q_max = float(np.abs(q).max())
     dq = np.diff(q, axis=0) / period_s
     ddq = np.diff(dq, axis=0) / period_s
@@ -111,7 +112,12 @@ def excess(limits: Limits, stream: list[Array]) -> dict[str, float]:
 
 
 def assert_within(limits: Limits, stream: list[Array]) -> None:
-    """The stream obeys every joint limit."""
+    """The stream, which began at rest, obeys every joint limit."""
+    assert_inside(limits, [stream[0]] * 3 + stream)
+
+
+def assert_inside(limits: Limits, stream: list[Array]) -> None:
+    """The same for a stream that may have begun in motion."""
     found = excess(limits, stream)
     beyond = {name: value for name, value in found.items() if not value <= 0.0}
     assert not beyond, beyond
@@ -124,11 +130,40 @@ def stop_stream(setpoint: Setpoint) -> list[Array]:
 
 
 def assert_stop_holds(limits: Limits, before: list[Array], setpoint: Setpoint) -> None:
-    """The carried stop begins at the setpoint, keeps all joint limits and ends at exact rest."""
+    """The carried stop begins at the setpoint, keeps all joint limits and ends at exact rest.
+
+    before: the stream up to that setpoint, from its beginning at rest.
+    """
     stop = setpoint.stop
     for own, given in ((stop.q, setpoint.q), (stop.dq, setpoint.dq), (stop.ddq, setpoint.ddq)):
         assert np.array_equal(own, given)
     _, dq, ddq = stop.sample(stop.ticks_total)
     assert not dq.any()
     assert not ddq.any()
-    assert_within(limits, [*before, *stop_stream(setpoint)[1:]])
+    recent = ([before[0]] * 3 + before[-4:])[-4:]
+    assert_inside(limits, [*recent, *stop_stream(setpoint)[1:]])
+
+
+def assert_all_limits(rig: Rig, every: int = 7) -> None:
+    """Everything that the rig has done obeys every declared limit, margins included.
+
+    Stops are played out for every `every`-th setpoint, from the stream that led to it.
+    """
+    limits, core = rig.limits, Core(rig.limits)
+    assert_within(limits, rig.stream)
+    strength = column(limits, "max_effort") - column(limits, "effort_error")
+    for k, decision in enumerate(rig.decisions):
+        setpoint = decision.setpoint
+        assert decision.outcome in Outcome
+        for values in (setpoint.q, setpoint.dq, setpoint.ddq, setpoint.stop.jerk):
+            assert np.isfinite(values).all()
+        assert core.clearance(setpoint.q) > limits.standoff
+        efforts = np.abs(core.efforts(setpoint.q, setpoint.dq, setpoint.ddq))
+        assert (efforts <= strength + 1e-9 * strength).all()
+        if k % every == 0:
+            assert_stop_holds(limits, rig.stream[: k + 2], setpoint)
+            for q in stop_stream(setpoint)[::8]:
+                assert core.clearance(q) > limits.standoff
+    tool = [tcp(limits, q) for q in rig.stream[::3]]
+    speed = np.linalg.norm(np.diff(tool, axis=0), axis=1) / (3.0 * limits.period_s)
+    assert (speed <= limits.tcp.max_trans_vel).all()

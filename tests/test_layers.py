@@ -40,6 +40,7 @@ ALLOWED = {
     "typer": ("scripts/*",),
     "yaml": ("limits/*", "scripts/*"),
     "zmq": ("controller/*", "scripts/*"),
+    "zstandard": ("controller/audit*",),
 }
 
 # The judges share no code with the judged: not the limits, not a kernel, not the controller

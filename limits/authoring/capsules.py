@@ -19,7 +19,9 @@ from ..records import Array
 
 __all__ = ["Segment", "box_capsules", "box_triangles", "capsule_of", "excess_m", "fit_capsules"]
 
-STEP_MIN_M = 2e-6
+STEP_MIN_M = 1e-5
+STEPS_MAX = 250
+DIRECTIONS = 400
 SPLIT_GAIN_MIN = 0.2  # a further capsule costs run time: it must save this share of the volume
 CAPSULES_PER_LINK_MAX = 3
 DECIMALS = 5
@@ -64,33 +66,46 @@ def excess_m(triangles: Array, segments: list[Segment]) -> float:
     return float(worst.max(initial=-np.inf))
 
 
-def _cost(points: Array, x: Array) -> float:
-    radius = float(_distances(points, x[:3], x[3:]).max())
-    length = float(np.sqrt(((x[3:] - x[:3]) ** 2).sum()))
-    return math.pi * radius**2 * (length + 4.0 / 3.0 * radius)
+def _costs(points: Array, ends: Array) -> Array:
+    """Volumes (k,) of the capsules with the axes ends (k, 6) that just contain points (m, 3)."""
+    start, along = ends[:, :3], ends[:, 3:] - ends[:, :3]
+    square = (along * along).sum(axis=1)
+    away = points - start[:, None]  # (k, m, 3)
+    share = np.einsum("kmc,kc->km", away, along) / np.maximum(square, 1e-12)[:, None]
+    away = away - np.clip(share, 0.0, 1.0)[:, :, None] * along[:, None]
+    radius = np.sqrt((away * away).sum(axis=2).max(axis=1))
+    return np.asarray(math.pi * radius**2 * (np.sqrt(square) + 4.0 / 3.0 * radius))
 
 
-def _descend(points: Array, x: Array, scale: float) -> tuple[float, Array]:
+def _descend(points: Array, ends: Array, scale: float) -> tuple[float, Array]:
     """Direct search over both ends: the cost is not smooth, so it tries directions, no gradient."""
     rng = np.random.default_rng(0)
-    best = _cost(points, x)
+    best = float(_costs(points, ends[None])[0])
     step = 0.2 * scale
-    while step > STEP_MIN_M:
-        improved = False
-        directions = np.vstack([np.eye(6), rng.standard_normal((24, 6)) / math.sqrt(6.0)])
-        for direction in np.vstack([directions, -directions]):
-            trial = x + step * direction
-            cost = _cost(points, trial)
-            if cost < best * (1.0 - 1e-9):
-                best, x, improved = cost, trial, True
-        if not improved:
-            step *= 0.5
-    return best, x
+    for _ in range(STEPS_MAX):
+        if step < STEP_MIN_M:
+            break
+        directions = np.vstack([np.eye(6), rng.standard_normal((18, 6)) / math.sqrt(6.0)])
+        trials = ends + step * np.vstack([directions, -directions])
+        costs = _costs(points, trials)
+        k = int(costs.argmin())
+        if costs[k] < best * (1.0 - 1e-6):
+            best, ends = float(costs[k]), trials[k]
+        else:
+            step *= 0.6
+    return best, ends
+
+
+def _extreme(points: Array) -> Array:
+    """Those points that are farthest in some direction: their capsule contains (nearly) all."""
+    rng = np.random.default_rng(0)
+    directions = rng.standard_normal((DIRECTIONS, 3))
+    return np.asarray(points[np.unique((points @ directions.T).argmax(axis=0))])
 
 
 def capsule_of(triangles: Array) -> Segment:
     """A capsule of (nearly) least volume around triangles (m, 3, 3)."""
-    points = np.unique(np.round(triangles.reshape(-1, 3), 7), axis=0)
+    points = _extreme(np.unique(np.round(triangles.reshape(-1, 3), 7), axis=0))
     center = (points.max(axis=0) + points.min(axis=0)) / 2.0
     scale = float(np.ptp(points, axis=0).max())
     axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2]
@@ -105,7 +120,7 @@ def capsule_of(triangles: Array) -> Segment:
             _descend(points, np.concatenate([center + low * axis, center + high * axis]), scale)
         )
     ends = np.round(min(found, key=lambda item: item[0])[1], DECIMALS)
-    # Against the original corners, not the deduplicated ones.
+    # The search saw a part of the corners; the radius is taken from all of them.
     needed = float(_distances(triangles.reshape(-1, 3), ends[:3], ends[3:]).max()) + ROUNDING_M
     factor = 10**DECIMALS
     return Segment(

@@ -80,14 +80,13 @@ classifier: REQUIRED
 
 
 def _known(joint: UrdfJoint, field: str) -> str:
-    """What the URDF says about a field; a limit of 0 means that nobody filled it in."""
+    """What the URDF says about a field."""
     values = [source[field] for source in (joint.limit, joint.soft) if field in source]
     if not values:
         return REQUIRED
     if field == "min_position":
         return repr(max(values))
-    value = min(values)
-    return REQUIRED if field in ("max_velocity", "max_effort") and value <= 0.0 else repr(value)
+    return repr(min(values))
 
 
 def _joint_block(joint: UrdfJoint) -> str:

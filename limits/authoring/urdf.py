@@ -24,6 +24,7 @@ import numpy as np
 from ..errors import MissingExtraError, RobotError
 from ..records import Array
 from .capsules import box_triangles
+from .meshes import read_triangles
 
 __all__ = [
     "Body",
@@ -37,7 +38,6 @@ __all__ = [
 
 URDF_BYTES_MAX = 4 << 20
 CYLINDER_SIDES = 24
-UNBOUNDED = 1e9  # stands in for what a continuous joint does not have
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,17 @@ def _parse(path: Path) -> tuple[ElementTree.Element, bytes]:
     return root, data
 
 
+def _drop_unset(source: dict[str, float | None], kind: str) -> None:
+    """Forget what nobody filled in: exporters write 0 there, and it would bind as a limit."""
+    no_range = source["min_position"] == 0.0 and source["max_position"] == 0.0
+    if kind == "continuous" or no_range:
+        source["min_position"] = source["max_position"] = None
+    for name in ("max_velocity", "max_effort"):
+        value = source.get(name)
+        if value is not None and not value > 0.0:
+            source[name] = None
+
+
 def read_joints(path: Path) -> dict[str, UrdfJoint]:
     """Every joint that moves, in file order, with what `<limit>` and `<safety_controller>` say."""
     joints: dict[str, UrdfJoint] = {}
@@ -145,14 +156,18 @@ def read_joints(path: Path) -> dict[str, UrdfJoint]:
         if kind not in ("revolute", "continuous", "prismatic"):
             raise RobotError(f"{where}: type {kind!r} is not supported")
         limit, safety = element.find("limit"), element.find("safety_controller")
-        fields = {"max_velocity": "velocity", "max_effort": "effort"}
-        if kind != "continuous":
-            fields |= {"min_position": "lower", "max_position": "upper"}
-        hard = {ours: _number(limit, theirs, where) for ours, theirs in fields.items()}
+        hard = {
+            "min_position": _number(limit, "lower", where),
+            "max_position": _number(limit, "upper", where),
+            "max_velocity": _number(limit, "velocity", where),
+            "max_effort": _number(limit, "effort", where),
+        }
         soft = {
             "min_position": _number(safety, "soft_lower_limit", where),
             "max_position": _number(safety, "soft_upper_limit", where),
         }
+        for source in (hard, soft):
+            _drop_unset(source, kind)
         mimic = element.find("mimic")
         joints[name] = UrdfJoint(
             name,
@@ -313,10 +328,8 @@ def _triangles(item: Any) -> Array:
         sides = np.stack([low, high, high[after]], axis=1)
         others = np.stack([low, low[after], high[after]], axis=1)
         return np.concatenate([sides, others])
-    if hasattr(shape, "vertices") and hasattr(shape, "tri_indices"):
-        vertices = np.array(shape.vertices())
-        index = [[shape.tri_indices(t)[k] for k in range(3)] for t in range(shape.num_tris)]
-        return np.asarray(vertices[np.array(index)])  # coal has applied the mesh's scale
+    if item.meshPath and hasattr(shape, "vertices"):
+        return np.asarray(read_triangles(Path(item.meshPath)) * np.asarray(item.meshScale))
     raise RobotError(
         f"collision shape {item.name!r}: {kind} is not supported; use a mesh, "
         f"box, cylinder, capsule or sphere"

@@ -72,8 +72,8 @@ def plan_stop(
     best, best1, best2, best3 = math.inf, 0.0, 0.0, 0.0
     factor = 1.0
     for _ in range(7):
-        n1, n3 = math.ceil(full1 + factor * full3), max(1.0, math.ceil(factor * full3))
-        n1 = max(1.0, n1)
+        n1 = max(1.0, float(math.ceil(full1 + factor * full3)))
+        n3 = max(1.0, float(math.ceil(factor * full3)))
         n2 = _plateau_ticks(packed, dq, ddq, ease, n1, n3)
         if n2 >= 0.0 and n1 + n2 + n3 < best:
             best, best1, best2, best3 = n1 + n2 + n3, n1, n2, n3

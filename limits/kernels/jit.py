@@ -2,6 +2,8 @@
 
 Guarantees:
 - `fastmath` is off and division by zero gives inf or NaN, never an exception (DESIGN §4).
+- A kernel cannot allocate: numba's run-time memory is off (`_nrt`), so one that would does not
+  compile. It also need not count references, which was a quarter of a decision's time.
 - numba's own cache does not notice an edited callee in another file, and its index is a pickle.
   So the cache folder's name is a digest of all kernel sources, the numba, llvmlite and numpy
   versions and the CPU, and the folder must belong to this user and be closed to all others;
@@ -22,15 +24,22 @@ import llvmlite.binding
 import numba
 import numpy as np
 
-__all__ = ["cache_folder", "kernel"]
+__all__ = ["cache_folder", "kernel", "seal"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "fastmath": False,
+    "error_model": "numpy",
+    "_nrt": False,
+}
 
 _LIMITS = Path(__file__).resolve().parent.parent
 _SOURCES = (
     *_LIMITS.glob("kernels/*.py"),
     *_LIMITS.glob("kinds/*.py"),
-    *(_LIMITS / name for name in ("certify.py", "project.py", "tick.py")),
+    *(_LIMITS / name for name in ("calls.py", "certify.py", "project.py", "tick.py")),
     _LIMITS.parent / "models" / "features.py",
 )
 
@@ -71,9 +80,14 @@ def kernel(function: F) -> F:
     try:
         if _FOLDER is not None:
             config.CACHE_DIR = str(_FOLDER)  # read by numba while it decorates
-        compiled = numba.njit(
-            cache=_FOLDER is not None, nogil=True, fastmath=False, error_model="numpy"
-        )(function)
+        compiled = numba.njit(cache=_FOLDER is not None, **_OPTIONS)(function)
     finally:
         config.CACHE_DIR = before
     return cast(F, compiled)
+
+
+def seal(function: Callable[..., Any]) -> None:
+    """Compile `function` for no further types: what does not fit is an error, not a long wait."""
+    disable = getattr(function, "disable_compile", None)
+    if disable is not None:  # absent where NUMBA_DISABLE_JIT leaves plain functions
+        disable()

@@ -42,7 +42,7 @@ class Packed(NamedTuple):
     reach: Floats  # (n + 1, n) largest distance of COM k (row n: of the TCP) from joint j's origin
     capsule: Floats  # (k, 8) joint, start, end, radius
     volume: Floats  # (v, 18)
-    checked: npt.NDArray[np.uint8]  # (v, k) whether the volume constrains the capsule
+    checked: Floats  # (v, k) 1 where the volume constrains the capsule, else 0
 
 
 class Work(NamedTuple):
@@ -61,6 +61,9 @@ class Work(NamedTuple):
     report: Floats  # (3,) subject, value, bound of the last rejection
     kept: Floats  # (n + 1, 6) next tick of the stored stop
     trial: Floats  # (n + 1, 6) setpoint and stop on trial
+    start: Floats  # (n, 3) q, dq, ddq at the start of the tick
+    stored: Floats  # (n + 1, 6) the stop that is stored
+    measured: Floats  # (2, n) q and dq
 
 
 def _volume_row(volume: Volume) -> Floats:
@@ -130,7 +133,7 @@ def pack(limits: Limits) -> Packed:
         reach=_reach(limits),
         capsule=np.array(capsules, dtype=np.float64).reshape(count, 8),
         volume=np.array(volumes, dtype=np.float64).reshape(len(volumes), 18),
-        checked=np.array(checked, dtype=np.uint8).reshape(len(volumes), count),
+        checked=np.array(checked, dtype=np.float64).reshape(len(volumes), count),
     )
 
 
@@ -151,4 +154,7 @@ def work_for(packed: Packed) -> Work:
         report=np.zeros(3),
         kept=np.zeros((n + 1, 6)),
         trial=np.zeros((n + 1, 6)),
+        start=np.zeros((n, 3)),
+        stored=np.zeros((n + 1, 6)),
+        measured=np.zeros((2, n)),
     )

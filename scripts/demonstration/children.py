@@ -1,13 +1,15 @@
 """The demonstration's processes: started together, watched, and never left behind.
 
 Guarantees:
-- A child ends when its parent is gone, however that ended (it asks every fraction of a second).
+- A child ends when its parent is gone, however that ended: the kernel kills it (Linux), and it
+  asks every fraction of a second.
 - Ctrl-C reaches the parent alone, which then ends the children in order.
 - A child that fails writes why to its folder; the parent reports it and ends the others.
 """
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -27,6 +29,7 @@ Entry = Callable[[Settings, Meeting], None]
 
 TERMINATE_S = 3.0
 FINISH_S = 20.0
+PR_SET_PDEATHSIG = 1  # prctl(2)
 # One thread a process: pools of threads fight over a small machine.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -43,6 +46,9 @@ def is_wanted(meeting: Meeting) -> bool:
 def _run(entry: Entry, name: str, settings: Settings, meeting: Meeting) -> None:
     """What a child does; its exit code is 0, 1 (failed) or 2 (bad input)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
+    if not is_wanted(meeting):  # it died before the kernel was asked
+        sys.exit(1)
     try:
         entry(settings, meeting)
     except InputError as error:
@@ -51,6 +57,12 @@ def _run(entry: Entry, name: str, settings: Settings, meeting: Meeting) -> None:
     except Exception:
         meeting.path(f"{name}.error").write_text(traceback.format_exc(), encoding="utf-8")
         sys.exit(1)
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent dies, where there is such a call."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 class Children:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,16 @@ from ...controller.bus import Endpoints
 from ...controller.decision import Decision
 from ...controller.errors import PeerLostError
 from ...controller.service import ControllerService, ServiceReport
+from ...limits.declared import ClassifierLimits
 from ...limits.loading import load_limits
 from .children import is_wanted
 from .settings import Meeting, Settings
 
-__all__ = ["OUTCOMES", "run_audit", "run_controller"]
+__all__ = ["OUTCOMES", "run_audit", "run_bare_controller", "run_controller"]
 
 OUTCOMES = ("pass", "clamp", "resample", "refuse", "stop")
 AUDIT_CONNECT_MS = 30_000.0
+PUBLISH_EVERY_TICKS = 25  # the table is redrawn a few times a second
 
 
 class _Log:
@@ -71,6 +74,7 @@ def run_controller(settings: Settings, meeting: Meeting) -> None:
             Endpoints.in_folder(Path(meeting.folder)),
             audit=audit,
             lockstep=not settings.realtime,
+            publish_every_ticks=PUBLISH_EVERY_TICKS,
             watch=log.note,
         )
         report = service.run(lambda: is_wanted(meeting))
@@ -100,3 +104,13 @@ def _summary(report: ServiceReport, audit: AuditLog) -> dict[str, object]:
         "vetoed": report.vetoed,
         "audit": {"records": audit.records, "head_sha256": audit.head_sha256},
     }
+
+
+def run_bare_controller(settings: Settings, meeting: Meeting) -> None:
+    """The controller alone, for the tests that kill it: no audit, and no classifier, which would
+    veto being fast with an object on the tool."""
+    none = ClassifierLimits(None, None, None, None, "left out, so that the arm may be fast")
+    limits = replace(load_limits(settings.frozen), classifier=none)
+    service = ControllerService(limits, Endpoints.in_folder(Path(meeting.folder)))
+    service.run(lambda: is_wanted(meeting))
+    service.close()

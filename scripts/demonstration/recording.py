@@ -25,7 +25,7 @@ __all__ = ["KINDS", "Recorder", "Row", "write_png"]
 
 KINDS = ("good", "recover", "swing", *ATTACKS)
 FRAME_AFTER_TICKS = (0, 60, 150)  # after the first onset of each attack
-FRAME_SIZE = (320, 240)
+LARGEST = 1e9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +110,9 @@ class Recorder:
         rows, n = self.rows, self.joints
 
         def column(name: str) -> npt.NDArray[np.float32]:
-            values = np.array([getattr(row, name) for row in rows], dtype=np.float32)
+            # What a hostile policy proposes may be too large for 32 bits.
+            exact = np.array([getattr(row, name) for row in rows], dtype=np.float64)
+            values = np.clip(exact, -LARGEST, LARGEST).astype(np.float32)
             return values.reshape((len(rows), n)) if values.ndim == 2 else values
 
         np.savez_compressed(

@@ -8,6 +8,7 @@ outcomes and latencies.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,15 @@ from .settings import RUNS, Meeting, RunName, Settings
 __all__ = ["is_good", "make_summary", "merge_traces", "print_summary"]
 
 NOT_ATTACKS = ("good", "recover", "swing")
+
+
+def finite(value: Any) -> Any:
+    """`value` with every number that JSON has no word for as None."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _read(meeting: Meeting, name: str) -> dict[str, Any]:
@@ -48,7 +58,7 @@ def make_summary(settings: Settings, meetings: dict[RunName, Meeting]) -> dict[s
         armed=control["armed"],
         rejected_proposals=control["rejected_policy"],
     )
-    return {
+    summary = {
         "format": 1,
         "limits": limits.name,
         "limits_sha256": limits.sha256,
@@ -66,6 +76,8 @@ def make_summary(settings: Settings, meetings: dict[RunName, Meeting]) -> dict[s
         "guarded": runs["guarded"],
         "audit": {"file": "audit.mcap", **control["audit"]},
     }
+    plain: dict[str, Any] = finite(summary)
+    return plain
 
 
 def _quantiles(values: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float]:

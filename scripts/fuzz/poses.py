@@ -25,6 +25,7 @@ POOL_MAX = 300
 BESIDE_MAX = 40
 FREE_CLEARANCE_M = 0.05
 PRESSED_DEPTH_M = 0.03
+REACHED_DEPTH_M = 0.005
 REFINEMENTS = 40
 
 
@@ -48,20 +49,24 @@ def _volume_columns(names: tuple[str, ...], volume: str) -> list[int]:
     return [i for i, name in enumerate(names) if name.split("/", 1)[1] == volume]
 
 
-def _approach(
-    robot: Robot, rng: np.random.Generator, q: Array, columns: list[int], depth: Array
+def _descend(
+    robot: Robot, rng: np.random.Generator, start: Array, columns: list[int], stride: float
 ) -> Array:
-    """Random descent of configurations into one volume; `depth` is their clearance to it."""
+    """Random descent of configurations (count, n) into one volume and into no other.
+
+    Those that arrive. `stride` is the first step, as a share of the joints' ranges.
+    """
     low, high = robot.bounds["min_position"], robot.bounds["max_position"]
-    order = np.argsort(depth, kind="stable")[:100]
-    best, at = depth[order].copy(), q[order].copy()
+    at, best = start.copy(), np.full(start.shape[0], np.inf)
     for step in range(REFINEMENTS):
-        size = 0.2 * (high - low) * (1.0 - step / REFINEMENTS)
-        tried = np.clip(at + size * rng.normal(size=at.shape), low, high)
-        value = clearances(robot, tried)[0][:, columns].min(axis=1)
-        better = value < best
-        best[better], at[better] = value[better], tried[better]
-    return at[best < 0.0]
+        size = stride * (high - low) * (1.0 - step / REFINEMENTS)
+        tried = np.clip(at + size * rng.normal(size=at.shape), low, high) if step else at
+        values = clearances(robot, tried)[0]
+        depth = values[:, columns].min(axis=1)
+        others = np.delete(values, columns, axis=1).min(axis=1, initial=np.inf)
+        better = (depth < best) & ((others > 0.0) | (step == 0))
+        best[better], at[better] = depth[better], tried[better]
+    return at[best < -REACHED_DEPTH_M]
 
 
 def _columns(robot: Robot, names: tuple[str, ...]) -> dict[str, list[int]]:
@@ -71,21 +76,24 @@ def _columns(robot: Robot, names: tuple[str, ...]) -> dict[str, list[int]]:
 
 
 def _pressed(
-    robot: Robot, rng: np.random.Generator, q: Array, values: Array, names: tuple[str, ...]
-) -> dict[str, Array]:
-    """Configurations inside each volume's forbidden side."""
-    out = {}
-    for volume, columns in _columns(robot, names).items():
-        depth = values[:, columns].min(axis=1)
-        others = np.delete(values, columns, axis=1).min(axis=1, initial=np.inf)
-        # Those that violate this volume alone are reached without being held by another one.
-        inside = np.flatnonzero(depth < -PRESSED_DEPTH_M)
-        found = q[inside[np.argsort(-others[inside], kind="stable")[:POOL_MAX]]]
-        if found.shape[0] < 20:
-            found = np.vstack([found, _approach(robot, rng, q, columns, depth)])
-        if found.shape[0]:
-            out[volume] = found
-    return out
+    robot: Robot,
+    rng: np.random.Generator,
+    q: Array,
+    values: Array,
+    columns: list[int],
+    beside: Array,
+) -> Array:
+    """Configurations inside one volume's forbidden side; q (B, n) has the clearances `values`."""
+    depth = values[:, columns].min(axis=1)
+    others = np.delete(values, columns, axis=1).min(axis=1, initial=np.inf)
+    # Those that violate this volume alone are reached without being held by another one.
+    inside = np.flatnonzero(depth < -PRESSED_DEPTH_M)
+    found = q[inside[np.argsort(-others[inside], kind="stable")[:POOL_MAX]]]
+    near = q[np.argsort(depth, kind="stable")[:100]]
+    ways = [_descend(robot, rng, beside, columns, 0.05), found]
+    if found.shape[0] < 20:
+        ways.append(_descend(robot, rng, near, columns, 0.2))
+    return np.vstack(ways)
 
 
 def find_poses(robot: Robot) -> Poses:
@@ -104,9 +112,11 @@ def find_poses(robot: Robot) -> Poses:
     edge = np.flatnonzero(clear & (from_end > 0.005))
     edge = edge[np.argsort(from_end[edge], kind="stable")[:POOL_MAX]] if edge.size else free
     heavy = free[np.argsort(-load[free].max(axis=1), kind="stable")[:POOL_MAX]]
-    beside = {}
+    beside, pressed = {}, {}
     for volume, columns in _columns(robot, names).items():
         near = np.argsort(values[free][:, columns].min(axis=1), kind="stable")[:BESIDE_MAX]
         beside[volume] = q[free[near]]
-    pressed = _pressed(robot, rng, q, values, names)
+        inside = _pressed(robot, rng, q, values, columns, beside[volume])
+        if inside.shape[0]:
+            pressed[volume] = inside
     return Poses(q[free[:POOL_MAX]], q[edge], q[heavy], pressed, beside)

@@ -50,6 +50,7 @@ class Run:
     armed_ns: int
     answers: str | None  # how the scorer double answers; None: no scorer
     key: int
+    seq_before: int = 0  # of the last decision before this run; a new filter begins at 0
     inputs: list[Input] = field(default_factory=list)
 
 

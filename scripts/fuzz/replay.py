@@ -48,14 +48,14 @@ def _unpack(value: Any) -> Any:
     return float(value) if isinstance(value, str) else value
 
 
-def _state(state: RobotState) -> dict[str, Any]:
+def _state(state: RobotState, seq_before: int) -> dict[str, Any]:
     executed = state.executed
     return {
         "q": _pack(state.q),
         "dq": _pack(state.dq),
         "stamp_ns": state.stamp_ns,
         "wrench_tcp": None if state.wrench_tcp is None else _pack(state.wrench_tcp),
-        "executed": None if executed is None else [executed.seq, executed.stop_tick],
+        "executed": None if executed is None else [executed.seq - seq_before, executed.stop_tick],
     }
 
 
@@ -130,11 +130,11 @@ def write_violation(
         },
         "deviation": _pack(found.deviation),
         "scorer": None if run.answers is None else {"answers": run.answers, "key": run.key},
-        "armed": {"now_ns": run.armed_ns, "state": _state(run.armed)},
+        "armed": {"now_ns": run.armed_ns, "state": _state(run.armed, 0)},
         "inputs": [
             {
                 "now_ns": entry.now_ns,
-                "state": _state(entry.state),
+                "state": _state(entry.state, run.seq_before),
                 "proposal": _proposal(entry.proposal),
                 "rubbish": list(entry.rubbish),
                 "lost": entry.lost,

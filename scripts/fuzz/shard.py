@@ -33,6 +33,7 @@ __all__ = ["Bench", "Found", "MakeFilter", "Shard", "bench_for", "run_shard", "w
 EPISODE_TICKS = 1200
 RUN_TICKS_MAX = 2000  # a run is armed again after this, so that a replay stays short
 ARM_TRIES = 200
+QUIET_TICKS_MAX = 40
 MakeFilter = Callable[[Limits, ScorerDouble | None], SafetyFilter]
 
 
@@ -138,7 +139,7 @@ class _Driver:
         drawn = float(self.rng.random())
         if not self.bench.declares_classifier:
             return None if drawn < 0.7 else "random"
-        return "allow" if drawn < 0.6 else "declared" if drawn < 0.85 else "random"
+        return "allow" if drawn < 0.65 else "declared" if drawn < 0.85 else "random"
 
     def _renew(self) -> None:
         """A new filter, for a new episode."""
@@ -202,6 +203,9 @@ class _Driver:
             return False
         for rule, subject in self.rules.judge(state, proposal, bad, decision):
             self.broken.append(violation(rule, subject, row))
+        run = self.record.runs[-1]
+        if run.first_row == row:
+            run.seq_before = decision.seq - 1
         if lost:
             self.plant.miss()
         else:
@@ -238,7 +242,7 @@ class _Driver:
         pool, self.view.volume = self.bench.poses.free, None
         if self.view.chance(0.2):
             pool = self.bench.poses.edge
-        elif self.bench.poses.beside and self.view.chance(0.5):
+        elif self.bench.poses.beside and self.view.chance(0.75):
             self.view.volume = self.view.some_volume()
             pool = self.bench.poses.beside.get(self.view.volume or "", pool)
         return np.array(pool[int(self.rng.integers(pool.shape[0]))])
@@ -270,6 +274,8 @@ class _Driver:
                 return
             decision = self.decision
             length = self.record.rows - self.record.runs[-1].first_row
+            if self.answers == "declared" and self.quiet > QUIET_TICKS_MAX:
+                break  # a classifier that vetoes every attack leaves nothing else to judge
             if self.record.rows >= end or length >= RUN_TICKS_MAX:
                 break
             if decision is not None and decision.stop_state.latched:

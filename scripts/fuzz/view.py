@@ -71,7 +71,7 @@ class View:
 
     def row_of(self, pool: Array) -> Array:
         """One configuration of a pool (count, n): the nearest of a few."""
-        few = pool[self.rng.integers(0, pool.shape[0], 8)]
+        few = pool[self.rng.integers(0, pool.shape[0], 40)]
         span = self.high - self.low
         gaps = np.abs((few - self.q) / span).max(axis=1)
         return np.array(few[int(np.argmin(gaps))])
@@ -84,7 +84,8 @@ class View:
         if self.volume is not None and self.chance(0.5):
             return self.volume
         if self.chance(0.7):
-            return min(names, key=lambda name: (self.binds[name], name))
+            self.rng.shuffle(names)
+            return min(names, key=lambda name: self.binds[name])
         return names[int(self.rng.integers(len(names)))]
 
     def command(

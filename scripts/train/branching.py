@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -130,7 +131,7 @@ class Branch:
         world, p, client = self.world, self.world.p, self.world.client
         h = self._substep_s * np.arange(1, self._substeps + 1)[:, None]
         n = len(self._efforts)
-        for k, (before, after) in enumerate(zip(memories[:-1], memories[1:], strict=True)):
+        for k, (before, after) in enumerate(pairwise(memories)):
             q, dq, ddq = before.motion[:-1, 0], before.motion[:-1, 1], before.motion[:-1, 2]
             jerk = (after.motion[:-1, 2] - ddq) / self.limits.period_s
             rows = q + h * (dq + h * (ddq / 2.0 + h * (jerk / 6.0)))
@@ -138,10 +139,16 @@ class Branch:
                 rows[-1] = after.motion[:-1, 0]
             for row in rows.tolist():
                 p.setJointMotorControlArray(
-                    world.robot, world.joint_indices, p.POSITION_CONTROL, targetPositions=row,
-                    targetVelocities=[0.0] * n, forces=self._efforts, positionGains=[1.0] * n,
-                    velocityGains=[1.0] * n, physicsClientId=client,
-                )  # fmt: skip
+                    world.robot,
+                    world.joint_indices,
+                    p.POSITION_CONTROL,
+                    targetPositions=row,
+                    targetVelocities=[0.0] * n,
+                    forces=self._efforts,
+                    positionGains=[1.0] * n,
+                    velocityGains=[1.0] * n,
+                    physicsClientId=client,
+                )
                 p.stepSimulation(physicsClientId=client)
             if k % LOOK_TICKS == 0 and world.object_lost():
                 return True

@@ -25,9 +25,17 @@ __all__ = ["HOSTILE", "KINDS", "WELL_BEHAVED", "Sampler"]
 WELL_BEHAVED = ("task", "home")
 HOSTILE = ("throw", "bang_bang", "joint_slam", "table_slam", "keepout_slam", "first_jump")
 RANDOM = (
-    "gentle_throw", "velocity_walk", "velocity_goal", "velocity_step", "position_goal",
-    "position_step", "delta", "held_velocity", "held_position", "sway",
-)  # fmt: skip
+    "gentle_throw",
+    "velocity_walk",
+    "velocity_goal",
+    "velocity_step",
+    "position_goal",
+    "position_step",
+    "delta",
+    "held_velocity",
+    "held_position",
+    "sway",
+)
 KINDS = (*WELL_BEHAVED, *RANDOM, *HOSTILE, "remaining")
 ROWS, ROW_MS = 16, 50.0
 
@@ -78,7 +86,8 @@ class Sampler:
 
     def _signs(self, n: int) -> Array:
         """A direction in joint space; often few joints, as policies move few at a time."""
-        direction = self.rng.normal(0.0, 1.0, n) * (self.rng.random(n) < self.rng.choice([0.3, 1.0]))
+        share = self.rng.choice([0.3, 1.0])
+        direction = self.rng.normal(0.0, 1.0, n) * (self.rng.random(n) < share)
         if not direction.any():
             direction[int(self.rng.integers(n))] = 1.0
         return np.asarray(direction / np.abs(direction).max())
@@ -134,10 +143,10 @@ class Sampler:
         reach = self.rng.choice([0.05, 0.15, 0.4, 0.8])
         low, high = onset.limit("min_position"), onset.limit("max_position")
         goal = onset.q + reach * self._signs(onset.chain.n)
-        return np.clip(goal, low - 0.05, high + 0.05)
+        return np.asarray(np.clip(goal, low - 0.05, high + 0.05))
 
     def _position_goal(self, onset: Onset) -> Shot:
-        """Minimum jerk or a straight ramp to a goal, in more or less time, at several row lengths."""
+        """Minimum jerk or a straight ramp to a goal, in more or less time."""
         row_ms = float(self.rng.choice([4.0, 20.0, 50.0]))
         rows = int(self.rng.integers(4, ROWS + 1)) if row_ms == ROW_MS else 40
         s = np.minimum(1.0, np.arange(1, rows + 1) / (rows * self.rng.uniform(0.4, 2.5)))

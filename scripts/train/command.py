@@ -1,4 +1,4 @@
-"""`checkrein train classifier`: labelled roll-outs, a network, its threshold, and what they are worth.
+"""`checkrein train classifier`: labelled roll-outs, a network, a threshold, what they are worth.
 
 Guarantees: the same limits, seed, number of chunks and versions give the same data and model; the
 limits file is left alone (the section to put into it is written beside the model). An interrupted
@@ -95,9 +95,14 @@ def _section(file: str, sha256: str, threshold: float) -> str:
 
 
 def _made(
-    limits: Limits, run: Run, data: dict[str, Any], sha256: str, shifted: dict[str, Any] | None,
-    settings: dict[str, Any], out: Path,
-) -> dict[str, Any]:  # fmt: skip
+    limits: Limits,
+    run: Run,
+    data: dict[str, Any],
+    sha256: str,
+    shifted: dict[str, Any] | None,
+    settings: dict[str, Any],
+    out: Path,
+) -> dict[str, Any]:
     """Fit, export, report; everything is written into `out`."""
     import torch
 
@@ -106,9 +111,7 @@ def _made(
     from . import fit as fitting
 
     chunks = fitting.prepare(limits, data)
-    options = TrainingOptions(
-        seed=run.seed, members=settings["members"], epochs=settings["epochs"]
-    )
+    options = TrainingOptions(seed=run.seed, members=settings["members"], epochs=settings["epochs"])
     fitted = fitting.fit(chunks, options, settings["alpha"], settings["delta"])
     moved = None if shifted is None else fitting.prepare(limits, shifted)
     report = fitting.report(fitted, moved, run.seed)
@@ -151,13 +154,13 @@ def classifier(
     substep_ms: Annotated[float, typer.Option(help="Simulated substep.")] = 4.0,
     members: Annotated[int, typer.Option(min=1, max=3)] = 1,
     epochs: Annotated[int, typer.Option(min=1)] = 40,
-    alpha: Annotated[float, typer.Option(help="Incorrect compliance to promise.")] = 0.05,
+    alpha: Annotated[float, typer.Option(help="Incorrect compliance to promise.")] = 0.02,
     delta: Annotated[float, typer.Option(help="Probability of not keeping it.")] = 0.05,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Label chunks in simulation, train on them, and calibrate the threshold."""
     try:
-        import torch  # noqa: F401, PLC0415 (before hours of simulation, not after)
+        import torch  # noqa: F401 (before hours of simulation, not after)
     except ModuleNotFoundError:
         raise MissingExtraError("training", "train", "torch") from None
     from .shards import Run

@@ -38,8 +38,7 @@ Scorer = Callable[[Float32s], Array]
 
 SHARES = {"training": 0.5, "validation": 0.1, "calibration": 0.2, "test": 0.2}
 CANDIDATES = 4
-# Below every threshold that can be declared: allow nothing.
-REFUSE_ALL = -1.0
+REFUSE_ALL = -math.inf  # no threshold keeps the promise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,9 +57,12 @@ class Chunks:
     def where(self, chosen: Bools) -> Chunks:
         """The chosen ones."""
         return Chunks(
-            self.x[chosen], self.unsafe[chosen], self.episode[chosen], self.state[chosen],
+            self.x[chosen],
+            self.unsafe[chosen],
+            self.episode[chosen],
+            self.state[chosen],
             self.kind[chosen],
-        )  # fmt: skip
+        )
 
 
 def prepare(limits: Limits, data: Mapping[str, Any]) -> Chunks:
@@ -73,9 +75,13 @@ def prepare(limits: Limits, data: Mapping[str, Any]) -> Chunks:
     for i in range(count):
         rows = data["rows"][ends[i] - data["row_count"][i] : ends[i]]
         windows = features.of(
-            data["start"][i], int(data["mode"][i]), rows, float(data["row_period_s"][i]),
-            data["anchor"][i], float(data["elapsed_s"][i]),
-        )  # fmt: skip
+            data["start"][i],
+            int(data["mode"][i]),
+            rows,
+            float(data["row_period_s"][i]),
+            data["anchor"][i],
+            float(data["elapsed_s"][i]),
+        )
         # The first window is what the label is about (branching.COMMAND_S_MAX).
         appraised[i] = windows >= 1
         x[i] = features.out[0]
@@ -128,15 +134,11 @@ def _column(name: str) -> Scorer:
     return lambda x: x[:, at].astype(np.float64)
 
 
-def fit(
-    chunks: Chunks, options: TrainingOptions, alpha: float, delta: float
-) -> Fit:
+def fit(chunks: Chunks, options: TrainingOptions, alpha: float, delta: float) -> Fit:
     """Train, and calibrate the network and its analytic rivals by the same rule."""
     sets = _split(chunks, options.seed)
     training, validation = sets["training"], sets["validation"]
-    network, losses = train(
-        training.x, training.unsafe, validation.x, validation.unsafe, options
-    )
+    network, losses = train(training.x, training.unsafe, validation.x, validation.unsafe, options)
     scalars = slice(-len(SCALAR_NAMES), None)
     linear = TrainingOptions(seed=options.seed, hidden=0, dropout=0.0, noise=0.0, epochs=60)
     regression, _ = train(
@@ -154,7 +156,7 @@ def fit(
         for name, scorer in scorers.items()
     }
     threshold = calibrated["network"][1]
-    if threshold < 0.0:
+    if not threshold >= 0.0:  # below 0 nothing would be allowed either
         unsafe = sets["calibration"].where(sets["calibration"].unsafe)
         raise InputError(
             f"{len(np.unique(unsafe.episode))} calibration episodes with an unsafe chunk are too "
@@ -225,9 +227,7 @@ def report(fitted: Fit, shifted: Chunks | None, seed: int) -> dict[str, Any]:
             for name, part in {**fitted.sets, **sets}.items()
         },
         "scorers": {
-            name: {
-                where: _figures(scorer, threshold, part, seed) for where, part in sets.items()
-            }
+            name: {where: _figures(scorer, threshold, part, seed) for where, part in sets.items()}
             | {"threshold": threshold if math.isfinite(threshold) else None}
             for name, (scorer, threshold) in fitted.scorers.items()
         },

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...controller.decide import Memory
+from ...limits.core import is_at_rest
 from ...limits.declared import Limits
 from ...limits.kernels.reference import MODE_CODES
 from ...limits.records import Array
@@ -75,11 +76,16 @@ class Episode:
         memory = self._placed(rng)
         ways = {"task": self._task, "attack": self._attack, "wild": self._wild}
         out: list[Sample] = []
-        for state, (memory, kind, shot) in enumerate(ways[style](memory, sampler, (seed, episode))):
-            out += self._label_state(memory, kind, shot, sampler, (episode, state, style))
+        states = ways[style](memory, sampler, (seed, episode))
+        for state, (reached, kind, shot) in enumerate(states):
+            out += self._label_state(reached, kind, shot, sampler, (episode, state, style))
             if state + 1 >= STATES:
                 break
         return out
+
+    def close(self) -> None:
+        """Give the world back."""
+        self._world.close()
 
     def _placed(self, rng: np.random.Generator) -> Memory:
         """A level pose near home, at rest, the object settled."""
@@ -98,7 +104,7 @@ class Episode:
         self._branch.settle(memory)
         return memory
 
-    # getting about: each yields (memory, kind, shot) at the states to be branched; the world is there
+    # getting about: each yields (memory, kind, shot) where it is to be branched
 
     def _go(self, memory: Memory, shot: Shot | None, ticks: int) -> Memory | None:
         """Follow a shot (None: what there is) for some ticks; None once the object is lost."""
@@ -157,7 +163,9 @@ class Episode:
                 memory, k = after, k + run
             swung = self._go(memory, None, 100)
 
-    def _swing(self, memory: Memory, rng: np.random.Generator, seed: tuple[int, int]) -> Memory | None:
+    def _swing(
+        self, memory: Memory, rng: np.random.Generator, seed: tuple[int, int]
+    ) -> Memory | None:
         policy = GoodPolicy(self._frozen, self._chain, np.random.default_rng((*seed, 2)))
         moving: Memory | None = memory
         for chunk in range(int(rng.integers(0, 8))):
@@ -182,12 +190,16 @@ class Episode:
                 return
             memory = after
 
-    # labels -----------------------------------------------------------------------------------------
+    # labels
 
     def _label_state(
-        self, memory: Memory, kind: str, shot: Shot | None, sampler: Sampler,
+        self,
+        memory: Memory,
+        kind: str,
+        shot: Shot | None,
+        sampler: Sampler,
         where: tuple[int, int, str],
-    ) -> list[Sample]:  # fmt: skip
+    ) -> list[Sample]:
         """The policy's own chunk and others from the same state; the world is back there after.
 
         None from a state in which even stopping at once loses the object: no verdict matters there.
@@ -204,7 +216,7 @@ class Episode:
             shots.append((drawn, sampler.draw(drawn, q, dq)))
         saved = world.save()
         out: list[Sample] = []
-        if self._branch.is_doomed(memory):
+        if not is_at_rest(memory.motion) and self._branch.is_doomed(memory):
             shots = []
         world.restore(saved)
         for name, candidate in shots[:CANDIDATES]:
@@ -218,7 +230,12 @@ class Episode:
         return out
 
     def _sample(
-        self, memory: Memory, kind: str, shot: Shot | None, label: Label, where: tuple[int, int, str]
+        self,
+        memory: Memory,
+        kind: str,
+        shot: Shot | None,
+        label: Label,
+        where: tuple[int, int, str],
     ) -> Sample:
         plan = memory.plan
         if shot is None and plan is not None:
@@ -236,6 +253,17 @@ class Episode:
         if carried is None:
             raise ValueError("the limits declare no payload: there is no object to lose")
         return Sample(
-            episode, state, style, kind, memory.motion[:-1, :3], mode, rows, row_period_s, anchor,
-            elapsed_s, label, carried.mass_kg, carried.friction,
-        )  # fmt: skip
+            episode,
+            state,
+            style,
+            kind,
+            memory.motion[:-1, :3],
+            mode,
+            rows,
+            row_period_s,
+            anchor,
+            elapsed_s,
+            label,
+            carried.mass_kg,
+            carried.friction,
+        )

@@ -44,18 +44,15 @@ class Run:
 
 
 def frozen_of(run: Run) -> dict[str, Any]:
-    """The frozen file as plain data; with `shifted`, a narrower, taller and heavier object on it."""
+    """The frozen file as plain data; `shifted`: with a narrower, taller, heavier object."""
     frozen: dict[str, Any] = json.loads(Path(run.limits).read_text(encoding="utf-8"))
     if run.shifted:
         payload = frozen["source"]["payload"]
         width, depth, height = payload["size"]
         payload["size"] = [0.8 * width, 0.8 * depth, 1.25 * height]
-        tool = frozen["source"]["tool"]["xyz"]
-        # The object stands on the side of the tool that it stood on.
-        payload["xyz"] = [
-            t + (p - t) * (1.25 if i == 2 else 1.0)
-            for i, (p, t) in enumerate(zip(payload["xyz"], tool, strict=True))
-        ]
+        # It grows away from the tool, so that it still stands on it.
+        upwards = 1.0 if payload["xyz"][2] > frozen["source"]["tool"]["xyz"][2] else -1.0
+        payload["xyz"] = [*payload["xyz"][:2], payload["xyz"][2] + upwards * 0.125 * height]
         payload["mass"] = 1.5 * payload["mass"]
     return frozen
 

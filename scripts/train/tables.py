@@ -49,19 +49,33 @@ def tables(report: Mapping[str, Any]) -> str:
                 )
             )
         head = (
-            f"scorer, on: {where}", "AUROC", "incorrect compliance", "… one draw an episode",
-            "incorrect refusal", "some of 4 unsafe candidates passes",
-        )  # fmt: skip
+            f"scorer, on: {where}",
+            "AUROC",
+            "incorrect compliance",
+            "… one draw an episode",
+            "incorrect refusal",
+            "some of 4 unsafe candidates passes",
+        )
         lines += _table(head, rows)
     lines += _table(
-        ("kind of chunk (test)", "chunks", "unsafe", "refused", "incorrect compliance",
-         "incorrect refusal"),  # fmt: skip
+        (
+            "kind of chunk (test)",
+            "chunks",
+            "unsafe",
+            "refused",
+            "incorrect compliance",
+            "incorrect refusal",
+        ),
         [
             (
-                kind, str(k["n"]), f"{k['unsafe']:.3f}", f"{k['refused']:.3f}",
-                _share(k["incorrect_compliance"]), _share(k["incorrect_refusal"]),
+                kind,
+                str(k["n"]),
+                f"{k['unsafe']:.3f}",
+                f"{k['refused']:.3f}",
+                _share(k["incorrect_compliance"]),
+                _share(k["incorrect_refusal"]),
             )
             for kind, k in report["kinds"].items()
         ],
-    )  # fmt: skip
+    )
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Kinematics and dynamics of a chain the slow way: 4 × 4 matrices and sums in the world frame.
 
-Nothing is recursive in link frames here, as the kernels are. `pinocchio_model` is the third opinion.
+Nothing is recursive in link frames here, as the kernels are. `pinocchio_model` is the third
+opinion.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def jacobian(limits: Limits, q: Array, p: Array, last: int) -> Array:
 
 def _motion_of(limits: Limits, q: Array, dq: Array, ddq: Array) -> list[tuple[Array, ...]]:
     """Per link: frame, angular velocity and acceleration, acceleration of its COM; world axes."""
-    chain, out = limits.kinematics, []
+    chain = limits.kinematics
+    out: list[tuple[Array, ...]] = []
     w, e, a, origin = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
     for i, T in enumerate(frames(limits, q)):
         arm, z = T[:3, 3] - origin, T[:3, 2]

@@ -7,11 +7,10 @@ the least distance, by at most half the spacing; that is what `sampled_clearance
 from __future__ import annotations
 
 import numpy as np
+from tests.limits.slow_chain import capsule_axes
 
 from checkrein.limits import Capsule, Limits, Volume
 from checkrein.limits.records import Array
-
-from tests.limits.slow_chain import capsule_axes
 
 
 def _given(value: Array | None) -> Array:
@@ -26,13 +25,13 @@ def signed_distance(volume: Volume, points: Array) -> Array:
         return np.asarray(points @ _given(volume.normal) - volume.offset)
     if volume.shape == "sphere":
         assert volume.radius is not None
-        return np.linalg.norm(points - _given(volume.center), axis=1) - volume.radius
+        return np.asarray(np.linalg.norm(points - _given(volume.center), axis=1) - volume.radius)
     if volume.shape == "capsule":
         assert volume.radius is not None
         start, end = _given(volume.start), _given(volume.end)
         along = np.clip((points - start) @ (end - start) / ((end - start) @ (end - start)), 0, 1)
         nearest = start + along[:, None] * (end - start)
-        return np.linalg.norm(points - nearest, axis=1) - volume.radius
+        return np.asarray(np.linalg.norm(points - nearest, axis=1) - volume.radius)
     local = (points - _given(volume.center)) @ _given(volume.rotation)
     beyond = np.abs(local) - _given(volume.half_extents)
     outside = np.linalg.norm(np.maximum(beyond, 0.0), axis=1)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from tests.robots import column
 
 from checkrein.limits import Limits
 from checkrein.limits.kernels.braking import plan_stop
 from checkrein.limits.kernels.packed import Packed, pack
 from checkrein.limits.records import Array
-
-from tests.robots import column
 
 
 class Motion(NamedTuple):
@@ -73,7 +72,8 @@ def stopping(packed: Packed, start: Array, ddq_next: Array, ease: float = 1.0) -
 
 def random_motions(limits: Limits, seed: int, count: int, speed: float = 1.0) -> list[Motion]:
     """Ticks with their stops from random states; `speed`: their share of the declared box."""
-    rng, packed, out = np.random.default_rng(seed), pack(limits), []
+    rng, packed = np.random.default_rng(seed), pack(limits)
+    out: list[Motion] = []
     low, high = column(limits, "min_position"), column(limits, "max_position")
     a_max, j_max = column(limits, "max_acceleration"), column(limits, "max_jerk")
     n = low.size

@@ -7,12 +7,11 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
+from tests.limits.slow_motion import Motion, at, random_motions
+from tests.robots import panda
 
 from checkrein.limits import Command, RobotState, Setpoint, StopMotion, TrackedObject
 from checkrein.limits.records import MODES, frozen_array
-
-from tests.limits.slow_motion import Motion, at, random_motions
-from tests.robots import panda
 
 
 def test_a_record_owns_its_numbers() -> None:

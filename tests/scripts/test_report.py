@@ -91,7 +91,7 @@ def test_a_missing_trace_names_the_file(demo: Path, frozen: dict[str, Any]) -> N
 def test_thinning_keeps_every_peak() -> None:
     values = np.zeros(100_000)
     values[77_777], values[12] = 5.0, -3.0
-    time_s, thinned = thin(np.arange(values.size) * 1.0, values, 1000)
+    time_s, thinned = thin(np.arange(values.size, dtype=np.float64), values, 1000)
     assert thinned.size <= 1000
     assert thinned.max() == 5.0
     assert thinned.min() == -3.0

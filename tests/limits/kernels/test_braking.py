@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.robots import column, panda, slider, turntable, with_joints
 
 from checkrein.limits import Limits
 from checkrein.limits.kernels.braking import plan_stop
 from checkrein.limits.kernels.packed import pack
 from checkrein.limits.records import Array
-
-from tests.robots import column, panda, slider, turntable, with_joints
 
 ROBOT = panda()
 PACKED = pack(ROBOT)

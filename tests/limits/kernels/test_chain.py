@@ -6,13 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from checkrein.limits import Limits
-from checkrein.limits.core import Core
-from checkrein.limits.kernels.chain import forward, inverse_dynamics, tcp_velocity
-from checkrein.limits.kernels.packed import pack, work_for
-from checkrein.limits.records import Array
-
 from tests.limits.slow_chain import (
     capsule_axes,
     efforts,
@@ -22,6 +15,12 @@ from tests.limits.slow_chain import (
     tcp,
 )
 from tests.robots import array, joint, robots, slider
+
+from checkrein.limits import Limits
+from checkrein.limits.core import Core
+from checkrein.limits.kernels.chain import forward, inverse_dynamics, tcp_velocity
+from checkrein.limits.kernels.packed import pack, work_for
+from checkrein.limits.records import Array
 
 
 def random_chain(seed: int, n: int) -> Limits:

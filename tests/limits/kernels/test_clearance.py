@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.limits.slow_geometry import spacing, upper_clearance
+from tests.robots import array, slider
 
 from checkrein.limits import OnViolation, Volume
 from checkrein.limits.kernels.clearance import clearance
 from checkrein.limits.kernels.packed import pack
 from checkrein.limits.records import Array
-
-from tests.limits.slow_geometry import spacing, upper_clearance
-from tests.robots import array, slider
 
 Kind = Literal["keep_in", "keep_out"]
 Shape = Literal["half_space", "box", "sphere", "capsule"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import numba
 import pytest
@@ -63,13 +65,30 @@ def test_an_edited_kernel_has_another_cache(home: Path, monkeypatch: pytest.Monk
 
 
 def test_every_file_with_a_kernel_counts() -> None:
-    folder = Path(jit.__file__).parent.parent
-    with_kernels = {path for path in folder.rglob("*.py") if "@kernel\n" in path.read_text()}
+    root = Path(jit.__file__).resolve().parents[2]
+    files = [
+        path for name in ("limits", "models", "controller") for path in (root / name).rglob("*.py")
+    ]
+    with_kernels = {path for path in files if "@kernel\n" in path.read_text(encoding="utf-8")}
     assert with_kernels
     assert with_kernels <= set(jit._SOURCES)
 
 
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+def test_kernels_fold_in_constants_of_counted_files_only() -> None:
+    """A constant is compiled in: the file that it comes from must be part of the cache's name."""
+    counted = {path.stem for path in jit._SOURCES} | {"kernels", "kinds"}
+    records_only = {"declared", "records"}
+    for path in jit._SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                imported = (node.module or "").rpartition(".")[2]
+                assert imported in counted | records_only, f"{path.name} imports {imported}"
+
+
+CONFIG: Any = numba.config
+
+
+@pytest.mark.skipif(bool(CONFIG.DISABLE_JIT), reason="nothing is compiled")
 def test_kernels_are_strict() -> None:
     @jit.kernel
     def divided(a: float, b: float) -> float:
@@ -81,4 +100,4 @@ def test_kernels_are_strict() -> None:
     assert options["nogil"]
     assert not options["fastmath"]
     assert options["error_model"] == "numpy"
-    assert os.environ.get("NUMBA_CACHE_DIR", "") == numba.config.CACHE_DIR
+    assert os.environ.get("NUMBA_CACHE_DIR", "") == CONFIG.CACHE_DIR

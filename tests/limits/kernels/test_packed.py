@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.limits.slow_chain import frames, point, tcp
+from tests.robots import array, column, panda, robots, slider
 
 from checkrein.limits import Limits
 from checkrein.limits.kernels import packed as columns
 from checkrein.limits.kernels.packed import pack, work_for
-
-from tests.limits.slow_chain import frames, point, tcp
-from tests.robots import array, column, panda, robots, slider
 
 every_robot = pytest.mark.parametrize("robot", robots().values(), ids=robots().keys())
 
@@ -53,7 +52,7 @@ def test_arrays_are_owned_contiguous_float64(robot: Limits) -> None:
         for values in packed:
             assert values.flags.c_contiguous
             assert values.flags.writeable
-            assert values.flags.owndata or values.base.flags.owndata
+            assert values.flags.owndata or np.asarray(values.base).flags.owndata
             assert values.dtype in (np.float64, np.uint8)
     assert not np.shares_memory(pack(robot).tcp, robot.kinematics.tcp_translation)
 

@@ -16,14 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from tests.limits.slow_motion import Motion
+from tests.robots import column, slider, without_margins
 
 from checkrein.limits import Limits
 from checkrein.limits.kernels.motion import build
 from checkrein.limits.kernels.packed import Packed, Work, pack, work_for
 from checkrein.limits.records import Array
-
-from tests.limits.slow_motion import Motion
-from tests.robots import column, slider, without_margins
 
 # All arithmetic of the exact cases is exact with a period and values that are powers of two.
 PERIOD_S = 2.0**-8

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.limits.kinds.battery import LimitBattery, Verdict
+from tests.robots import turntable
 
 from checkrein.limits import Limits
 from checkrein.limits.kinds import contact_force
 from checkrein.limits.records import Array
-
-from tests.limits.kinds.battery import LimitBattery, Verdict
-from tests.robots import turntable
 
 NEWTONS = st.floats(-200.0, 200.0)
 

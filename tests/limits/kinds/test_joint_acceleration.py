@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from tests.limits.kinds.battery import PERIOD_S, MotionBattery, plain_robot, still
+from tests.limits.slow_motion import Motion, sampled
+from tests.robots import with_joint
 
 from checkrein.limits import Limits
 from checkrein.limits.kernels.packed import Packed, Work
 from checkrein.limits.kinds import joint_acceleration
 from checkrein.limits.records import Array
-
-from tests.limits.kinds.battery import PERIOD_S, MotionBattery, plain_robot, still
-from tests.limits.slow_motion import Motion, sampled
-from tests.robots import with_joint
 
 
 class TestJointAcceleration(MotionBattery):

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
+from tests.limits.kinds.battery import MotionBattery, ask, plain_robot, still
+from tests.limits.slow_chain import efforts
+from tests.limits.slow_motion import Motion, random_motions, sampled
+from tests.robots import array, column, panda, slider, with_joint, with_joints, without_margins
 
 from checkrein.limits import Limits
 from checkrein.limits.core import Core
@@ -13,11 +18,6 @@ from checkrein.limits.kernels.motion import build
 from checkrein.limits.kernels.packed import Packed, Work, pack, work_for
 from checkrein.limits.kinds import joint_effort
 from checkrein.limits.records import Array
-
-from tests.limits.kinds.battery import MotionBattery, ask, plain_robot, still
-from tests.limits.slow_chain import efforts
-from tests.limits.slow_motion import Motion, random_motions, sampled
-from tests.robots import array, column, panda, slider, with_joint, with_joints, without_margins
 
 
 def weightless(limits: Limits) -> Limits:
@@ -31,7 +31,7 @@ def largest(limits: Limits, motion: Motion, count: int) -> Array:
     By the kernel, which kernels/test_chain.py compares with the slow reference.
     """
     core, samples = Core(limits), sampled(motion, limits.period_s, count)
-    return np.abs([core.efforts(*sample) for sample in samples]).max(axis=0)
+    return np.asarray(np.abs([core.efforts(*sample) for sample in samples]).max(axis=0))
 
 
 class TestJointEffort(MotionBattery):
@@ -100,9 +100,9 @@ def curvature_ratios(robot: Limits, seed: int, count: int) -> Array:
     work, tau, bound = work_for(packed), np.zeros((41, n)), np.zeros(n)
     for _ in range(count):
         length, scale = float(rng.choice([0.004, 0.012, 0.1])), float(rng.choice([0.1, 1.0]))
-        lim = np.minimum(j, a / length) * scale
+        boxes = (v * scale, a * scale, np.minimum(j, a / length) * scale)
         work.pieces[0] = np.array(
-            [rng.uniform(low, high), *(rng.uniform(-1, 1, n) * x for x in (v * scale, a * scale, lim))]
+            [rng.uniform(low, high), *(rng.uniform(-1, 1, n) * box for box in boxes)]
         ).T
         joint_effort._curvature(packed, work, 0, length, bound)
         for k in range(41):
@@ -114,7 +114,8 @@ def curvature_ratios(robot: Limits, seed: int, count: int) -> Array:
 
 
 CENTRED = replace(
-    slider(), kinematics=replace(slider().kinematics, com=array([[0.1, 0.02, 0.05], [0.0, 0.0, 0.0]]))
+    slider(),
+    kinematics=replace(slider().kinematics, com=array([[0.1, 0.02, 0.05], [0.0] * 3])),
 )
 
 
@@ -133,12 +134,15 @@ def test_no_second_derivative_exceeds_its_bound_on_random_chains() -> None:
     rng = np.random.default_rng(15)
     for seed in range(8):
         robot = slider()
-        chain, types = robot.kinematics, rng.choice(["revolute", "prismatic"], 2)
+        chain = robot.kinematics
+        types: list[Literal["revolute", "prismatic"]] = [
+            "revolute" if rng.random() < 0.5 else "prismatic" for _ in range(2)
+        ]
         turned = np.linalg.qr(rng.normal(size=(2, 3, 3)))[0]
         turned *= np.sign(np.linalg.det(turned))[:, None, None]
         chain = replace(chain, rotation=array(turned), com=array(rng.normal(size=(2, 3)) * 0.1))
         joints = tuple(
-            replace(joint, type=str(kind)) for joint, kind in zip(robot.joints, types, strict=True)
+            replace(joint, type=kind) for joint, kind in zip(robot.joints, types, strict=True)
         )
         wild = replace(robot, kinematics=chain, joints=joints)
         assert curvature_ratios(wild, seed=seed, count=40).max() <= 1.0

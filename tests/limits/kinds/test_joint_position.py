@@ -6,15 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from tests.limits.kinds.battery import PERIOD_S, MotionBattery, ask, plain_robot, still
+from tests.limits.slow_motion import Motion, random_motions, sampled, stopping
+from tests.robots import column, panda, with_joint
 
 from checkrein.limits import Limits
 from checkrein.limits.kernels.packed import Packed, Work, pack
 from checkrein.limits.kinds import joint_position
 from checkrein.limits.records import Array
-
-from tests.limits.kinds.battery import PERIOD_S, MotionBattery, ask, plain_robot, still
-from tests.limits.slow_motion import Motion, random_motions, sampled, stopping
-from tests.robots import column, panda, with_joint
 
 
 class TestJointPosition(MotionBattery):

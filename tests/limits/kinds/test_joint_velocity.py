@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.limits.kinds.battery import PERIOD_S, MotionBattery, ask, plain_robot, still
+from tests.limits.slow_motion import Motion, random_motions, sampled, stopping
+from tests.robots import panda, with_joint
 
 from checkrein.limits import Limits
 from checkrein.limits.kernels.packed import Packed, Work, pack
 from checkrein.limits.kinds import joint_velocity
 from checkrein.limits.records import Array
-
-from tests.limits.kinds.battery import PERIOD_S, MotionBattery, ask, plain_robot, still
-from tests.limits.slow_motion import Motion, random_motions, sampled, stopping
-from tests.robots import panda, with_joint
 
 
 class TestJointVelocity(MotionBattery):
@@ -60,8 +59,10 @@ class TestJointVelocity(MotionBattery):
         for motion in random_motions(limits, seed=3, count=60, speed=1.25):
             ok = ask(limits, motion, self.holds).ok
             fastest = np.abs([dq for _, dq, _ in sampled(motion, limits.period_s, 400)]).max(axis=0)
-            assert bool(np.all(fastest <= speed + 1e-12)) if ok else bool(
-                np.any(fastest > speed * (1.0 - 1e-4))
+            assert (
+                bool(np.all(fastest <= speed + 1e-12))
+                if ok
+                else bool(np.any(fastest > speed * (1.0 - 1e-4)))
             )
             held += ok
         assert 20 <= held < 60

@@ -6,16 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.limits.kinds.battery import PERIOD_S, MotionBattery, ask, plain_robot, still
+from tests.limits.slow_chain import jacobian, tcp
+from tests.limits.slow_motion import Motion, random_motions, sampled
+from tests.robots import array, panda, slider, with_joint, without_margins
 
 from checkrein.limits import Limits
 from checkrein.limits.kernels.packed import Packed, Work
 from checkrein.limits.kinds import tcp_speed
 from checkrein.limits.records import Array
-
-from tests.limits.kinds.battery import PERIOD_S, MotionBattery, ask, plain_robot, still
-from tests.limits.slow_chain import jacobian, tcp
-from tests.limits.slow_motion import Motion, random_motions, sampled
-from tests.robots import array, panda, slider, with_joint, without_margins
 
 
 def limited(limits: Limits, speed: float) -> Limits:

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from tests.limits.kinds.battery import LimitBattery, Verdict
+from tests.robots import slider, with_joint
 
 from checkrein.limits import Limits
 from checkrein.limits.kernels.packed import pack
 from checkrein.limits.kinds import tracking
 from checkrein.limits.records import Array
-
-from tests.limits.kinds.battery import LimitBattery, Verdict
-from tests.robots import slider, with_joint
 
 
 class Case(NamedTuple):

@@ -7,18 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.limits.kinds.battery import MotionBattery, ask, plain_robot, still
+from tests.limits.slow_chain import capsule_axes
+from tests.limits.slow_geometry import least_clearance, upper_clearance
+from tests.limits.slow_motion import Motion, random_motions, sampled
+from tests.robots import column, half_space, panda, slider, with_joint, with_joints, without_margins
 
 from checkrein.limits import Limits, OnViolation
 from checkrein.limits.core import Core
 from checkrein.limits.kernels.packed import Packed, Work
 from checkrein.limits.kinds import workspace
 from checkrein.limits.records import Array
-
-from tests.limits.kinds.battery import MotionBattery, ask, plain_robot, still
-from tests.limits.slow_chain import capsule_axes
-from tests.limits.slow_geometry import least_clearance, upper_clearance
-from tests.limits.slow_motion import Motion, random_motions, sampled
-from tests.robots import column, half_space, panda, slider, with_joint, with_joints, without_margins
 
 
 class TestWorkspace(MotionBattery):

@@ -1,0 +1,124 @@
+"""What `core` calls: kernels with few, flat arguments (see kernels.flat), one per step of a tick.
+
+Guarantees: arrays that come in are only read; every argument has one layout, so each kernel here
+is compiled once.
+"""
+
+from __future__ import annotations
+
+import math
+
+from . import tick
+from .kernels.flat import packed_in, work_in
+from .kernels.jit import kernel
+from .kernels.packed import Floats, Work
+from .kernels.reference import reference
+from .kinds import contact_force, tracking
+
+__all__ = ["brake", "follow", "is_finite", "rest", "state_holds"]
+
+_norm = contact_force.norm
+_force_holds = contact_force.holds
+_tracks = tracking.holds
+_advance = tick.advance
+_certify_rest = tick.certify_rest
+_next_of_stop = tick.next_of_stop
+
+
+@kernel
+def is_finite(values: Floats) -> bool:
+    """Whether every one of the values (m,) is finite."""
+    finite = True
+    for i in range(values.shape[0]):
+        finite = finite and math.isfinite(values[i])
+    return finite
+
+
+@kernel
+def _load(work: Work, motion: Floats) -> None:
+    """Copy a motion (n + 1, 6) to where the kernels read it: into `stored`, and `start` (n, 3)."""
+    n = work.start.shape[0]
+    for i in range(n + 1):
+        for p in range(6):
+            work.stored[i, p] = motion[i, p]
+    for i in range(n):
+        for p in range(3):
+            work.start[i, p] = motion[i, p]
+
+
+@kernel
+def _work(model: Floats, scratch: Floats) -> Work:
+    return work_in(scratch, int(model[0]), int(model[1]))
+
+
+@kernel
+def state_holds(
+    model: Floats,
+    scratch: Floats,
+    motion: Floats,
+    q: Floats,
+    dq: Floats,
+    tau: Floats,
+    tau_ext: Floats,
+    wrench: Floats,
+    force_max_n: float,
+) -> bool:
+    """Whether a measured state is finite, where `motion` commands it, and not pressing too hard.
+
+    motion (n + 1, 6); q, dq, tau, tau_ext (n,); wrench (6,).
+    """
+    work = _work(model, scratch)
+    _load(work, motion)
+    for i in range(q.shape[0]):
+        work.measured[0, i], work.measured[1, i] = q[i], dq[i]
+    if _tracks(packed_in(model), work.measured, work.stored) >= 0:
+        return False
+    if not (is_finite(tau) and is_finite(tau_ext)):
+        return False
+    return _force_holds(_norm(wrench), force_max_n)
+
+
+@kernel
+def follow(
+    model: Floats,
+    scratch: Floats,
+    motion: Floats,
+    mode: int,
+    rows: Floats,
+    row_period_s: float,
+    anchor: Floats,
+    t: float,
+    wanted: Floats,
+    found: Floats,
+    out: Floats,
+) -> tuple[int, int]:
+    """The next motion (n + 1, 6) towards what a command asks for at time t [s]; see tick.advance.
+
+    rows, row_period_s, anchor as kernels.reference, which writes wanted (3, n). Without rows,
+    wanted is what is asked for.
+    """
+    work = _work(model, scratch)
+    _load(work, motion)
+    if rows.shape[0] > 0:
+        reference(mode, rows, row_period_s, anchor, t, wanted)
+    return _advance(packed_in(model), work.start, work.stored, mode, wanted, work, found, out)
+
+
+@kernel
+def brake(model: Floats, scratch: Floats, motion: Floats, out: Floats) -> None:
+    """The next tick of the stop that `motion` carries; both (n + 1, 6)."""
+    work = _work(model, scratch)
+    _load(work, motion)
+    _next_of_stop(packed_in(model), work.start, work.stored, out)
+
+
+@kernel
+def rest(model: Floats, scratch: Floats, q: Floats, report: Floats, out: Floats) -> int:
+    """A motion (n + 1, 6) that rests at q (n,); code and report (3,) as certify."""
+    work = _work(model, scratch)
+    for i in range(q.shape[0]):
+        work.start[i, 0], work.start[i, 1], work.start[i, 2] = q[i], 0.0, 0.0
+    code = _certify_rest(packed_in(model), work.start, work, out)
+    for p in range(3):
+        report[p] = work.report[p]
+    return code

@@ -1,0 +1,38 @@
+"""Flat arrays hold what the records hold, in the same places."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.robots import robots
+
+from checkrein.limits import Limits
+from checkrein.limits.kernels.flat import flat_packed, flat_work, packed_in, work_in
+from checkrein.limits.kernels.packed import Packed, Work, pack, work_for
+
+every_robot = pytest.mark.parametrize("robot", robots().values(), ids=robots().keys())
+
+
+@every_robot
+def test_packed_comes_back_field_by_field(robot: Limits) -> None:
+    packed = pack(robot)
+    again = packed_in(flat_packed(packed))
+    for name in Packed._fields:
+        before, after = getattr(packed, name), getattr(again, name)
+        assert after.shape == before.shape, name
+        np.testing.assert_array_equal(after, before, err_msg=name)
+
+
+@every_robot
+def test_work_is_all_there_and_overlaps_nowhere(robot: Limits) -> None:
+    packed = pack(robot)
+    flat, plain = flat_work(packed), work_for(packed)
+    work = work_in(flat, packed.joint.shape[0], packed.capsule.shape[0])
+    for number, name in enumerate(Work._fields):
+        view = getattr(work, name)
+        assert view.shape == getattr(plain, name).shape, name
+        view[...] = number + 1.0
+    for number, name in enumerate(Work._fields):
+        assert (getattr(work, name) == number + 1.0).all(), name
+    assert (flat > 0.0).all()
+    assert flat.size == sum(field.size for field in plain)

@@ -1,0 +1,115 @@
+"""Contradictions in well-formed limits: the message names the two parties."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.robots import array, half_space, with_joint
+
+from checkrein.limits import JointLimits, Limits, load_limits
+from checkrein.limits.errors import FeasibilityError
+from checkrein.limits.feasibility import check_feasible, stop_distance
+from checkrein.limits.loading import shipped_names
+
+
+@pytest.fixture
+def panda() -> Limits:
+    return load_limits("franka_panda")
+
+
+def refused(limits: Limits, message: str) -> None:
+    with pytest.raises(FeasibilityError, match=message):
+        check_feasible(limits)
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_shipped_limits_are_feasible(name: str) -> None:
+    check_feasible(load_limits(name))
+
+
+def test_home_at_the_edge_names_home_and_joint(panda: Limits) -> None:
+    refused(
+        with_joint(panda, 3, min_position=float(panda.home[3]) - 0.001),
+        r"home and joint_limits\.panda_joint4 contradict",
+    )
+
+
+def test_stop_that_does_not_fit_the_range_names_speed_and_range(panda: Limits) -> None:
+    refused(
+        with_joint(panda, 0, min_position=-0.05, max_position=0.05),
+        r"joint_limits\.panda_joint1: max_velocity and the position range contradict",
+    )
+
+
+def test_home_in_a_volume_names_link_and_volume(panda: Limits) -> None:
+    wall = half_space("wall", [1.0, 0.0, 0.0], 0.5, "keep_in")
+    refused(
+        replace(panda, volumes=(*panda.volumes, wall)),
+        r"home: link '\w+' and volume 'wall' contradict each other: [\d.]+ mm are missing",
+    )
+
+
+def test_nearly_nothing_is_free_names_link_and_volume(panda: Limits) -> None:
+    walls = tuple(
+        half_space(f"wall{i}", normal, offset, "keep_in")
+        for i, (normal, offset) in enumerate(
+            [([1.0, 0.0, 0.0], 0.65), ([0.0, 1.0, 0.0], 0.2), ([0.0, -1.0, 0.0], 0.2)]
+        )
+    )
+    floor = half_space("floor", [0.0, 0.0, -1.0], -0.1, "keep_in")
+    limits = replace(panda, volumes=(*walls, floor))
+    refused(limits, r"only \d\.\d% of 400 sampled.* link '\w+' and volume '\w+' alone block")
+
+
+def test_weak_joint_names_load_and_effort(panda: Limits) -> None:
+    refused(
+        with_joint(panda, 1, max_effort=10.0),
+        r"holding the robot and its payload and joint_limits\.panda_joint2\.max_effort",
+    )
+
+
+def test_fast_joint_names_acceleration_and_effort(panda: Limits) -> None:
+    refused(
+        with_joint(panda, 5, max_acceleration=12.0),
+        r"panda_joint6\.max_acceleration and joint_limits\.panda_joint6\.max_effort contradict",
+    )
+
+
+def test_heavier_payload_is_refused(panda: Limits) -> None:
+    chain = panda.kinematics
+    heavy = array([*chain.mass[:-1], float(chain.mass[-1]) + 8.0])
+    refused(replace(panda, kinematics=replace(chain, mass=heavy)), r"max_effort contradict")
+
+
+def brake(joint: JointLimits, period_s: float) -> float:
+    """Way of a tick-wise stop from max_velocity, integrated: ramp, plateau, ramp."""
+    ticks_max = 100_000
+    best = float("inf")
+    for ramp in range(1, 40):
+        for plateau in range(ticks_max):
+            gain = joint.max_velocity / ((ramp + plateau) * period_s)
+            if gain <= joint.max_acceleration and gain / (ramp * period_s) <= joint.max_jerk:
+                q, dq, ddq = 0.0, joint.max_velocity, 0.0
+                for tick in range(2 * ramp + plateau):
+                    jerk = (
+                        -gain / (ramp * period_s)
+                        if tick < ramp
+                        else (gain / (ramp * period_s) if tick >= ramp + plateau else 0.0)
+                    )
+                    q += dq * period_s + ddq * period_s**2 / 2 + jerk * period_s**3 / 6
+                    dq += ddq * period_s + jerk * period_s**2 / 2
+                    ddq += jerk * period_s
+                best = min(best, q)
+                break
+    return best
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_stop_distance_is_that_of_an_integrated_stop(name: str) -> None:
+    limits = load_limits(name)
+    for joint in limits.joints:
+        way = stop_distance(joint, limits.period_s) - joint.max_velocity * limits.period_s
+        # Whole ticks make the real stop up to a tick longer.
+        assert brake(joint, limits.period_s) - way + 1e-9 >= 0.0
+        assert brake(joint, limits.period_s) - way <= joint.max_velocity * limits.period_s
