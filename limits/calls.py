@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import math
 
-from . import tick
 from .kernels.flat import packed_in, work_in
 from .kernels.jit import kernel
 from .kernels.packed import Floats, Work
 from .kernels.reference import reference
 from .kinds import contact_force, tracking
+from .tick import advance, certify_rest, next_of_stop
 
 __all__ = ["brake", "follow", "is_finite", "rest", "state_holds"]
 
 _norm = contact_force.norm
 _force_holds = contact_force.holds
 _tracks = tracking.holds
-_advance = tick.advance
-_certify_rest = tick.certify_rest
-_next_of_stop = tick.next_of_stop
 
 
 @kernel
@@ -101,7 +98,7 @@ def follow(
     _load(work, motion)
     if rows.shape[0] > 0:
         reference(mode, rows, row_period_s, anchor, t, wanted)
-    return _advance(packed_in(model), work.start, work.stored, mode, wanted, work, found, out)
+    return advance(packed_in(model), work.start, work.stored, mode, wanted, work, found, out)
 
 
 @kernel
@@ -109,7 +106,7 @@ def brake(model: Floats, scratch: Floats, motion: Floats, out: Floats) -> None:
     """The next tick of the stop that `motion` carries; both (n + 1, 6)."""
     work = _work(model, scratch)
     _load(work, motion)
-    _next_of_stop(packed_in(model), work.start, work.stored, out)
+    next_of_stop(packed_in(model), work.start, work.stored, out)
 
 
 @kernel
@@ -118,7 +115,7 @@ def rest(model: Floats, scratch: Floats, q: Floats, report: Floats, out: Floats)
     work = _work(model, scratch)
     for i in range(q.shape[0]):
         work.start[i, 0], work.start[i, 1], work.start[i, 2] = q[i], 0.0, 0.0
-    code = _certify_rest(packed_in(model), work.start, work, out)
+    code = certify_rest(packed_in(model), work.start, work, out)
     for p in range(3):
         report[p] = work.report[p]
     return code

@@ -115,8 +115,13 @@ class Classifier:
         self._features = Features(limits)
         if summary.width != self._features.size:
             raise ModelFileError(
-                f"the model takes {summary.width} features, {len(limits.joints)} joints give "
-                f"{self._features.size}: it was trained for another robot"
+                f"the model takes {summary.width} features, not {self._features.size}"
+            )
+        joints = [joint.name for joint in limits.joints]
+        if self.metadata.get("joints") != joints:
+            raise ModelFileError(
+                f"metadata.joints: the model is for {self.metadata.get('joints')}, the limits have "
+                f"{joints}: it was trained for another robot"
             )
         inputs, outputs = _golden(self.metadata, summary.width)
         self._session = _session(data)

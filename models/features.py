@@ -1,7 +1,7 @@
 """What the classifier sees of a command: the motion it leads to, as the carried object feels it.
 
 Guarantees:
-- No object pose is needed; any number of joints, any mode; a fixed size per robot.
+- No object pose is needed; any number of joints, any mode; always SIZE numbers.
 - The command is followed from the commanded start by the filter's own cascade (limits.project),
   held to the declared speeds and accelerations, for HORIZON_S. Where it ends, the robot brakes.
 - A non-finite number anywhere in the input gives a non-finite feature or no features at all.
@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from ..limits.declared import Limits
 from ..limits.kernels.jit import kernel
-from ..limits.kernels.packed import ACCELERATION, MAX, MIN, TCP_SPEED, VELOCITY, Floats
+from ..limits.kernels.packed import TCP_SPEED, Floats
 from ..limits.kernels.prediction import (
     BEST_DDQ,
     BEST_DQ,
@@ -63,13 +63,14 @@ __all__ = [
     "KNOTS",
     "KNOT_NAMES",
     "SCALAR_NAMES",
+    "SIZE",
     "Features",
     "Float32s",
 ]
 
 Float32s = npt.NDArray[np.float32]
 
-FEATURES_VERSION = 1  # of the meaning of every number; a model is only used with its own
+FEATURES_VERSION = 2  # of the meaning of every number; a model is only used with its own
 WINDOWS_MAX = 16
 KNOTS = 17
 SUBSTEPS = 4  # per knot
@@ -120,7 +121,9 @@ SCALAR_NAMES = (
     "stop_s_max",
 )
 ROW = len(KNOT_NAMES)
+SHOWN = 3  # of each knot's last numbers; showing the network more of them did not help it
 SCALARS = len(SCALAR_NAMES)
+SIZE = SHOWN * KNOTS + SCALARS
 
 
 @kernel
@@ -295,14 +298,6 @@ def _features(
         if windows > WINDOWS_MAX:
             return 0
     for w in range(windows):
-        position = 0
-        for i in range(n):
-            limit = arm.joint[i]
-            middle, half = 0.5 * (limit[MAX] + limit[MIN]), 0.5 * (limit[MAX] - limit[MIN])
-            out[w, position] = (joints[Q, i] - middle) / half
-            out[w, position + 1] = joints[DQ, i] / limit[VELOCITY]
-            out[w, position + 2] = joints[DDQ, i] / limit[ACCELERATION]
-            position += 3
         _window(
             arm,
             axes,
@@ -322,12 +317,12 @@ def _features(
         )
         for k in range(KNOTS):
             for c in range(ROW):
-                out[w, position] = table[k, c]
-                position += 1
+                total += 0.0 * table[k, c]
+            for c in range(SHOWN):
+                out[w, SHOWN * k + c] = table[k, ROW - SHOWN + c]
         for c in range(SCALARS):
-            out[w, position + c] = scalars[c]
-        for c in range(out.shape[1]):
-            total += 0.0 * out[w, c]
+            out[w, SHOWN * KNOTS + c] = scalars[c]
+            total += 0.0 * scalars[c]
         for i in range(n):
             joints[Q, i], joints[DQ, i], joints[DDQ, i] = after[0, i], after[1, i], after[2, i]
     return windows if total == 0.0 else 0
@@ -343,10 +338,9 @@ class Features:
         hold_s = np.array([limits.timing.command_timeout_ms / 1e3])
         gains = gains_of(self._arm)
         self._constants = np.concatenate((hold_s, tray_axes(limits).ravel(), gains.ravel()))
-        self.size = 3 * n + KNOTS * ROW + SCALARS
+        self.size = SIZE
         self.names = (
-            *(f"{what}_{joint.name}" for joint in limits.joints for what in ("q", "dq", "ddq")),
-            *(f"{name}_{k}" for k in range(KNOTS) for name in KNOT_NAMES),
+            *(f"{name}_{k}" for k in range(KNOTS) for name in KNOT_NAMES[-SHOWN:]),
             *SCALAR_NAMES,
         )
         self.out: Float32s = np.zeros((WINDOWS_MAX, self.size), dtype=np.float32)
@@ -356,6 +350,11 @@ class Features:
         # joints (8, n), asked (3, n), after (3, n), slid (2, 4), scalars, table (KNOTS, ROW)
         self._scratch = np.zeros(14 * n + 8 + SCALARS + KNOTS * ROW)
         self.of(np.zeros((n, 3)), MODE_VELOCITY, np.zeros((1, n)), 0.0, np.zeros((2, n)), 0.0)
+
+    @property
+    def knots(self) -> Array:
+        """(KNOTS, len(KNOT_NAMES)): what is known of each knot of the last window, for people."""
+        return self._scratch[-KNOTS * ROW :].reshape(KNOTS, ROW).copy()
 
     def of(
         self,

@@ -5,20 +5,20 @@ Guarantees:
   guarded and unguarded robots get the same script if they are in the same state.
 - Works for any number of joints and any declared volumes; a kind that the robot's surroundings do
   not offer (a table to slam) says so by `available`.
-- `throw` chunks obey every joint's declared position, velocity, acceleration and jerk limits;
-  `throw_motion` is that motion.
+- `throw` chunks obey every joint's declared position, velocity, acceleration and jerk limits
+  (`throwing.joint_usage`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..limits.records import Mode
-from .chain import Chain
+from .shots import Onset, Script, Shot
+from .throwing import throw_chunk
 from .world import Array
 
 __all__ = ["ATTACKS", "Onset", "Script", "Shot", "attack_script", "available"]
@@ -37,49 +37,6 @@ ATTACKS = (
     "silence",
     "throw",
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shot:
-    """What the policy sends in one tick, before it is stamped.
-
-    age_ms: how long before now it claims to have been made; replayed: sent with the sequence
-    number and stamp of a message that went out long ago; new_session: as if just connected.
-    """
-
-    mode: Mode
-    values: Array
-    period_ms: float | None = None
-    valid_ms: float | None = None
-    age_ms: float = 0.0
-    replayed: bool = False
-    new_session: bool = False
-
-
-Script = list[Shot | None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Onset:
-    """The state in which an attack begins, and what it may know."""
-
-    frozen: Mapping[str, Any]
-    chain: Chain
-    q: Array  # (n,)
-    dq: Array  # (n,)
-    rng: np.random.Generator
-    old_positions: tuple[Array, ...]  # where this policy went earlier, for replays
-
-    @property
-    def period_s(self) -> float:
-        return float(self.frozen["period_s"])
-
-    def limit(self, key: str) -> Array:  # (n,)
-        """A declared joint limit, for all joints."""
-        return np.array([joint[key] for joint in self.frozen["joints"]], dtype=np.float64)
-
-    def ticks(self, seconds: float) -> int:
-        return max(1, round(seconds / self.period_s))
 
 
 def _volumes(frozen: Mapping[str, Any], half_space: bool) -> list[Mapping[str, Any]]:
@@ -248,8 +205,6 @@ def _silence(onset: Onset) -> Script:
 
 
 def _throw(onset: Onset) -> Script:
-    from .throwing import throw_chunk
-
     values, period_ms = throw_chunk(onset)
     rows = len(values)
     quiet: Script = [None] * onset.ticks(rows * period_ms / 1000.0 + 0.1)

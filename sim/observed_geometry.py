@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import struct
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,14 +151,13 @@ def _placement(element: ElementTree.Element | None) -> tuple[Array, Array]:
     return rotation, np.array(xyz)
 
 
-def read_hulls(urdf: Path) -> list[Hull]:
-    """Every collision shape of every link, except the base that is bolted down."""
+def read_hulls(urdf: Path, links: Set[str]) -> list[Hull]:
+    """Every collision shape of the named links."""
     robot = ElementTree.fromstring(urdf.read_bytes())
-    children = {str(child.get("link")) for child in robot.iter("child")}
     hulls = []
     for link in robot.findall("link"):
         name = str(link.get("name"))
-        if name not in children:
+        if name not in links:
             continue
         for collision in link.findall("collision"):
             geometry = collision.find("geometry")

@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,9 +102,9 @@ class _Bounds:
 class _Clearances:
     """Smallest clearance of the moving links from the declared volumes, cheap while it is large."""
 
-    def __init__(self, world: World, volumes: Sequence[ObservedVolume], urdf: Path) -> None:
+    def __init__(self, world: World, volumes: Sequence[ObservedVolume]) -> None:
         self._world = world
-        self._hulls: list[Hull] = read_hulls(urdf)
+        self._hulls: list[Hull] = read_hulls(world.urdf, world.moving_links)
         self._links = [world.link_index[hull.link] for hull in self._hulls]
         self._volumes = volumes
         self._reach: Array = np.array([hull.reach for hull in self._hulls])
@@ -156,7 +155,8 @@ class _Clearances:
 
 
 def _matrices(quaternions: Array) -> Array:  # (k, 4) xyzw -> (k, 3, 3)
-    x, y, z, w = quaternions.T
+    # PyBullet's are of unit length to some 1e-9 only.
+    x, y, z, w = (quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)).T
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
         [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
@@ -171,15 +171,19 @@ class Observer:
     def __init__(self, frozen: Mapping[str, Any], world: World, robot: SimulatedRobot) -> None:
         self._bounds = _Bounds.parse(frozen)
         self._world, self._robot = world, robot
-        self._clearances = _Clearances(world, self._bounds.volumes, world.urdf)
+        self._clearances = _Clearances(world, self._bounds.volumes)
+        self.clearance_m = math.inf
+        self._now: set[str] = set()
+        self.forget()
+        self.placed()
+
+    def forget(self) -> None:
+        """Start the books anew; the stream goes on."""
         self.counts: dict[str, int] = dict.fromkeys(KINDS, 0)
         self.onsets: dict[str, int] = dict.fromkeys(KINDS, 0)
         self.first: dict[str, FirstViolation] = {}
         self.tick = 0
-        self.clearance_m = math.inf
         self._before: frozenset[str] = frozenset()
-        self._now: set[str] = set()
-        self.placed()
 
     def placed(self) -> None:
         """The robot was placed anew, at rest, where its motors hold it: the stream starts here."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .attackers import Shot
+from .shots import Shot
 from .world import Array
 
 __all__ = ["WayBack"]
@@ -28,6 +28,8 @@ HOME_RAD = 0.08
 LOOK_RAD = 0.3
 ON_TIME_RAD = 0.03
 CORRECTION_1_S = 3.0
+MOVED_RAD = 0.001
+PACE_MIN = 0.05
 
 
 class WayBack:
@@ -44,6 +46,8 @@ class WayBack:
         self._done_rad = 0.0
         self._expected = 0.0
         self._speed = 0.0
+        self._pace = 1.0
+        self._before: Array | None = None  # where the robot was when the last chunk was sent
 
     def begin(self, q: Array) -> None:
         """An attack begins at q (n,)."""
@@ -66,6 +70,7 @@ class WayBack:
         steps = np.abs(np.diff(self._path, axis=0)).max(axis=1)
         self._at = np.concatenate((np.zeros(1), np.cumsum(steps)))
         self._done_rad, self._expected, self._speed = 0.0, 0.0, 0.0
+        self._pace, self._before = 1.0, None
 
     def is_home(self, q: Array) -> bool:
         """Near enough to begin something new."""
@@ -74,6 +79,14 @@ class WayBack:
     def _point(self, distance: float) -> Array:
         columns = [np.interp(distance, self._at, column) for column in self._path.T]
         return np.array(columns)
+
+    def _adapt_pace(self, q: Array) -> None:
+        """Held where it was: ask for something gentler. Moving again: back to full pace."""
+        before, self._before = self._before, q.copy()
+        if before is None:
+            return
+        moved = float(np.abs(q - before).max()) > MOVED_RAD
+        self._pace = min(1.0, self._pace * 1.3) if moved else max(PACE_MIN, self._pace * 0.7)
 
     def _nearest(self, q: Array) -> float:
         """How far along the path q is: not back, and not far ahead of what was done."""
@@ -88,8 +101,9 @@ class WayBack:
             return None
         if not np.isfinite(q).all():
             return None
-        change = ACCELERATION_SHARE[is_carrying] * self._change_max
-        fastest = SPEED_SHARE[is_carrying] * self._speed_max
+        self._adapt_pace(q)
+        change = self._pace * ACCELERATION_SHARE[is_carrying] * self._change_max
+        fastest = self._pace * SPEED_SHARE[is_carrying] * self._speed_max
         # On time: go on as planned. Held up: from where the robot really is, from rest.
         if not float(np.abs(self._point(self._expected) - q).max()) <= ON_TIME_RAD:
             self._expected, self._speed = self._nearest(q), 0.0

@@ -17,9 +17,10 @@ from typing import Any, Literal
 import numpy as np
 
 from ..limits.records import Command, RobotState
-from .attackers import Onset, Script, Shot, attack_script, available
+from .attackers import attack_script, available
 from .chain import Chain
 from .recovery import WayBack
+from .shots import Onset, Script, Shot
 from .tasks import GoodPolicy
 from .world import Array
 

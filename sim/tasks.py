@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .attackers import Shot
 from .chain import Chain, hermite, rotation_matrix, rotation_vector
+from .shots import Shot
 from .world import Array
 
 __all__ = ["GoodPolicy"]

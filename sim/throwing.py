@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .attackers import Onset
 from .chain import hermite
+from .shots import Onset
 from .world import Array
 
 __all__ = ["joint_usage", "throw_chunk"]

@@ -4,7 +4,8 @@ Guarantees:
 - Deterministic: the same frozen limits, seed and calls give the same bits. Nothing reads a clock.
 - One physics client of its own; every call names it, so worlds never disturb each other.
 - Every keep-out volume is a real static body that an unguarded robot collides with (the table is
-  the keep-out half-space below); links that a volume exempts pass through it.
+  the keep-out half-space below); links that a volume exempts, and links that are bolted down,
+  pass through it.
 - No damping that PyBullet adds by default and no joint friction: the motors do all the work.
 
 Frames: poses are (position [m], quaternion xyzw) in the base frame of the limits, which is the
@@ -23,7 +24,7 @@ import numpy.typing as npt
 
 from .bodies import add_static_volume
 from .carried import CarriedObject, Pose, ToolMotion
-from .engine import load_pybullet
+from .engine import load_pybullet, stdout_kept
 from .model import Frozen, write_simulation_urdf
 
 __all__ = ["SUBSTEP_S", "Array", "SavedWorld", "World"]
@@ -68,6 +69,9 @@ class World:
         if self.tool_link is not None and frozen["source"].get("payload") is not None:
             self.carried = CarriedObject(self.p, self.client, frozen["source"])
         self.object_id = None if self.carried is None else self.carried.body
+        if self_collision:
+            self._place(self.home)
+            self._pass_through_itself()
         self._pristine = int(self.p.saveState(physicsClientId=self.client))
         self.reset(self.home)
 
@@ -93,26 +97,16 @@ class World:
         if self_collision:
             flags |= p.URDF_USE_SELF_COLLISION
         self.urdf = write_simulation_urdf(self.frozen, Path(self._folder.name))
-        self.robot = int(
-            p.loadURDF(str(self.urdf), useFixedBase=True, flags=flags, physicsClientId=client)
-        )
-        self.link_index: dict[str, int] = {}  # link name -> PyBullet link, -1 for the base
-        joint_index: dict[str, int] = {}
-        base = p.getBodyInfo(self.robot, physicsClientId=client)[0].decode()
-        self.link_index[base] = -1
-        for i in range(p.getNumJoints(self.robot, physicsClientId=client)):
-            info = p.getJointInfo(self.robot, i, physicsClientId=client)
-            joint_index[info[1].decode()] = i
-            self.link_index[info[12].decode()] = i
-            if info[2] != p.JOINT_FIXED and info[1].decode() not in self.joint_names:
-                raise ValueError(
-                    f"joint {info[1].decode()!r} moves, but the limits neither name nor lock it"
-                )
+        with stdout_kept():  # its warnings about inertias
+            self.robot = int(
+                p.loadURDF(str(self.urdf), useFixedBase=True, flags=flags, physicsClientId=client)
+            )
+        joint_index = self._name_links()
         missing = [name for name in self.joint_names if name not in joint_index]
         if missing:
             raise ValueError(f"the URDF has no joint {', '.join(missing)}")
         self.joint_indices = [joint_index[name] for name in self.joint_names]
-        for i in range(-1, len(joint_index)):
+        for i in self.link_index.values():
             p.changeDynamics(
                 self.robot,
                 i,
@@ -133,24 +127,56 @@ class World:
                 self.robot, self.tool_link, lateralFriction=TRAY_FRICTION, physicsClientId=client
             )
 
+    def _name_links(self) -> dict[str, int]:
+        """Fill `link_index` and `moving_links`; returns the PyBullet index of every joint."""
+        p, client = self.p, self.client
+        base = p.getBodyInfo(self.robot, physicsClientId=client)[0].decode()
+        self.link_index: dict[str, int] = {base: -1}  # link name -> PyBullet link
+        joint_index: dict[str, int] = {}
+        moving: dict[int, str] = {}
+        for i in range(p.getNumJoints(self.robot, physicsClientId=client)):
+            info = p.getJointInfo(self.robot, i, physicsClientId=client)
+            joint, link, parent = info[1].decode(), info[12].decode(), info[16]
+            joint_index[joint] = i
+            self.link_index[link] = i
+            if joint in self.joint_names or parent in moving:
+                moving[i] = link
+            if info[2] != p.JOINT_FIXED and joint not in self.joint_names:
+                raise ValueError(f"joint {joint!r} moves, but the limits neither name nor lock it")
+        self.moving_links = frozenset(moving.values())
+        return joint_index
+
+    def _pass_through_itself(self) -> None:
+        """Links that already touch at home never collide: the hulls of neighbours overlap."""
+        p, client = self.p, self.client
+        self.p.performCollisionDetection(physicsClientId=client)
+        for point in p.getContactPoints(self.robot, self.robot, physicsClientId=client):
+            p.setCollisionFilterPair(
+                self.robot, self.robot, point[3], point[4], 0, physicsClientId=client
+            )
+
     def _add_volume(self, volume: Frozen) -> None:
         body = add_static_volume(self.p, self.client, volume)
         self.volumes[str(volume["name"])] = body
-        for name in volume["exempt"]:
-            if name in self.link_index:
+        for name, link in self.link_index.items():
+            if name in volume["exempt"] or name not in self.moving_links:
                 self.p.setCollisionFilterPair(
-                    self.robot, body, self.link_index[name], -1, 0, physicsClientId=self.client
+                    self.robot, body, link, -1, 0, physicsClientId=self.client
                 )
 
     # life -----------------------------------------------------------------------------------------
 
     def reset(self, q: Array, rng: np.random.Generator | None = None) -> None:
         """Place the robot at q (n,) at rest and a fresh object on the tool: a new episode."""
-        p, client = self.p, self.client
-        p.restoreState(stateId=self._pristine, physicsClientId=client)
-        for index, value in zip(self.joint_indices, q, strict=True):
-            p.resetJointState(self.robot, index, float(value), 0.0, physicsClientId=client)
+        self.p.restoreState(stateId=self._pristine, physicsClientId=self.client)
+        self._place(q)
         self.replace_object(rng)
+
+    def _place(self, q: Array) -> None:
+        for index, value in zip(self.joint_indices, q, strict=True):
+            self.p.resetJointState(
+                self.robot, index, float(value), 0.0, physicsClientId=self.client
+            )
 
     def replace_object(self, rng: np.random.Generator | None = None) -> None:
         """Put the object back onto the tool; `rng` draws its mass, friction and place anew."""

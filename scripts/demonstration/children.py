@@ -35,7 +35,11 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class ChildFailedError(Exception):
-    """A process of the demonstration ended before it should."""
+    """A process of the demonstration ended before it should; exit_code 2: its input was bad."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def is_wanted(meeting: Meeting) -> bool:
@@ -98,7 +102,8 @@ class Children:
             if process.exitcode is None:
                 waiting = True
             elif process.exitcode != 0:
-                raise ChildFailedError(self._why(name, meeting, process))
+                code = 2 if process.exitcode == 2 else 1
+                raise ChildFailedError(self._why(name, meeting, process), code)
         return not waiting
 
     def finish(self) -> None:

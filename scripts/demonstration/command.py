@@ -79,7 +79,7 @@ def command(
         summary = run_demo(settings, console)
     except ChildFailedError as error:
         print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+        raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         print("interrupted; every process has been ended", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None

@@ -10,8 +10,11 @@ Guarantees:
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -41,13 +44,28 @@ PROGRESS_TICKS = 50
 PARENT_TICKS = 250
 
 
+@contextmanager
+def _without_banner() -> Iterator[None]:
+    """PyBullet's C code greets on standard error when it is loaded, into the live table."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
 class _Stage:
     """World, notes and books of one run; what both runs have in common."""
 
     def __init__(self, settings: Settings, meeting: Meeting) -> None:
         self.settings, self.meeting = settings, meeting
         self.frozen = read_frozen(settings.frozen)
-        self.side = RobotSide(self.frozen, settings.seed, settings.gui and meeting.run == "guarded")
+        with _without_banner():
+            gui = settings.gui and meeting.run == "guarded"
+            self.side = RobotSide(self.frozen, settings.seed, gui)
         self.mode: Literal["lockstep", "realtime"] = "realtime" if settings.realtime else "lockstep"
         self.period_s = float(self.frozen["period_s"])
         self.notes = NoteReader(meeting.address("notes"))

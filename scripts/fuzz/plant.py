@@ -107,6 +107,8 @@ class Senses:
                 q += 2.0 * robot.bounds["tracking_error"] + 0.01
             elif fault == 2:
                 age_ns = int((robot.timing_ms["state_age_max_ms"] + 1.0) * 1e6)
-            elif executed is not None:
+            elif executed is not None and executed.stop_tick == 0:
+                # A setpoint that never was. (In a loss the plant is elsewhere than the filter's
+                # memory: a robot that lies then is beyond what any filter can know.)
                 executed = Executed(executed.seq + int(view.pick(-1000, 5)), 0)
         return RobotState(q, dq, now_ns - age_ns, wrench_tcp=wrench, executed=executed)

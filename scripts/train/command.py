@@ -117,6 +117,7 @@ def _made(
     report = fitting.report(fitted, moved, run.seed)
     account = {
         "robot": limits.name,
+        "joints": [joint.name for joint in limits.joints],
         "limits_sha256_without_classifier": run.limits_sha256,
         "data_sha256": sha256,
         "seed": run.seed,

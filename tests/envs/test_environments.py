@@ -232,6 +232,21 @@ def check_stream(received: list[Any], limits: Limits, period_s: float) -> None:
     assert np.all(np.abs(jerk) <= column(limits, "max_jerk") + rounding / period_s)
 
 
+def test_a_robot_of_six_joints_without_a_tray() -> None:
+    env = make_guarded("checkrein/Reach-v0", limits="xarm6")
+    env.reset(seed=0)
+    joints = env.action_space.shape
+    assert joints == (6,)
+    info: dict[str, Any] = {}
+    for _ in range(40):
+        _, _, _, _, info = env.step(np.ones(joints, dtype=np.float32))
+        assert not info["safety"]["latched"]
+    assert float(np.abs(info["state"]["dq"]).max()) > 0.1
+    env.close()
+    with pytest.raises(ValueError, match="no tool with a payload"):
+        make_guarded("checkrein/CarryTray-v0", limits="xarm6")
+
+
 def test_guarded_parts_of_a_vector_environment(limits: Limits) -> None:
     vector = gymnasium.vector.SyncVectorEnv([lambda: make_guarded(NAMES[1])] * 2)
     obs, _ = vector.reset(seed=3)

@@ -81,6 +81,7 @@ def linear_model(weights: Any, bias: float = 0.0, **changes: Any) -> bytes:
     account: dict[str, Any] = {
         "format": FORMAT,
         "features_version": FEATURES_VERSION,
+        "joints": [f"panda_joint{k}" for k in range(1, 8)],
         "golden": {
             "inputs": base64.b64encode(vectors.tobytes()).decode(),
             "outputs": outputs.tolist(),

@@ -18,9 +18,9 @@ from checkrein.limits import ClassifierLimits, InputError, Limits, ModelFileErro
 from checkrein.limits.kernels.reference import MODE_CODES
 from checkrein.limits.records import Array
 from checkrein.models import Classifier, Features
+from checkrein.models.features import SIZE
 from checkrein.models.onnx_reader import FILE_BYTES_MAX
 
-SIZE = Features(panda()).size
 VELOCITY = MODE_CODES["joint_velocity"]
 
 

@@ -19,6 +19,7 @@ from checkrein.models.features import (
     KNOT_NAMES,
     KNOTS,
     SCALAR_NAMES,
+    SIZE,
     WINDOW_S,
     WINDOWS_MAX,
     Features,
@@ -60,11 +61,10 @@ def random_command(
 
 
 def read(features: Features, window: int = 0) -> tuple[dict[str, Array], dict[str, float]]:
-    """Knots by name (KNOTS,), and scalars by name."""
+    """Knots of the last window by name (KNOTS,), and the scalars of `window`."""
     row = features.out[window].astype(np.float64)
-    table = row[3 * features.n : -len(SCALAR_NAMES)].reshape(KNOTS, len(KNOT_NAMES))
     return (
-        {name: table[:, i] for i, name in enumerate(KNOT_NAMES)},
+        {name: features.knots[:, i] for i, name in enumerate(KNOT_NAMES)},
         dict(zip(SCALAR_NAMES, row[-len(SCALAR_NAMES) :].tolist(), strict=True)),
     )
 
@@ -100,11 +100,18 @@ def test_knots_against_slow_numpy(robot: tuple[Limits, Features], mode: str) -> 
         assert scalars["asked_speed_max"] == pytest.approx(want[0]["asked"], rel=1e-4)
 
 
-def test_size_and_names_agree(robot: tuple[Limits, Features]) -> None:
+def test_names_say_what_is_where(robot: tuple[Limits, Features]) -> None:
     limits, features = robot
-    assert features.size == features.out.shape[1] == len(features.names)
-    assert features.size == 3 * len(limits.joints) + KNOTS * len(KNOT_NAMES) + len(SCALAR_NAMES)
-    assert len(set(features.names)) == features.size
+    assert features.size == features.out.shape[1] == len(features.names) == SIZE
+    assert len(set(features.names)) == SIZE
+    start, rows, row_s, anchor = random_command(limits, np.random.default_rng(5), "joint_velocity")
+    assert features.of(start, MODE_CODES["joint_velocity"], rows, row_s, anchor, 0.0) == 1
+    shown = dict(zip(features.names, features.out[0].tolist(), strict=True))
+    table, scalars = read(features)
+    for name in ("angle", "stop_angle", "slide"):
+        got = [shown[f"{name}_{k}"] for k in range(KNOTS)]
+        np.testing.assert_allclose(got, table[name], atol=1e-6)
+    assert {name: shown[name] for name in SCALAR_NAMES} == scalars
 
 
 def at_rest(limits: Limits) -> tuple[Array, Array]:
@@ -206,12 +213,16 @@ def test_windows_continue_each_other() -> None:
     start, _, _, anchor = random_command(limits, rng, "joint_velocity")
     rows = np.cumsum(rng.normal(0.0, 0.1, (24, 7)), axis=0)
     assert features.of(start, MODE_CODES["joint_velocity"], rows, 0.05, anchor, 0.0) == 2
-    first, second = read(features, 0)[0], read(features, 1)[0]
+    second = features.knots
+    cut = rows[: round((HORIZON_S + WINDOW_S) / 0.05)]
+    assert features.of(start, MODE_CODES["joint_velocity"], cut[:16], 0.05, anchor, 0.0) == 1
+    first = features.knots
     middle = (KNOTS - 1) // 2
+    place = KNOT_NAMES.index("position_x")
     # Knots are taken at the most accelerated instant, so only the places are alike, not the times.
-    for axis in "xyz":
-        name = f"position_{axis}"
-        np.testing.assert_allclose(second[name][0], first[name][middle], atol=0.05)
+    np.testing.assert_allclose(
+        second[0, place : place + 3], first[middle, place : place + 3], atol=0.05
+    )
 
 
 def test_a_command_without_end_cannot_be_appraised() -> None:

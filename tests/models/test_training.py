@@ -94,7 +94,8 @@ def test_exported_loaded_and_the_same(tmp_path: Path, members: int) -> None:
     scale = rng.uniform(0.1, 3.0, features.size).astype(np.float32)
     network = Network(mean, scale, layers)
     vectors = rng.normal(0.0, 2.0, (8, features.size)).astype(np.float32)
-    data = to_onnx(network, vectors, {"robot": "test"})
+    names = [joint.name for joint in limits.joints]
+    data = to_onnx(network, vectors, {"joints": names})
     assert len(data) <= FILE_BYTES_MAX
     path = tmp_path / "model.onnx"
     path.write_bytes(data)

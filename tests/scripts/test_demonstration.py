@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rfc8785
 
 pytest.importorskip("pybullet")
 
 from checkrein.controller.audit_reader import verify
+from checkrein.limits.loading import robots_folder
 from checkrein.scripts.cli import main
 from checkrein.scripts.demonstration.kill import kill_controller
 from checkrein.scripts.demonstration.recording import KINDS, write_png
@@ -205,6 +207,23 @@ def test_bad_options_exit_2(
 ) -> None:
     assert main(["demo", "--out", str(tmp_path), *options]) == 2
     assert "error" in capsys.readouterr().err.lower()
+
+
+def test_a_wrong_model_digest_exits_2_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = robots_folder() / "franka_panda.json"
+    frozen = json.loads(shipped.read_bytes())
+    (tmp_path / "model.onnx").write_bytes(b"not the model that was declared")
+    frozen["classifier"] = {
+        "file": "model.onnx", "sha256": "0" * 64, "threshold": 0.1, "rescore_deviation": 0.05,
+    }  # fmt: skip
+    path = tmp_path / "changed.json"
+    path.write_bytes(rfc8785.dumps(frozen))
+    assert main(["demo", "--seconds", "2", "--out", str(tmp_path), "--limits", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "controller process" in said
+    assert "sha256" in said
 
 
 def test_three_kills_of_the_controller_at_full_speed_end_at_rest() -> None:
