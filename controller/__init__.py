@@ -4,5 +4,14 @@ from __future__ import annotations
 
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
 from .filter import SafetyFilter
+from .policy_client import PolicyClient
 
-__all__ = ["Decision", "Finding", "Outcome", "SafetyFilter", "StopCategory", "StopStatus"]
+__all__ = [
+    "Decision",
+    "Finding",
+    "Outcome",
+    "PolicyClient",
+    "SafetyFilter",
+    "StopCategory",
+    "StopStatus",
+]

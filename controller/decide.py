@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from ..limits import tick
+from ..limits.building import builder_of
 from ..limits.core import Core, is_at_rest, setpoint_of, ticks_left
 from ..limits.kernels.reference import MODE_CODES, VELOCITY
 from ..limits.records import Array, Candidates, Command, OnViolation, RobotState
@@ -30,6 +31,8 @@ __all__ = ["Memory", "Plan", "Scorer", "decide", "stop_decision"]
 
 HISTORY = 16  # setpoints that a robot may report as executed
 REBASE_TICKS_MAX = 100_000
+
+_decision, _stop_status = builder_of(Decision), builder_of(StopStatus)
 
 
 class Scorer(Protocol):
@@ -321,10 +324,10 @@ def _conclude(
         category = StopCategory(core.limits.stop_category)
     else:
         category = StopCategory.NONE if phase is Phase.RUNNING else StopCategory.CAT2
-    status = StopStatus(
+    status = _stop_status(
         stop_state.public_phase(phase), latched, category, cause, ticks_left(motion)
     )
-    decision = Decision(
+    decision = _decision(
         draft.outcome, setpoint_of(motion, core.limits.period_s), tuple(draft.findings),
         tuple(draft.scores), status, seq, memory.continues, stop_tick, draft.accepted,
         None if draft.plan is None else draft.plan.command_seq,

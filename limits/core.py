@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from . import calls, tick
+from .building import builder_of
 from .certify import CERTIFIED, KINDS
 from .declared import Limits
 from .kernels.chain import inverse_dynamics
@@ -25,6 +26,7 @@ from .records import Array, RobotState, Setpoint, StopMotion, frozen_array
 
 __all__ = ["Core", "Found", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
 
+_setpoint, _stop_motion = builder_of(Setpoint), builder_of(StopMotion)
 Found = tuple[str, str, float, float, str]  # limit, subject, value, bound, unit
 
 
@@ -203,8 +205,9 @@ def setpoint_of(motion: Array, period_s: float) -> Setpoint:
     tick.split(motion, columns, ticks)
     columns.setflags(write=False)
     ticks.setflags(write=False)
-    q, dq, ddq = columns
-    return Setpoint(q, dq, ddq, StopMotion(q, dq, ddq, ticks, motion[:n, 3:], period_s))
+    q, dq, ddq = columns[0], columns[1], columns[2]
+    stop = _stop_motion(q, dq, ddq, ticks, motion[:n, 3:], period_s)
+    return _setpoint(q, dq, ddq, stop, None)
 
 
 def duration_ticks(duration_s: float, period_s: float) -> int:

@@ -100,15 +100,24 @@ def one_draw_per_episode(episodes: Integers, seed: int) -> Integers:
     return np.asarray(order[first], dtype=np.int64)
 
 
-def least_of_candidates(scores: Array, states: Integers, candidates: int, seed: int) -> Array:
-    """Per state the least of `candidates` scores drawn from it; states with fewer are left out."""
+def least_of_candidates(
+    scores: Array, states: Integers, candidates: int, seed: int
+) -> tuple[Array, Integers]:
+    """Per state the least of `candidates` scores drawn from it, and the states.
+
+    States with fewer scores are left out.
+    """
     rng = np.random.default_rng(seed)
-    out = []
-    for state in np.unique(states):
-        mine = scores[states == state]
+    order = np.argsort(states, kind="stable")
+    named, first = np.unique(states[order], return_index=True)
+    least, kept = [], []
+    for state, begin, end in zip(named, first, [*first[1:], states.size], strict=False):
+        mine = order[begin:end]
         if mine.size >= candidates:
-            out.append(float(rng.choice(mine, candidates, replace=False).min()))
-    return np.array(out)
+            drawn = rng.choice(mine, candidates, replace=False)
+            least.append(float(scores[drawn].min()))
+            kept.append(int(state))
+    return np.array(least, dtype=np.float64), np.array(kept, dtype=np.int64)
 
 
 def auroc(scores: Array, is_unsafe: npt.NDArray[np.bool_]) -> float:

@@ -168,6 +168,7 @@ def _note(arm: Arm, row: Floats, held_s: float, slid: Floats, scalars: Floats) -
 
 
 @kernel
+# tidy: kernel
 def _window(
     arm: Arm,
     axes: Floats,
@@ -189,7 +190,6 @@ def _window(
 
     end: time [s] since acceptance at which the command is over; after (3, n): WINDOW_S later.
     """
-    # tidy: kernel
     n = joints.shape[1]
     scalars[:] = 0.0
     scalars[5] = 4.0
@@ -249,6 +249,7 @@ def _window(
 
 
 @kernel
+# tidy: kernel
 def _features(
     arm: Arm,
     constants: Floats,
@@ -266,7 +267,6 @@ def _features(
     constants: hold [s], axes (3, 3), gains (n, GAINS); scratch: see `Features`. Each array
     that is passed costs, so there are few, and flat ones.
     """
-    # tidy: kernel
     count, n = rows.shape
     axes, gains = constants[1:10].reshape(3, 3), constants[10:].reshape(n, GAINS)
     joints, asked = scratch[: 8 * n].reshape(8, n), scratch[8 * n : 11 * n].reshape(3, n)

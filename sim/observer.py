@@ -134,7 +134,7 @@ class _Clearances:
                 points = hull.points @ rotations[i].T + positions[i]
                 value = float(point_clearances(volume, points).min()) - hull.radius
                 if not volume.keep_in and volume.shape != "half_space":
-                    value = min(value, self._closest(volume, self._links[i]))
+                    value = min(value, self._closest(volume, self._links[i], value))
                 if not value >= smallest:
                     smallest, subject = value, f"{hull.link}/{volume.name}"
             far = bounds[bounds > NEAR_M]
@@ -142,12 +142,13 @@ class _Clearances:
                 smallest, subject = float(far.min()), f"?/{volume.name}"
         return smallest, subject
 
-    def _closest(self, volume: ObservedVolume, link: int) -> float:
+    def _closest(self, volume: ObservedVolume, link: int, vertex_m: float) -> float:
+        """Clearance of the link's hull; no vertex is nearer than `vertex_m`, a face may be."""
         world = self._world
         points = world.p.getClosestPoints(
             bodyA=world.robot,
             bodyB=world.volumes[volume.name],
-            distance=NEAR_M,
+            distance=max(vertex_m, 0.0),
             linkIndexA=link,
             physicsClientId=world.client,
         )

@@ -28,7 +28,7 @@ HOME_RAD = 0.08
 LOOK_RAD = 0.3
 ON_TIME_RAD = 0.03
 CORRECTION_1_S = 3.0
-MOVED_RAD = 0.001
+HELD_SHARE = 0.2
 PACE_MIN = 0.05
 
 
@@ -80,13 +80,13 @@ class WayBack:
         columns = [np.interp(distance, self._at, column) for column in self._path.T]
         return np.array(columns)
 
-    def _adapt_pace(self, q: Array) -> None:
-        """Held where it was: ask for something gentler. Moving again: back to full pace."""
+    def _is_held(self, q: Array) -> bool:
+        """Since the last chunk the robot has made next to nothing of what was planned."""
         before, self._before = self._before, q.copy()
         if before is None:
-            return
-        moved = float(np.abs(q - before).max()) > MOVED_RAD
-        self._pace = min(1.0, self._pace * 1.3) if moved else max(PACE_MIN, self._pace * 0.7)
+            return False
+        planned = self._expected - self._done_rad
+        return bool(float(np.abs(q - before).max()) < HELD_SHARE * planned)
 
     def _nearest(self, q: Array) -> float:
         """How far along the path q is: not back, and not far ahead of what was done."""
@@ -101,11 +101,13 @@ class WayBack:
             return None
         if not np.isfinite(q).all():
             return None
-        self._adapt_pace(q)
+        held = self._is_held(q)
+        # Refused: ask for something gentler. Moving again: back to full pace.
+        self._pace = max(PACE_MIN, 0.7 * self._pace) if held else min(1.0, 1.3 * self._pace)
         change = self._pace * ACCELERATION_SHARE[is_carrying] * self._change_max
         fastest = self._pace * SPEED_SHARE[is_carrying] * self._speed_max
         # On time: go on as planned. Held up: from where the robot really is, from rest.
-        if not float(np.abs(self._point(self._expected) - q).max()) <= ON_TIME_RAD:
+        if held or not float(np.abs(self._point(self._expected) - q).max()) <= ON_TIME_RAD:
             self._expected, self._speed = self._nearest(q), 0.0
         self._done_rad = place = self._expected
         speed, rows, end, row_s = self._speed, [], float(self._at[-1]), self._period_s

@@ -36,7 +36,7 @@ ALLOWED = {
     "rfc8785": ("limits/*",),
     "rich": ("scripts/*",),
     "scipy": ("limits/authoring/*", "models/training*", "sim/oracle*"),
-    "torch": ("models/training*",),
+    "torch": ("models/training*", "scripts/train/*"),
     "typer": ("scripts/*",),
     "yaml": ("limits/*", "scripts/*"),
     "zmq": ("controller/*", "scripts/*"),

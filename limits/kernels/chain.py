@@ -66,11 +66,11 @@ def _cross(
 
 
 @kernel
+# tidy: kernel
 def inverse_dynamics(
     packed: Packed, q: Floats, dq: Floats, ddq: Floats, work: Work, tau: Floats
 ) -> None:
     """Write the joint efforts (n,) [N·m or N] of the motion, gravity and payload included."""
-    # tidy: kernel
     n = q.shape[0]
     wx = wy = wz = 0.0  # angular velocity
     ex = ey = ez = 0.0  # angular acceleration

@@ -14,7 +14,7 @@ import math
 from .jit import kernel
 from .packed import BOX, DATA, HALF_SPACE, KEEP_IN, KIND, SHAPE, SPHERE, Floats
 
-__all__ = ["clearance"]
+__all__ = ["clearance", "is_beyond"]
 
 # Halvings of the segment's parameter: the bracket's length is then below 1e-9 of the segment.
 BOX_HALVINGS = 30
@@ -148,3 +148,23 @@ def clearance(volume: Floats, a: Floats, radius: float) -> float:
     if shape == SPHERE:
         return _point_segment(data[0], data[1], data[2], a) - data[3] - radius
     return _segment_segment(a, data[:6]) - data[6] - radius
+
+
+@kernel
+def is_beyond(volume: Floats, x: float, y: float, z: float, far: float) -> bool:
+    """Whether a volume to keep out of is surely farther than `far` [m] from a point.
+
+    Cheap, and only sufficient: a box or a capsule costs thirty times as much to be sure about, and
+    most links are nowhere near most volumes. NaN is not beyond anything.
+    """
+    shape, data = int(volume[SHAPE]), volume[DATA:]
+    if volume[KIND] == KEEP_IN or shape == HALF_SPACE:
+        return False
+    if shape == BOX:
+        x, y, z = _in_box(data, x, y, z)
+        x, y, z = _outside(x, data[12]), _outside(y, data[13]), _outside(z, data[14])
+    elif shape == SPHERE:
+        x, y, z, far = x - data[0], y - data[1], z - data[2], far + data[3]
+    else:
+        return _point_segment(x, y, z, data[:6]) > far + data[6]
+    return x * x + y * y + z * z > far * far

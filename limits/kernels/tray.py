@@ -60,6 +60,7 @@ def tray_axes(limits: Limits) -> Floats:
 
 
 @kernel
+# tidy: kernel
 def feel(
     arm: Arm, axes: Floats, q: Floats, dq: Floats, ddq: Floats, brake: Floats, row: Floats
 ) -> None:
@@ -69,7 +70,6 @@ def feel(
     the vertical's x, y in the tray; f/g x, y, up of the stop; one number left alone; TCP position
     x, y, z and velocity x, y, z in the base frame; angular acceleration x, y in the tray / 10.
     """
-    # tidy: kernel
     n = q.shape[0]
     px = py = pz = vx = vy = vz = 0.0
     wx = wy = wz = ex = ey = ez = bx = by = bz = 0.0  # angular velocity, its rate, that of the stop

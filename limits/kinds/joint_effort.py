@@ -121,6 +121,7 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
     """Whether every effort is within its bound during tick and stop; else report it."""
     n = packed.joint.shape[0]
     tau, largest, curvature = work.vector[2], work.vector[3], work.vector[1]
+    at_end = work.vector[0]
     _efforts_at(packed, work, 0, 0.0, tau)
     for i in range(n):
         largest[i] = 0.0
@@ -136,6 +137,8 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
         _efforts_at(packed, work, p, length, tau)
         if not _gather(packed, tau, largest, report):
             return False
+        for i in range(n):
+            at_end[i] = tau[i]
         _curvature(packed, work, p, length, curvature)
         parts = _samples_needed(packed, largest, curvature, length)
         if parts > SAMPLES_MAX:  # not to be proven at a reasonable price: certified is what is
@@ -144,8 +147,9 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
             _efforts_at(packed, work, p, length * cut / parts, tau)
             if not _gather(packed, tau, largest, report):
                 return False
-        if parts > 1:
-            _efforts_at(packed, work, p, length, tau)
+        if parts > 1:  # the next piece begins where this one ends
+            for i in range(n):
+                tau[i] = at_end[i]
         part = length / parts
         for i in range(n):
             bound = packed.joint[i, EFFORT] - packed.joint[i, EFFORT_ERROR]

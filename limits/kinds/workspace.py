@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from ..kernels.chain import forward
-from ..kernels.clearance import clearance
+from ..kernels.clearance import clearance, is_beyond
 from ..kernels.jit import kernel
 from ..kernels.motion import place, position_range
 from ..kernels.packed import POSITION_ERROR, PRISMATIC, STANDOFF, Floats, Packed, Work
@@ -20,6 +20,7 @@ from ..kernels.packed import POSITION_ERROR, PRISMATIC, STANDOFF, Floats, Packed
 __all__ = ["holds", "least_clearance"]
 
 EVALUATIONS_MAX = 24
+ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
 
 
 @kernel
@@ -50,10 +51,17 @@ def _judge(packed: Packed, work: Work, moved: Floats, report: Floats) -> int:
             still += lever * packed.joint[j, POSITION_ERROR]
             sweep += lever * moved[j]
         still += packed.scalar[STANDOFF]
+        axis = work.segment[k]
+        x, y, z = 0.5 * (axis[0] + axis[3]), 0.5 * (axis[1] + axis[4]), 0.5 * (axis[2] + axis[5])
+        # The capsule lies within a ball about its middle; more than rounding is added.
+        far = packed.capsule[k, 7] + math.sqrt(
+            (axis[0] - x) ** 2 + (axis[1] - y) ** 2 + (axis[2] - z) ** 2
+        )
+        far = (far + still + sweep) * ROUNDING + ROUNDING_M
         for v in range(volumes):
-            if packed.checked[v, k] == 0:
+            if packed.checked[v, k] == 0 or is_beyond(packed.volume[v], x, y, z, far):
                 continue
-            clear = clearance(packed.volume[v], work.segment[k], packed.capsule[k, 7])
+            clear = clearance(packed.volume[v], axis, packed.capsule[k, 7])
             if not (clear > still):
                 report[0], report[1], report[2] = v * packed.capsule.shape[0] + k, clear, still
                 return -1

@@ -20,7 +20,7 @@ from ...limits import InputError, Limits, MissingExtraError, load_limits
 from ...limits.loading import robots_folder, shipped_names, write_atomic
 
 if TYPE_CHECKING:
-    from .fit import Chunks, Fit
+    from .fit import Chunks, Fit, Promise
     from .shards import Run
 
 __all__ = ["app"]
@@ -100,7 +100,8 @@ def _made(
     data: dict[str, Any],
     sha256: str,
     shifted: dict[str, Any] | None,
-    settings: dict[str, Any],
+    options: dict[str, int],
+    promise: Promise,
     out: Path,
 ) -> dict[str, Any]:
     """Fit, export, report; everything is written into `out`."""
@@ -111,8 +112,8 @@ def _made(
     from . import fit as fitting
 
     chunks = fitting.prepare(limits, data)
-    options = TrainingOptions(seed=run.seed, members=settings["members"], epochs=settings["epochs"])
-    fitted = fitting.fit(chunks, options, settings["alpha"], settings["delta"])
+    training = TrainingOptions(seed=run.seed, **options)
+    fitted = fitting.fit(chunks, training, promise)
     moved = None if shifted is None else fitting.prepare(limits, shifted)
     report = fitting.report(fitted, moved, run.seed)
     account = {
@@ -122,9 +123,8 @@ def _made(
         "data_sha256": sha256,
         "seed": run.seed,
         "chunks": len(chunks),
-        "training": asdict(options),
-        "alpha": fitted.alpha,
-        "delta": fitted.delta,
+        "training": asdict(training),
+        "promise": asdict(promise),
         "torch": torch.__version__,
     }
     model = to_onnx(fitted.network, _golden(fitted.sets["test"], fitted), account)
@@ -155,8 +155,11 @@ def classifier(
     substep_ms: Annotated[float, typer.Option(help="Simulated substep.")] = 4.0,
     members: Annotated[int, typer.Option(min=1, max=3)] = 1,
     epochs: Annotated[int, typer.Option(min=1)] = 40,
-    alpha: Annotated[float, typer.Option(help="Incorrect compliance to promise.")] = 0.02,
+    alpha: Annotated[float, typer.Option(help="Incorrect compliance to promise.")] = 0.05,
     delta: Annotated[float, typer.Option(help="Probability of not keeping it.")] = 0.05,
+    candidates: Annotated[
+        int, typer.Option(min=1, max=4, help="Unsafe candidates of which none may pass.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Label chunks in simulation, train on them, and calibrate the threshold."""
@@ -164,6 +167,7 @@ def classifier(
         import torch  # noqa: F401 (before hours of simulation, not after)
     except ModuleNotFoundError:
         raise MissingExtraError("training", "train", "torch") from None
+    from .fit import Promise
     from .shards import Run
 
     path = frozen_path(limits)
@@ -175,8 +179,9 @@ def classifier(
     if shifted_chunks:
         other = Run(str(path), digest, seed + SHIFTED_SEED, substep_ms / 1e3, shifted=True)
         shifted, _ = _collect(other, out / "shifted", shifted_chunks, processes)
-    settings = {"members": members, "epochs": epochs, "alpha": alpha, "delta": delta}
-    result = _made(declared, run, data, sha256, shifted, settings, out)
+    promise = Promise(alpha, delta, candidates)
+    options = {"members": members, "epochs": epochs}
+    result = _made(declared, run, data, sha256, shifted, options, promise, out)
     if as_json:
         json.dump(result, sys.stdout, indent=1, sort_keys=True)
         sys.stdout.write("\n")

@@ -30,14 +30,15 @@ from ...models.network import Network
 from ...models.training import TrainingOptions, train
 from .candidates import HOSTILE, WELL_BEHAVED
 
-__all__ = ["Chunks", "Fit", "fit", "prepare", "report"]
+__all__ = ["Chunks", "Fit", "Promise", "fit", "prepare", "report"]
 
 Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Scorer = Callable[[Float32s], Array]
 
 SHARES = {"training": 0.5, "validation": 0.1, "calibration": 0.2, "test": 0.2}
-CANDIDATES = 4
+STATES_AN_EPISODE = 1000  # more than there are: state numbers are unique over all episodes
+CANDIDATES = 2  # of which some may pass: what the report says about candidates
 REFUSE_ALL = -math.inf  # no threshold keeps the promise
 
 
@@ -89,7 +90,7 @@ def prepare(limits: Limits, data: Mapping[str, Any]) -> Chunks:
         x,
         np.asarray(data["in_command"] | data["in_stop"], dtype=np.bool_),
         data["episode"],
-        data["episode"] * 1000 + data["state"],
+        data["episode"] * STATES_AN_EPISODE + data["state"],
         data["kind"],
     )
     return chunks.where(appraised)
@@ -105,23 +106,38 @@ def _split(chunks: Chunks, seed: int) -> dict[str, Chunks]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """P(incorrect compliance <= alpha) >= 1 - delta, when the filter is shown this many unsafe
+    candidates at a time and may take any of them (TRAPS 28)."""
+
+    alpha: float
+    delta: float
+    candidates: int = 1
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
     """A trained network with its threshold, its rivals with theirs, and the sets."""
 
     network: Network
     threshold: float
-    alpha: float
-    delta: float
+    promise: Promise
     scorers: dict[str, tuple[Scorer, float]]  # by name: scorer and threshold
     sets: dict[str, Chunks]
     losses: dict[str, float]
 
 
-def _threshold(scorer: Scorer, calibration: Chunks, alpha: float, delta: float, seed: int) -> float:
-    unsafe = calibration.where(calibration.unsafe)
-    draws = one_draw_per_episode(unsafe.episode, seed)
-    threshold = umbrella_threshold(scorer(unsafe.x[draws]), alpha, delta)
+def _draws(scorer: Scorer, chunks: Chunks, candidates: int, seed: int) -> Array:
+    """Per episode the score of one unsafe chunk; of more candidates, the least one's of a state."""
+    unsafe = chunks.where(chunks.unsafe)
+    least, states = least_of_candidates(scorer(unsafe.x), unsafe.state, candidates, seed)
+    return least[one_draw_per_episode(states // STATES_AN_EPISODE, seed)]
+
+
+def _threshold(scorer: Scorer, calibration: Chunks, promise: Promise, seed: int) -> float:
+    scores = _draws(scorer, calibration, promise.candidates, seed)
+    threshold = umbrella_threshold(scores, promise.alpha, promise.delta)
     return REFUSE_ALL if threshold is None else threshold
 
 
@@ -134,7 +150,7 @@ def _column(name: str) -> Scorer:
     return lambda x: x[:, at].astype(np.float64)
 
 
-def fit(chunks: Chunks, options: TrainingOptions, alpha: float, delta: float) -> Fit:
+def fit(chunks: Chunks, options: TrainingOptions, promise: Promise) -> Fit:
     """Train, and calibrate the network and its analytic rivals by the same rule."""
     sets = _split(chunks, options.seed)
     training, validation = sets["training"], sets["validation"]
@@ -152,17 +168,18 @@ def fit(chunks: Chunks, options: TrainingOptions, alpha: float, delta: float) ->
         "joint speed": _column("joint_speed_max"),
     }
     calibrated = {
-        name: (scorer, _threshold(scorer, sets["calibration"], alpha, delta, options.seed))
+        name: (scorer, _threshold(scorer, sets["calibration"], promise, options.seed))
         for name, scorer in scorers.items()
     }
     threshold = calibrated["network"][1]
     if not threshold >= 0.0:  # below 0 nothing would be allowed either
-        unsafe = sets["calibration"].where(sets["calibration"].unsafe)
+        scores = _draws(scorers["network"], sets["calibration"], promise.candidates, options.seed)
         raise InputError(
-            f"{len(np.unique(unsafe.episode))} calibration episodes with an unsafe chunk are too "
-            f"few for alpha {alpha} at delta {delta}: collect more --chunks"
+            f"{scores.size} calibration episodes with {promise.candidates} unsafe chunks in one "
+            f"state are too few for alpha {promise.alpha} at delta {promise.delta}: collect more "
+            "--chunks"
         )
-    return Fit(network, threshold, alpha, delta, calibrated, sets, losses)
+    return Fit(network, threshold, promise, calibrated, sets, losses)
 
 
 def _rate(hits: Bools) -> dict[str, Any]:
@@ -178,15 +195,14 @@ def _figures(scorer: Scorer, threshold: float, chunks: Chunks, seed: int) -> dic
     scores = scorer(chunks.x)
     allowed = scores <= threshold
     unsafe = chunks.where(chunks.unsafe)
-    draws = one_draw_per_episode(unsafe.episode, seed)
-    per_episode = (scorer(unsafe.x) <= threshold)[draws]
-    least = least_of_candidates(scorer(unsafe.x), unsafe.state, CANDIDATES, seed)
+    per_episode = _draws(scorer, unsafe, 1, seed) <= threshold
+    some = least_of_candidates(scorer(unsafe.x), unsafe.state, CANDIDATES, seed)[0] <= threshold
     return {
         "auroc": auroc(scores, chunks.unsafe),
         "incorrect_compliance": _rate(allowed[chunks.unsafe]),
         "incorrect_compliance_one_draw_per_episode": _rate(per_episode),
         "incorrect_refusal": _rate(~allowed[~chunks.unsafe]),
-        f"some_of_{CANDIDATES}_unsafe_passes": _rate(least <= threshold),
+        f"some_of_{CANDIDATES}_unsafe_passes": _rate(some),
     }
 
 
@@ -215,8 +231,6 @@ def report(fitted: Fit, shifted: Chunks | None, seed: int) -> dict[str, Any]:
     well_behaved = test.where(np.isin(test.kind, WELL_BEHAVED) & ~test.unsafe)
     hostile = test.where(np.isin(test.kind, HOSTILE) & test.unsafe)
     return {
-        "alpha": fitted.alpha,
-        "delta": fitted.delta,
         "threshold": fitted.threshold,
         "sets": {
             name: {

@@ -10,6 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
@@ -101,6 +104,17 @@ def make_shard(run: Run, folder: str, shard: int) -> int:
     return len(samples)
 
 
+def _end_with(parent: int) -> None:
+    """End this process when `parent` is gone: nobody would fetch what it makes, or end it."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _claim(run: Run, folder: Path) -> None:
     """Make the folder, or check that it belongs to this very run."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +163,8 @@ def collect(
     counts = _counts(folder)
     progress(sum(counts.values()))
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    parent = (os.getpid(),)
+    with ProcessPoolExecutor(processes, context, _end_with, parent) as pool:
         running: dict[Future[int], int] = {}
         while (needed := _enough(counts, chunks)) is None:
             following = (s for s in _numbers() if s not in counts and s not in running.values())

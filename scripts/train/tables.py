@@ -54,7 +54,7 @@ def tables(report: Mapping[str, Any]) -> str:
             "incorrect compliance",
             "… one draw an episode",
             "incorrect refusal",
-            "some of 4 unsafe candidates passes",
+            "some of 2 unsafe candidates passes",
         )
         lines += _table(head, rows)
     lines += _table(

@@ -103,7 +103,8 @@ def test_trap_28_with_candidates_the_least_score_is_calibrated() -> None:
     for trial in range(400):
         scores = rng.random(4 * 150)
         states = np.repeat(np.arange(150), 4)
-        least = least_of_candidates(scores, states, 4, trial)
+        least, kept = least_of_candidates(scores, states, 4, trial)
+        assert kept.tolist() == list(range(150))
         assert least.shape == (150,)
         single, loop = (umbrella_threshold(s, 0.05, 0.05) for s in (scores, least))
         assert single is not None
@@ -115,8 +116,9 @@ def test_trap_28_with_candidates_the_least_score_is_calibrated() -> None:
 
 
 def test_states_with_too_few_candidates_are_left_out() -> None:
-    least = least_of_candidates(np.array([0.3, 0.2, 0.9]), np.array([1, 1, 2]), 2, 0)
-    assert least.tolist() == [0.2]
+    least, kept = least_of_candidates(np.array([0.9, 0.3, 0.2]), np.array([2, 1, 1]), 2, 0)
+    assert (least.tolist(), kept.tolist()) == ([0.2], [1])
+    assert least_of_candidates(np.zeros(0), np.zeros(0, dtype=np.int64), 1, 0)[0].size == 0
 
 
 def test_auroc_of_known_orders() -> None:

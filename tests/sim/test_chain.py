@@ -34,9 +34,10 @@ def test_tcp_is_where_pybullet_has_it(panda: dict[str, Any], side: RobotSide) ->
 def test_solve_reaches_a_pose(panda: dict[str, Any]) -> None:
     chain, home = Chain(panda), np.array(panda["home"], dtype=float)
     rotation, position, _ = chain.tcp(home)
-    q, error = chain.solve(home, rotation, position + [0.05, -0.08, 0.04])
+    goal = position + np.array([0.05, -0.08, 0.04])
+    q, error = chain.solve(home, rotation, goal)
     assert error < 1e-3
-    assert chain.tcp(q)[1] == pytest.approx(position + [0.05, -0.08, 0.04], abs=1e-3)
+    assert chain.tcp(q)[1] == pytest.approx(goal, abs=1e-3)
 
 
 def test_rotation_vector_and_matrix_are_inverse() -> None:

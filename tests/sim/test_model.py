@@ -65,9 +65,7 @@ def test_a_locked_revolute_joint_is_turned(panda: dict[str, Any], tmp_path: Path
     assert roll is not None
 
 
-def test_another_urdf_than_the_frozen_one_is_refused(
-    panda: dict[str, Any], tmp_path: Path
-) -> None:
+def test_another_urdf_than_the_frozen_one_is_refused(panda: dict[str, Any], tmp_path: Path) -> None:
     other = copy.deepcopy(panda)
     other["source"]["urdf_sha256"] = "0" * 64
     with pytest.raises(ValueError, match="urdf_sha256"):

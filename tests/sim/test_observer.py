@@ -134,11 +134,22 @@ def test_a_lost_object_is_counted_once(side: RobotSide) -> None:
         side.robot.step(Segment.rest(world.home))
         side.observer.observe(side.robot.told)
     assert side.observer.counts["object_lost"] == 1
-    assert side.observer.object_is_lost
-    assert side._may_replace()
-    side.after_tick(side.robot.told)  # level and slow: replaced
-    assert not side.observer.object_is_lost
-    assert not world.object_lost()
+    assert world.object_lost()
+
+
+def test_a_replaced_object_can_be_lost_again(side: RobotSide) -> None:
+    world = side.world
+    for _ in range(2):
+        x, y, z, *turn = world.object_pose()
+        world.p.resetBasePositionAndOrientation(
+            world.object_id, [x + 0.14, y, z], turn, physicsClientId=world.client
+        )
+        side.robot.step(Segment.rest(world.home))
+        assert side.after_tick(side.robot.told) == {"object_lost"}  # level and slow: replaced
+        assert not side.observer.object_is_lost
+        side.robot.step(Segment.rest(world.home))
+        assert side.after_tick(side.robot.told) == frozenset()
+    assert side.observer.counts["object_lost"] == 2
 
 
 def test_a_stream_that_was_not_played_is_our_bug(side: RobotSide) -> None:
@@ -154,9 +165,9 @@ def test_workspace_is_judged_on_the_meshes(side: RobotSide) -> None:
     for low in (1.0, 1.2, 1.4):
         q[1] = low
         world._place(q)
-        clearance, subject = observer._clearances.smallest()
-        if clearance < 0.05:
+        if observer._clearances.smallest()[0] < 0.05:
             break
+    clearance, subject = observer._clearances.smallest()
     hull = next(h for h in observer._clearances._hulls if h.link == "tray")
     position, turn = world.tool_pose()
     matrix = np.array(world.p.getMatrixFromQuaternion(turn)).reshape(3, 3)
@@ -168,7 +179,7 @@ def test_workspace_is_judged_on_the_meshes(side: RobotSide) -> None:
 def test_keep_out_clearances_agree_with_pybullet(side: RobotSide) -> None:
     world, observer = side.world, side.observer
     rng, near = np.random.default_rng(1), 0
-    for _ in range(150):
+    for _ in range(300):
         world._place(world.home + rng.uniform(-1.2, 1.2, 7))
         clearance, subject = observer._clearances.smallest()
         link, _, name = subject.partition("/")
@@ -176,17 +187,15 @@ def test_keep_out_clearances_agree_with_pybullet(side: RobotSide) -> None:
             continue
         near += 1
         points = world.p.getClosestPoints(
-            world.robot, world.volumes[name], 0.1, physicsClientId=world.client
+            world.robot, world.volumes[name], 0.3, physicsClientId=world.client
         )
         moving = [c[8] for c in points if c[3] >= 0]
         assert clearance == pytest.approx(min(moving), abs=0.002)
-    assert near >= 5
+    assert near >= 5  # else the seed shows nothing
 
 
 def volume(shape: str, kind: str = "keep_out", **fields: Any) -> ObservedVolume:
-    return ObservedVolume.parse(
-        {"name": "v", "kind": kind, "shape": shape, "exempt": [], **fields}
-    )
+    return ObservedVolume.parse({"name": "v", "kind": kind, "shape": shape, "exempt": [], **fields})
 
 
 def test_point_clearances_of_each_shape() -> None:

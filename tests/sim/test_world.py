@@ -104,8 +104,8 @@ def test_every_keep_out_volume_is_solid_and_in_its_place(side: RobotSide) -> Non
             outside = end + (volume["radius"] + 0.02) * axis
         else:
             reach = volume.get("radius") or volume["half_extents"][2]
-            inside = np.array(volume["center"]) + [0.0, 0.0, reach - 0.001]
-            outside = np.array(volume["center"]) + [0.0, 0.0, reach + 0.02]
+            inside = np.array(volume["center"]) + np.array([0.0, 0.0, reach - 0.001])
+            outside = np.array(volume["center"]) + np.array([0.0, 0.0, reach + 0.02])
         for point, solid in ((inside, True), (outside, False)):
             p.resetBasePositionAndOrientation(
                 probe, list(point), [0, 0, 0, 1], physicsClientId=world.client
@@ -117,9 +117,7 @@ def test_every_keep_out_volume_is_solid_and_in_its_place(side: RobotSide) -> Non
     p.removeBody(probe, physicsClientId=world.client)
 
 
-def test_simulated_dynamics_are_the_frozen_ones(
-    panda: dict[str, Any], side: RobotSide
-) -> None:
+def test_simulated_dynamics_are_the_frozen_ones(panda: dict[str, Any], side: RobotSide) -> None:
     """Same mass matrix diagonal as the frozen links', payload taken out: DESIGN's effort limit."""
     world = side.world
     names = [joint["name"] for joint in panda["joints"]]

@@ -13,7 +13,7 @@ from tests.limits.slow_geometry import spacing, upper_clearance
 from tests.robots import array, slider
 
 from checkrein.limits import OnViolation, Volume
-from checkrein.limits.kernels.clearance import clearance
+from checkrein.limits.kernels.clearance import clearance, is_beyond
 from checkrein.limits.kernels.packed import pack
 from checkrein.limits.records import Array
 
@@ -95,6 +95,32 @@ def test_turning_the_axis_round_changes_nothing(shape: Shape, kind: Kind) -> Non
         forwards = clearance(volume, axis.ravel(), 0.05)
         backwards = clearance(volume, axis[::-1].ravel(), 0.05)
         assert forwards == pytest.approx(backwards, abs=3e-9)
+
+
+@every_volume
+def test_what_is_surely_beyond_is_clear(shape: Shape, kind: Kind) -> None:
+    """The short cut may only ever say what the exact clearance of anything in the ball says."""
+    rng, beyond = np.random.default_rng(7), 0
+    for case in range(400):
+        volume, axis = row(random_volume(rng, shape, kind)), random_axis(rng, case) * 0.4
+        middle, half = axis.mean(axis=0), float(np.linalg.norm(axis[1] - axis[0])) / 2.0
+        radius, needed = 0.05, float(rng.choice([0.0, 0.02, 0.3]))
+        far = (radius + half + needed) * (1.0 + 1e-9) + 1e-9
+        if is_beyond(volume, *middle, far):
+            beyond += 1
+            assert clearance(volume, axis.ravel(), radius) > needed
+    cheap_anyway = kind == "keep_in" or shape == "half_space"
+    assert beyond == 0 if cheap_anyway else beyond >= 40
+
+
+@every_volume
+def test_nothing_is_beyond_a_number_that_is_none(shape: Shape, kind: Kind) -> None:
+    volume = row(random_volume(np.random.default_rng(8), shape, kind))
+    for index in range(4):
+        where = [9.0, 9.0, 9.0, 0.1]
+        where[index] = np.nan
+        assert not is_beyond(volume, *where)
+    assert not is_beyond(volume, np.inf, 0.0, 0.0, np.inf)
 
 
 def test_parallel_and_crossing_axes() -> None:

@@ -17,7 +17,7 @@ from checkrein.limits.loading import robots_folder
 from checkrein.models.features import SCALAR_NAMES
 from checkrein.models.training import TrainingOptions
 from checkrein.scripts.train.command import _digest_without_classifier, frozen_path
-from checkrein.scripts.train.fit import SHARES, Chunks, fit, report
+from checkrein.scripts.train.fit import SHARES, Chunks, Promise, _threshold, fit, report
 from checkrein.scripts.train.tables import tables
 
 OPTIONS = TrainingOptions(
@@ -39,7 +39,7 @@ def synthetic(episodes: int, seed: int, shift: float = 0.0) -> Chunks:
 
 @pytest.fixture(scope="module")
 def fitted() -> Any:
-    return fit(synthetic(600, 0), OPTIONS, 0.05, 0.05)
+    return fit(synthetic(600, 0), OPTIONS, Promise(0.05, 0.05))
 
 
 def test_trap_27_no_episode_is_in_two_sets(fitted: Any) -> None:
@@ -72,7 +72,15 @@ def test_figures_are_json_and_tables(fitted: Any) -> None:
 
 def test_too_few_unsafe_episodes_is_an_error_that_says_how_many() -> None:
     with pytest.raises(InputError, match=r"too few for alpha 0\.01"):
-        fit(synthetic(150, 0), OPTIONS, 0.01, 0.05)
+        fit(synthetic(150, 0), OPTIONS, Promise(0.01, 0.05))
+
+
+def test_trap_28_more_candidates_need_a_lower_threshold(fitted: Any) -> None:
+    calibration = fitted.sets["calibration"]
+    scorer, threshold = fitted.scorers["network"]
+    loop = _threshold(scorer, calibration, Promise(0.2, 0.05, candidates=2), 0)
+    assert loop < _threshold(scorer, calibration, Promise(0.2, 0.05), 0)
+    assert _threshold(scorer, calibration, Promise(0.05, 0.05), OPTIONS.seed) == threshold
 
 
 def test_the_limits_digest_leaves_the_classifier_out(tmp_path: Path) -> None:

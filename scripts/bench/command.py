@@ -1,0 +1,148 @@
+"""`checkrein bench LIMITS`: how long one decision takes on this machine.
+
+Exit code 0 once it has been measured, whatever comes out: what is fast enough is the reader's to
+say. Bad input: 2.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ...limits import Limits, load_limits
+from .arming import arming
+from .measure import Latency, Machine, machine, measure, without_classifier
+from .streams import STREAMS
+
+__all__ = ["command"]
+
+Results = dict[str, dict[str, Latency | None]]
+
+WITHOUT, WITH = "without_classifier", "with_classifier"
+
+
+def command(
+    limits: Annotated[
+        str, typer.Argument(help="Shipped limits by name, or a limits file.")
+    ] = "franka_panda",
+    json_output: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, max=10_000_000, help="Ticks of each stream.")
+    ] = 20_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same streams.")] = 0,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Also compile every kernel anew; takes a minute.")
+    ] = False,
+) -> None:
+    """Measure the latency of one decision, nominal and attacked, with and without classifier."""
+    declared = load_limits(limits)
+    host = machine()
+    results = _measure_all(declared, steps, seed, json_output)
+    times = {"warm": arming(limits, is_cold=False)}
+    if cold:
+        times["cold"] = arming(limits, is_cold=True)
+    if json_output:
+        print(json.dumps(_document(declared, host, steps, seed, results, times)))
+        return
+    console = Console()
+    console.print(_table(declared, results))
+    _print_notes(console, declared, host, times)
+
+
+def _measure_all(limits: Limits, steps: int, seed: int, quiet: bool) -> Results:
+    kinds: dict[str, Limits | None] = {WITHOUT: without_classifier(limits), WITH: None}
+    if limits.classifier.file is not None:
+        kinds[WITH] = limits
+    total = steps * len(STREAMS) * sum(kind is not None for kind in kinds.values())
+    columns = (TextColumn("bench"), BarColumn(), TimeRemainingColumn())
+    results: Results = {}
+    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
+        task = bar.add_task("bench", total=total)
+        for stream in STREAMS:
+            results[stream] = {
+                name: None
+                if kind is None
+                else measure(
+                    kind,
+                    stream,
+                    steps=steps,
+                    seed=seed,
+                    progress=lambda done: bar.advance(task, done),
+                )
+                for name, kind in kinds.items()
+            }
+    return results
+
+
+def _document(
+    limits: Limits,
+    host: Machine,
+    steps: int,
+    seed: int,
+    results: Results,
+    times: dict[str, dict[str, float]],
+) -> dict[str, Any]:
+    ours = {
+        stream: {name: None if one is None else one.document() for name, one in kinds.items()}
+        for stream, kinds in results.items()
+    }
+    return {
+        "format": 1,
+        "limits": limits.name,
+        "limits_sha256": limits.sha256,
+        "classifier_sha256": limits.classifier.sha256,
+        "steps": steps,
+        "seed": seed,
+        "garbage_collector": "on, frozen before",
+        "machine": {**asdict(host), "is_busy": host.is_busy},
+        "ours": ours,
+        "arming": {"warm": times["warm"], "cold": times.get("cold")},
+    }
+
+
+def _table(limits: Limits, results: Results) -> Table:
+    table = Table(title=f"one decision for {limits.name} [µs]")
+    table.add_column("stream", no_wrap=True)
+    table.add_column("scored", no_wrap=True)
+    for clock in ("wall", "CPU"):
+        for name in ("p50", "p99", "p99.9"):
+            table.add_column(f"{clock}\n{name}", justify="right", no_wrap=True)
+    table.add_column("PASS", justify="right", no_wrap=True)
+    for stream, kinds in results.items():
+        for kind, one in kinds.items():
+            if one is None:
+                continue
+            cells = [
+                f"{times[name]:.{0 if name == 'p999' else 1}f}"
+                for times in (one.wall_us, one.cpu_us)
+                for name in ("p50", "p99", "p999")
+            ]
+            label = "yes" if kind == WITH else "no"
+            table.add_row(stream, label, *cells, f"{one.pass_share:.0%}")
+        table.add_section()
+    return table
+
+
+def _print_notes(
+    console: Console, limits: Limits, host: Machine, times: dict[str, dict[str, float]]
+) -> None:
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    say(f"{host.cpu}, {host.cores} cores, load {host.load_1min}; {host.system}")
+    say(f"Python {host.python}, numba {host.numba}, NumPy {host.numpy}; garbage collector frozen")
+    if host.is_busy:
+        say("Others are using this machine: read the CPU columns, and the medians.")
+    if limits.classifier.file is None:
+        say(f"No classifier is declared: {limits.classifier.none_reason}")
+    for name, measured in times.items():
+        say(
+            f"arming, {name} kernel cache: {measured['compile_s']:.1f} s "
+            f"(+ {measured['import_s']:.1f} s imports)"
+        )
