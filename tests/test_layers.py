@@ -23,7 +23,7 @@ ALLOWED = {
     "llvmlite": ("limits/kernels/*",),
     "mcap": ("controller/audit*", "scripts/audit*"),
     "msgspec": ("controller/*", "limits/*", "scripts/*"),
-    "numba": ("limits/kernels/*", "limits/kinds/*"),
+    "numba": ("limits/kernels/*", "limits/kinds/*", "scripts/bench/*"),
     "numpy": ("*",),
     "onnx": ("models/*",),
     "onnxruntime": ("models/*",),

@@ -34,7 +34,7 @@ def projected(
     return ddq, found[:count]
 
 
-def velocity(limits: Limits, values: object) -> Array:
+def velocity(limits: Limits, values: Array | float) -> Array:
     reference = np.zeros((3, len(limits.joints)))
     reference[1] = values
     return reference

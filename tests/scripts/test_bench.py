@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from dataclasses import replace
 from typing import Any
@@ -90,7 +91,7 @@ def test_the_collector_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure_module, "SafetyFilter", BrokenFilter)
     with pytest.raises(ZeroDivisionError):
         measure(without_classifier(panda()), "nominal", steps=10, seed=0)
-    assert measure_module.gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() == 0
 
 
 def test_the_json_has_its_stable_keys(

@@ -106,7 +106,8 @@ def test_what_is_surely_beyond_is_clear(shape: Shape, kind: Kind) -> None:
         middle, half = axis.mean(axis=0), float(np.linalg.norm(axis[1] - axis[0])) / 2.0
         radius, needed = 0.05, float(rng.choice([0.0, 0.02, 0.3]))
         far = (radius + half + needed) * (1.0 + 1e-9) + 1e-9
-        if is_beyond(volume, *middle, far):
+        x, y, z = middle.tolist()
+        if is_beyond(volume, x, y, z, far):
             beyond += 1
             assert clearance(volume, axis.ravel(), radius) > needed
     cheap_anyway = kind == "keep_in" or shape == "half_space"

@@ -15,7 +15,7 @@ from checkrein.limits import load_limits
 from checkrein.limits.errors import InputError
 from checkrein.limits.loading import robots_folder
 from checkrein.models.features import Features
-from checkrein.scripts.train import shards
+from checkrein.scripts.train import rollouts, shards
 from checkrein.scripts.train.branching import COMMAND_S_MAX, Branch
 from checkrein.scripts.train.candidates import HOSTILE, KINDS, Sampler
 from checkrein.scripts.train.rollouts import CANDIDATES, STATES
@@ -108,6 +108,7 @@ def test_trap_27_a_shard_depends_on_its_number_alone(
 ) -> None:
     """Made after another shard or alone: the same episodes, states and labels."""
     monkeypatch.setattr(shards, "EPISODES_A_SHARD", 1)
+    monkeypatch.setattr(rollouts, "STATES", 2)
     for folder, order in (("one", (0, 1)), ("two", (1, 0))):
         (tmp_path / folder).mkdir()
         for number in order:
