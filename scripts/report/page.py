@@ -1,136 +1,166 @@
 """`report.html`: one self-contained page about a demo, built from what the demo left behind.
 
-Guarantees: no request leaves the page (curves, frames, style and script are inside it, and its
-policy allows nothing else); everything that came from a file is escaped; it is written whole or
-not at all.
+Guarantees: no request leaves the page (plotly is inlined, frames are data URLs); everything that
+came from a file is escaped; it is written whole or not at all.
 """
 
 from __future__ import annotations
 
+import base64
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...limits.errors import InputError
-from . import figures
-from .chart import chart_html
-from .curves import Row, joint_rows, scalar_rows
-from .frames import frames_html
-from .script import SCRIPT
-from .strips import SEVERITY, strips_html
-from .style import STYLE
-from .trace import Trace, read_trace
+from ...limits.errors import InputError, MissingExtraError
+from .curves import read_trace
+from .figures import joint_figure, outcome_figure, scalar_figure
 
 __all__ = ["build_report"]
 
-RUNS = ("unguarded", "guarded")
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;color:#202124;margin:0 auto;max-width:1100px;padding:1rem}
+h1{font-size:1.6rem;margin:.2rem 0}h2{font-size:1.15rem;margin:2rem 0 .5rem}
+.verdict{display:inline-block;padding:.2rem .8rem;border-radius:1rem;color:#fff;font-weight:600}
+.good{background:#188038}.bad{background:#d93025}
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:.6rem}
+.facts{margin:1rem 0}
+.fact{background:#f1f3f4;border-radius:.5rem;padding:.5rem .8rem}
+.fact b{display:block;font-size:1.25rem}
+.scroll{overflow-x:auto}table{border-collapse:collapse;min-width:50%}
+th,td{text-align:right;padding:.2rem .7rem;border-bottom:1px solid #e8eaed;white-space:nowrap}
+th:first-child,td:first-child{text-align:left}td.red{color:#d93025;font-weight:600}
+td.green{color:#188038;font-weight:600}code{font-size:.85em;word-break:break-all}
+.frames{display:grid;grid-template-columns:1fr 1fr;gap:.4rem;max-width:720px}
+.frames img{width:100%;border-radius:.3rem;background:#eee;aspect-ratio:4/3}
+.frames span{grid-column:1/3;font-weight:600;margin-top:.6rem}.frames i{color:#5f6368}
+p.note{color:#5f6368}
+"""
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[tuple[str, str]]]) -> str:
+    """A table; a cell is (text, class)."""
+    titles = "".join(f"<th>{html.escape(title)}</th>" for title in head)
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td class="{style}">{html.escape(text)}</td>' for text, style in row)
+        + "</tr>"
+        for row in rows
+    )
+    return f'<div class="scroll"><table><tr>{titles}</tr>{body}</table></div>'
+
+
+def _violations(summary: Mapping[str, Any]) -> str:
+    unguarded, guarded = summary["unguarded"]["violations"], summary["guarded"]["violations"]
+    rows = [
+        [
+            (kind, ""),
+            (f"{unguarded[kind]:,}", "red" if unguarded[kind] else ""),
+            (f"{guarded[kind]:,}", "red" if guarded[kind] else "green"),
+        ]
+        for kind in sorted(unguarded)
+    ]
+    return _table(["ticks in violation", "unguarded", "guarded"], rows)
+
+
+def _attacks(summary: Mapping[str, Any]) -> str:
+    outcomes = list(summary["guarded"]["outcomes"])
+    rows = []
+    for kind, attack in sorted(summary["guarded"]["attacks"].items()):
+        counted = [(f"{attack['outcomes'].get(name, 0):,}", "") for name in outcomes]
+        bare = summary["unguarded"]["attacks"].get(kind, {})
+        lost = (str(bare.get("objects_lost", 0)), ""), (str(attack.get("objects_lost", 0)), "")
+        rows.append([(kind, ""), (str(attack["onsets"]), ""), *counted, *lost])
+    head = ["attack", "onsets", *outcomes, "lost unguarded", "lost guarded"]
+    return _table(head, rows)
+
+
+def _frames(out: Path, summary: Mapping[str, Any]) -> str:
+    files: dict[tuple[str, int], dict[str, str]] = {}
+    for run in ("unguarded", "guarded"):
+        for frame in summary[run].get("frames", []):
+            place = (str(frame["kind"]), int(frame["after_ticks"]))
+            files.setdefault(place, {})[run] = str(frame["file"])
+    parts = []
+    for (kind, after), both in files.items():
+        if len(both) < 2:
+            continue
+        parts.append(f"<span>{html.escape(kind)} <i>+ {after} ticks</i></span>")
+        for run in ("unguarded", "guarded"):
+            data = base64.b64encode((out / "frames" / Path(both[run]).name).read_bytes()).decode()
+            parts.append(
+                f'<img loading="lazy" alt="{html.escape(f"{kind}, {run}")}" '
+                f'src="data:image/png;base64,{data}">'
+            )
+    if not parts:
+        return '<p class="note">No frames were rendered.</p>'
+    note = '<p class="note">Left unguarded, right guarded.</p>'
+    return f'{note}<div class="frames">{"".join(parts)}</div>'
+
+
+def _facts(summary: Mapping[str, Any]) -> str:
+    guarded, progress = summary["guarded"], summary["guarded"]["progress"]
+    step_us = guarded["step_us"]
+    seen = summary["classifier"]
+    bare = summary["unguarded"]["progress"]
+    facts = {
+        "violations unguarded": f"{sum(summary['unguarded']['violations'].values()):,} ticks",
+        "violations guarded": f"{sum(guarded['violations'].values()):,} ticks",
+        "goals met, guarded": f"{progress['goals_met']} of {bare['goals_met']} unguarded",
+        "decision p50 / p99": f"{step_us['p50']:.0f} / {step_us['p99']:.0f} µs",
+        "scored / vetoed": f"{seen['scored']:,} / {seen['vetoed']:,}",
+        "simulated": f"{guarded['simulated_s']:.0f} s, {guarded['ticks']:,} ticks",
+    }
+    cells = (f'<div class="fact">{k}<b>{html.escape(v)}</b></div>' for k, v in facts.items())
+    return f'<div class="facts">{"".join(cells)}</div>'
 
 
 def build_report(out: Path, frozen: Mapping[str, Any]) -> Path:
     """Write `out/report.html` from `out/summary.json`, the traces and the frames.
 
     frozen: the parsed frozen limits that the demo ran with. Raises InputError if a file is absent
-    or unreadable.
+    or unreadable, MissingExtraError without [ui].
     """
-    path = out / "summary.json"
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise MissingExtraError("the report", "ui", "plotly") from error
+    try:
+        summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    joints = len(frozen["joints"])
-    traces = {run: read_trace(out / f"trace_{run}.npz", joints) for run in RUNS}
-    try:
-        page = _page(summary, traces, frozen, out / "frames")
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: not the summary of a demo: {error!r}") from error
-    written = out / "report.html"
-    part = written.with_suffix(".part")
+        raise InputError(f"{out / 'summary.json'}: cannot be read: {error}") from error
+    guarded, unguarded = (read_trace(out / f"trace_{run}.npz") for run in ("guarded", "unguarded"))
+    joints = frozen["joints"]
+    sections = [
+        ("What the policy did, and what the controller made of it", outcome_figure(guarded)),
+        ("Clearance, speed, force, score", scalar_figure(frozen, guarded, unguarded)),
+        ("Joint positions", joint_figure(joints, guarded, unguarded, "position")),
+        ("Joint velocities", joint_figure(joints, guarded, unguarded, "velocity")),
+    ]
+    figures = "".join(
+        f"<h2>{title}</h2>"
+        + figure.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False})
+        for title, figure in sections
+    )
+    clean = sum(summary["guarded"]["violations"].values()) == 0
+    verdict = "held inside every declared limit" if clean else "a declared limit was violated"
+    page = f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<title>checkrein demo, seed {int(summary["seed"])}</title><style>{STYLE}</style>
+<script>{get_plotlyjs()}</script></head><body>
+<h1>checkrein demo</h1>
+<p><span class="verdict {"good" if clean else "bad"}">guarded: {verdict}</span></p>
+<p class="note">{html.escape(str(summary["limits"]))}, seed {int(summary["seed"])}, the same scripts
+without and with the controller. Limits <code>{html.escape(str(summary["limits_sha256"]))}</code>,
+classifier <code>{html.escape(str(summary["classifier"]["sha256"]))}</code>.
+Dashed lines are the declared limits. Curves show the first episode.</p>
+{_facts(summary)}<h2>Violations of the declared limits</h2>{_violations(summary)}
+<h2>Attacks</h2>{_attacks(summary)}{figures}
+<h2>Frames</h2>{_frames(out, summary)}
+</body></html>"""
+    path = out / "report.html"
+    part = path.with_suffix(".part")
     part.write_text(page, encoding="utf-8")
-    part.replace(written)
-    return written
-
-
-def _side(run: str, trace: Trace, content: str) -> str:
-    """One run's column; the script zooms all columns of a run together."""
-    return (
-        f'<div class="side" data-run="{run}" data-duration="{trace.duration_s:.4f}">{content}</div>'
-    )
-
-
-def _pair(row: Row, traces: Mapping[str, Trace]) -> str:
-    sides = []
-    for run, trace in traces.items():
-        chart = row.charts.get(run)
-        if chart is None:
-            sides.append(f'<p class="empty">nothing to show for the {run} run</p>')
-        else:
-            sides.append(_side(run, trace, chart_html(chart, trace)))
-    return f'<div class="pair">{"".join(sides)}</div>'
-
-
-def _curves(frozen: Mapping[str, Any], traces: Mapping[str, Trace]) -> str:
-    kinds: dict[str, None] = {}
-    for trace in traces.values():
-        kinds.update({item.kind: None for item in trace.stretches() if item.is_attack})
-    buttons = "".join(
-        f'<button data-kind="{html.escape(kind)}">{html.escape(kind)}</button>' for kind in kinds
-    )
-    strips = "".join(
-        _side(
-            run,
-            trace,
-            f'<h3><span class="{run}">{run}</span></h3>{strips_html(trace)}',
-        )
-        for run, trace in traces.items()
-    )
-    keys = "".join(f'<i class="o-{name}"></i>{name}' for name in SEVERITY)
-    joints = "".join(
-        f"<details{' open' if i == 0 else ''}><summary>{html.escape(name)}</summary>"
-        f"{_pair(position, traces)}{_pair(velocity, traces)}</details>"
-        for i, (name, position, velocity) in enumerate(joint_rows(frozen, dict(traces)))
-    )
-    scalars = "".join(_pair(row, traces) for row in scalar_rows(frozen, dict(traces)))
-    return (
-        '<h2 id="curves">What was asked for, what was done</h2><p>The first episode. Choose an '
-        "attack to see it in both runs, drag to zoom, double-click to go back. Red: beyond a "
-        "declared limit; shaded: under attack. What is asked for may lie far outside and is cut."
-        f'</p><div class="bar-top"><button data-kind="" class="on">all</button>{buttons}</div>'
-        f'<p class="outcomes-key"><small>outcomes:{keys}</small></p>'
-        f'<div class="pair">{strips}</div>{scalars}<h2>Joints</h2><p>Asked for, measured and '
-        f"executed, with the declared limits.</p>{joints}"
-    )
-
-
-def _page(
-    summary: Mapping[str, Any],
-    traces: Mapping[str, Trace],
-    frozen: Mapping[str, Any],
-    frames: Path,
-) -> str:
-    period_s = float(frozen["period_s"])
-    title = f"checkrein demo: {html.escape(str(summary['limits']))}, seed {int(summary['seed'])}"
-    body = (
-        f"{figures.header(summary)}"
-        "<h2>Declared limits, and how often they were violated</h2>"
-        "<p>Judged tick by tick by an observer that shares no code with the controller.</p>"
-        f"{figures.violation_table(summary, period_s)}"
-        "<h2>Attacks</h2><p>What the hostile policy did, and what the controller made of it.</p>"
-        f"{figures.attack_table(summary)}"
-        f"{_curves(frozen, traces)}"
-        "<h2>Frames</h2><p>The same moments of both runs, counted from the start of an attack.</p>"
-        f"{frames_html(summary, frames, period_s)}"
-        "<h2>What bound</h2><p>Guarded run: ticks on which a limit or a rule changed or refused "
-        f"what was proposed.</p>{figures.findings(summary)}"
-        f"<h2>Declared limits</h2><p>{figures.digest(summary['limits_sha256'])} names them.</p>"
-        f"{figures.limits_table(frozen)}"
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{title}</title><style>{STYLE}</style></head>"
-        f"<body>{body}<script>{SCRIPT}</script></body></html>\n"
-    )
+    part.replace(path)
+    return path
