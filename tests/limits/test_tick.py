@@ -117,6 +117,19 @@ def test_a_joint_slides_along_a_wall_instead_of_overshooting_it() -> None:
     assert high - 1e-3 < motion[1, 0] <= high + 1e-12
 
 
+def test_a_stop_that_is_too_hard_for_a_joint_is_tried_more_gently() -> None:
+    """At full deceleration it would need 1.45 N·m, of which there is one; at half it fits."""
+    core = Core(turntable(max_effort=1.0))
+    motion, _ = core.rest(np.zeros(1))
+    reference = np.zeros((3, 1))
+    reference[1] = 0.8
+    for _ in range(150):
+        motion, _, _ = core.advance(motion, VELOCITY, reference)
+    assert motion[0, 1] > 0.75
+    plateau = motion[0, 2] + motion[0, 3] * motion[-1, 0] * 0.004
+    assert abs(plateau) <= 5.0
+
+
 def test_resting_inside_a_wall_is_not_certified() -> None:
     robot = slider()
     packed = pack(replace(robot, volumes=(half_space("floor", [0, 0, 1.0], 1.0, "keep_out"),)))

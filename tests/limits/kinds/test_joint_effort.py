@@ -7,14 +7,14 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from tests.limits.kinds.battery import MotionBattery, ask, plain_robot, still
+from tests.limits.kinds.battery import PERIOD_S, MotionBattery, ask, plain_robot, still
 from tests.limits.slow_chain import efforts
 from tests.limits.slow_motion import Motion, random_motions, sampled
 from tests.robots import array, column, panda, slider, with_joint, with_joints, without_margins
 
 from checkrein.limits import Limits
 from checkrein.limits.core import Core
-from checkrein.limits.kernels.motion import build
+from checkrein.limits.kernels.motion import build, speed_sup
 from checkrein.limits.kernels.packed import Packed, Work, pack, work_for
 from checkrein.limits.kinds import joint_effort
 from checkrein.limits.records import Array
@@ -55,6 +55,26 @@ class TestJointEffort(MotionBattery):
     def holds(self, packed: Packed, work: Work, bounds: Array, report: Array) -> bool:
         return joint_effort.holds(packed, work, report)
 
+    def test_what_may_lie_between_the_samples_is_charged(self) -> None:
+        """The tightest bound that is admitted leaves room for the bulge of the finest cut."""
+        motion = still()
+        motion.start[:, 1:] = [[1.5, 2.0], [0.5, 1.0]]
+        motion.ddq_next[:] = motion.start[:, 2]
+        motion.ticks[:] = 25.0, 0.0, 0.0
+        robot = self.declared(self.bound)
+        ends = [efforts(robot, *sample)[1] for sample in sampled(motion, PERIOD_S, 27)[1::25]]
+        packed = pack(robot)
+        work, curvature = work_for(packed), np.zeros(2)
+        build(
+            motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
+            work.ends,
+        )  # fmt: skip
+        length = 25.0 * PERIOD_S
+        joint_effort._curvature(packed, work, 1, length, curvature)
+        bulge = (length / joint_effort.SAMPLES_MAX) ** 2 / 8.0 * curvature[1]
+        assert self.critical(motion) >= np.abs(ends).max() + bulge
+        assert bulge > 1e-3 * np.abs(ends).max()
+
     def test_the_effort_error_is_taken_off(self) -> None:
         limits = with_joint(self.declared(self.bound), 1, effort_error=2.0)
         assert self.judge(limits, self.case(9.9)).ok
@@ -92,6 +112,33 @@ class TestJointEffort(MotionBattery):
         assert refused >= 40
 
 
+def bound_as_documented(robot: Limits, work: Work, length: float) -> Array:
+    """The bound on |tau''| (n,), as the kind's docstring derives it, for the first piece."""
+    chain, n, reach = robot.kinematics, len(robot.joints), pack(robot).reach
+    ddq, jerk = np.abs(work.pieces[0, :, 2]), np.abs(work.pieces[0, :, 3])
+    A = np.maximum(ddq, np.abs(work.pieces[0, :, 2] + length * work.pieces[0, :, 3]))
+    V = [speed_sup(work.pieces[0, j], 0.0, length) for j in range(n)]
+    w = e = f = h = 0.0
+    second, third, fourth, tau = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+    for k in range(n):
+        w, e, f, h = (
+            w + V[k],
+            e + A[k] + V[k] * w,
+            f + jerk[k] + 2 * A[k] * w + V[k] * (e + w**2),
+            h + 3 * jerk[k] * w + 3 * A[k] * (e + w**2) + V[k] * (f + 3 * e * w + w**3),
+        )
+        second[k], third[k] = e + w**2, f + 3 * e * w + w**3
+        fourth[k] = h + 4 * f * w + 3 * e**2 + 6 * e * w**2 + w**4
+        lengths = reach[k, : k + 1] - np.append(reach[k, 1 : k + 1], 0.0)
+        D2, D3, D4 = (float(lengths @ rate[: k + 1]) for rate in (second, third, fourth))
+        g = float(np.linalg.norm(chain.gravity))
+        moved = (2 * e + 4 * w**2) * (D2 + g) + 4 * w * D3 + D4
+        turned = h + 10 * f * w + 39 * e * w**2 + 18 * w**4 + 7 * e**2
+        largest = float(np.linalg.eigvalsh(chain.inertia[k])[-1])
+        tau[: k + 1] += chain.mass[k] * reach[k, : k + 1] * moved + largest * turned
+    return tau
+
+
 def curvature_ratios(robot: Limits, seed: int, count: int) -> Array:
     """(count, n) sampled sup |tau''| of random pieces against the bound that the limit uses."""
     packed, rng, out = pack(robot), np.random.default_rng(seed), []
@@ -105,6 +152,7 @@ def curvature_ratios(robot: Limits, seed: int, count: int) -> Array:
             [rng.uniform(low, high), *(rng.uniform(-1, 1, n) * box for box in boxes)]
         ).T
         joint_effort._curvature(packed, work, 0, length, bound)
+        np.testing.assert_allclose(bound, bound_as_documented(robot, work, length), rtol=1e-11)
         for k in range(41):
             joint_effort._efforts_at(packed, work, 0, k * length / 40, tau[k])
         sampled_second = np.abs(np.diff(tau, 2, axis=0)).max(axis=0) / (length / 40) ** 2

@@ -58,6 +58,16 @@ class TestTcpSpeed(MotionBattery):
             limits = replace(limited(plain_robot(), bound), kinematics=chain)
             assert self.judge(limits, motion).ok is allowed
 
+    def test_an_arm_that_gets_longer_within_one_phase(self) -> None:
+        """Half-way the TCP is slower than at the end: the Jacobian of the middle is not enough."""
+        motion = still()
+        motion.start[:, 1] = 1.0, 0.4
+        motion.ticks[:] = 250.0, 0.0, 0.0
+        truth = self.truth(motion)
+        middle = float(np.hypot(0.5 * (0.5 + 0.9), 0.4))
+        assert truth > 1.2 * middle
+        assert truth * (1.0 - 1e-12) <= self.critical(motion) <= truth * 1.1
+
     def test_errors_of_the_servos_are_charged(self) -> None:
         limits = with_joint(self.declared(self.bound), 0, velocity_error=0.1)
         # 0.1 rad/s at 0.5 m are 0.05 m/s.

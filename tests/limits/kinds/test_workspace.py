@@ -65,6 +65,16 @@ class TestWorkspace(MotionBattery):
     def test_no_volumes_nothing_to_keep(self) -> None:
         assert self.judge(replace(plain_robot(), volumes=()), self.case(9.0)).ok
 
+    def test_a_motion_towards_the_wall_is_charged_to_its_end(self) -> None:
+        """One interval, its middle clear by half of the way: the sweep must count in full."""
+        motion = self.case(0.5)
+        motion.start[1, 1] = 0.5
+        motion.ticks[:] = 125.0, 0.0, 0.0
+        end = sampled(motion, plain_robot().period_s, 2)[-1][0]
+        truth = self.truth(still(end))
+        assert truth > 0.74
+        assert truth <= self.critical(motion) <= truth + 0.005
+
     def test_a_dip_in_the_middle_of_a_tick_is_seen(self) -> None:
         """Both ends of the motion are clear, its turning point is not."""
         motion = self.case(0.788)
