@@ -4,7 +4,7 @@ Guarantees:
 - What is simulated is what would be executed: the chunk goes through `decide`, without a
   classifier, and a stop is the certified one that travelled with its setpoint.
 - A label is made of two roll-outs from the same saved state: the chunk to its end and the stop
-  behind it, and the stop from a tick drawn at random within it; each with a while at rest after.
+  behind it, and the stop from a tick drawn at random within it; each with SETTLE_S at rest after.
   Without the stops a chunk that merely postpones the failure would look safe.
 - Deterministic: the same world, state and generator give the same label.
 """
@@ -12,7 +12,6 @@ Guarantees:
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -30,9 +29,6 @@ from ...sim.world import SavedWorld, World
 __all__ = ["Branch", "Label", "Path", "without_classifier"]
 
 SETTLE_S = 0.2
-# Where the tray rests tilted, friction may only slow the object down: look for longer.
-SETTLE_TILTED_S = 1.0
-TILTED = math.cos(math.radians(15.0))
 COMMAND_S_MAX = 0.8
 STOP_TICKS_MAX = 1000
 LOOK_TICKS = 4  # ticks between two looks at the object
@@ -159,10 +155,8 @@ class Branch:
         return world.object_lost()
 
     def settle(self, memory: Memory) -> bool:
-        """Stand still for SETTLE_S, longer if tilted; True if the object is lost by then."""
-        is_level = float(self.world.tool_up()[2]) >= TILTED
-        seconds = SETTLE_S if is_level else SETTLE_TILTED_S
-        return self.play([memory] * (round(seconds / self.limits.period_s) + 1))
+        """Stand still for SETTLE_S; True if the object is lost by then."""
+        return self.play([memory] * (round(SETTLE_S / self.limits.period_s) + 1))
 
     def is_doomed(self, memory: Memory) -> bool:
         """Whether the stop that `memory` carries loses the object; leaves the world at its end."""

@@ -29,7 +29,7 @@ from .rollouts import Episode, Sample
 __all__ = ["Run", "collect", "load", "shard_path"]
 
 EPISODES_A_SHARD = 10
-VERSION = 2  # of the roll-outs: their mixture, their labels
+VERSION = 1  # of the roll-outs: their mixture, their labels
 
 _EPISODES: dict[str, Episode] = {}
 
