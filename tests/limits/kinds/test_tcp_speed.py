@@ -62,7 +62,7 @@ class TestTcpSpeed(MotionBattery):
         """Half-way the TCP is slower than at the end: the Jacobian of the middle is not enough."""
         motion = still()
         motion.start[:, 1] = 1.0, 0.4
-        motion.ticks[:] = 250.0, 0.0, 0.0
+        motion.ticks[:] = 0.0, 0.0, 250.0
         truth = self.truth(motion)
         middle = float(np.hypot(0.5 * (0.5 + 0.9), 0.4))
         assert truth > 1.2 * middle
