@@ -272,10 +272,9 @@ def decide(
     scorer: Scorer | None,
 ) -> tuple[Decision, Memory]:
     """One tick. `memory` must be armed; see the module's rules."""
-    if stop_state.is_latched(memory.phase):
-        rebased = _rebased(core, memory, state)
-        return stop_decision(core, rebased or memory, now_ns, scorer, memory.cause or "", ())
     rebased = _rebased(core, memory, state)
+    if stop_state.is_latched(memory.phase):
+        return stop_decision(core, rebased or memory, now_ns, scorer, memory.cause or "", ())
     if rebased is None:
         return stop_decision(core, memory, now_ns, scorer, "executed setpoint is unknown", ())
     memory = rebased

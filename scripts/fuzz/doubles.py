@@ -9,10 +9,11 @@ Guarantees:
 from __future__ import annotations
 
 import math
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
+from ...controller.decide import Scorer
 from ...limits.declared import Limits
 from ...limits.records import Array
 
@@ -24,24 +25,6 @@ THRESHOLD_WITHOUT_CLASSIFIER = 0.5
 
 class FailedScorerError(RuntimeError):
     """What the double raises when it plays a classifier that fails."""
-
-
-class Scorer(Protocol):
-    """What the filter asks of a classifier."""
-
-    sha256: str
-    threshold: float
-
-    def risk(
-        self,
-        start: Array,
-        mode: int,
-        rows: Array,
-        row_period_s: float,
-        anchor: Array,
-        elapsed_s: float,
-    ) -> float:
-        """Risk of the part of the command after elapsed_s."""
 
 
 class ScorerDouble:
