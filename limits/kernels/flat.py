@@ -10,7 +10,19 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import kernel
-from .packed import STACK_ROWS, Floats, Packed, Work, work_for
+from .packed import (
+    BODY_COLUMNS,
+    CAPSULE_COLUMNS,
+    CHAIN_COLUMNS,
+    JOINT_COLUMNS,
+    SCALARS,
+    STACK_ROWS,
+    VOLUME_COLUMNS,
+    Floats,
+    Packed,
+    Work,
+    work_for,
+)
 
 __all__ = ["flat_packed", "flat_work", "packed_in", "work_in"]
 
@@ -30,64 +42,68 @@ def flat_work(packed: Packed) -> Floats:
 
 
 @kernel
+def _part(flat: Floats, at: int, length: int) -> tuple[Floats, int]:
+    """The numbers from `at` on, and where the next field begins."""
+    return flat[at : at + length], at + length
+
+
+@kernel
+def _table(flat: Floats, at: int, rows: int, columns: int) -> tuple[Floats, int]:
+    """As `_part`, as a table."""
+    end = at + rows * columns
+    return flat[at:end].reshape((rows, columns)), end
+
+
+@kernel
 def packed_in(flat: Floats) -> Packed:
     """Views into what `flat_packed` made."""
     n, k, v = int(flat[0]), int(flat[1]), int(flat[2])
-    scalar = _HEADER
-    joint = scalar + 6
-    chain = joint + 11 * n
-    tcp = chain + 12 * n
-    body = tcp + 3
-    reach = body + 11 * n
-    capsule = reach + (n + 1) * n
-    volume = capsule + 8 * k
-    checked = volume + 18 * v
-    return Packed(
-        flat[scalar:joint],
-        flat[joint:chain].reshape((n, 11)),
-        flat[chain:tcp].reshape((n, 12)),
-        flat[tcp:body],
-        flat[body:reach].reshape((n, 11)),
-        flat[reach:capsule].reshape((n + 1, n)),
-        flat[capsule:volume].reshape((k, 8)),
-        flat[volume:checked].reshape((v, 18)),
-        flat[checked : checked + v * k].reshape((v, k)),
-    )
+    scalar, at = _part(flat, _HEADER, SCALARS)
+    joint, at = _table(flat, at, n, JOINT_COLUMNS)
+    chain, at = _table(flat, at, n, CHAIN_COLUMNS)
+    tcp, at = _part(flat, at, 3)
+    body, at = _table(flat, at, n, BODY_COLUMNS)
+    reach, at = _table(flat, at, n + 1, n)
+    capsule, at = _table(flat, at, k, CAPSULE_COLUMNS)
+    volume, at = _table(flat, at, v, VOLUME_COLUMNS)
+    checked, at = _table(flat, at, v, k)
+    return Packed(scalar, joint, chain, tcp, body, reach, capsule, volume, checked)
 
 
 @kernel
 def work_in(flat: Floats, n: int, k: int) -> Work:
     """Views into what `flat_work` made, for n joints and k capsules."""
-    ends = 16 * n
-    rotation = ends + 5
-    origin = rotation + 9 * n
-    segment = origin + 3 * n
-    vector = segment + 6 * k
-    spatial = vector + 10 * n
-    stack = spatial + 18 * n
-    bounds = stack + 2 * STACK_ROWS
-    wanted = bounds + 3 * n
-    report = wanted + 2 * n
-    kept = report + 3
-    trial = kept + 6 * (n + 1)
-    start = trial + 6 * (n + 1)
-    stored = start + 3 * n
-    measured = stored + 6 * (n + 1)
+    pieces, at = flat[: 16 * n].reshape((4, n, 4)), 16 * n
+    ends, at = _part(flat, at, 5)
+    rotation, at = _table(flat, at, n, 9)
+    origin, at = _table(flat, at, n, 3)
+    segment, at = _table(flat, at, k, 6)
+    vector, at = _table(flat, at, 10, n)
+    spatial, at = _table(flat, at, n, 18)
+    stack, at = _table(flat, at, STACK_ROWS, 2)
+    bounds, at = _table(flat, at, 3, n)
+    wanted, at = _table(flat, at, 2, n)
+    report, at = _part(flat, at, 3)
+    kept, at = _table(flat, at, n + 1, 6)
+    trial, at = _table(flat, at, n + 1, 6)
+    start, at = _table(flat, at, n, 3)
+    stored, at = _table(flat, at, n + 1, 6)
+    measured, at = _table(flat, at, 2, n)
     return Work(
-        flat[:ends].reshape((4, n, 4)),
-        flat[ends:rotation],
-        flat[rotation:origin].reshape((n, 9)),
-        flat[origin:segment].reshape((n, 3)),
-        flat[segment:vector].reshape((k, 6)),
-        flat[vector:spatial].reshape((10, n)),
-        flat[spatial:stack].reshape((n, 18)),
-        flat[stack:bounds].reshape((STACK_ROWS, 2)),
-        flat[bounds:wanted].reshape((3, n)),
-        flat[wanted:report].reshape((2, n)),
-        flat[report:kept],
-        flat[kept:trial].reshape((n + 1, 6)),
-        flat[trial:start].reshape((n + 1, 6)),
-        flat[start:stored].reshape((n, 3)),
-        flat[stored:measured].reshape((n + 1, 6)),
-        flat[measured : measured + 2 * n].reshape((2, n)),
+        pieces,
+        ends,
+        rotation,
+        origin,
+        segment,
+        vector,
+        spatial,
+        stack,
+        bounds,
+        wanted,
+        report,
+        kept,
+        trial,
+        start,
+        stored,
+        measured,
     )

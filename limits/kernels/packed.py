@@ -22,6 +22,9 @@ MIN, MAX, VELOCITY, ACCELERATION, JERK, EFFORT, POSITION_ERROR, VELOCITY_ERROR =
 EFFORT_ERROR, RECOVERY, PRISMATIC = 8, 9, 10
 # Entries of `scalar`.
 PERIOD, STANDOFF, TCP_SPEED, GRAVITY = 0, 1, 2, 3  # gravity takes 3, 4 and 5
+# Columns of each table.
+SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 6, 11, 12, 11
+CAPSULE_COLUMNS, VOLUME_COLUMNS = 8, 18
 # Columns of `volume`: shape, kind, then what the shape needs.
 SHAPE, KIND, DATA = 0, 1, 2
 HALF_SPACE, BOX, SPHERE, CAPSULE = 0, 1, 2, 3
@@ -67,7 +70,7 @@ class Work(NamedTuple):
 
 
 def _volume_row(volume: Volume) -> Floats:
-    row = np.zeros(18)
+    row = np.zeros(VOLUME_COLUMNS)
     row[SHAPE] = _SHAPES[volume.shape]
     row[KIND] = KEEP_OUT if volume.kind == "keep_out" else KEEP_IN
     fields = {
@@ -131,8 +134,8 @@ def pack(limits: Limits) -> Packed:
         tcp=np.array(kinematics.tcp_translation),
         body=np.hstack([kinematics.mass[:, None], kinematics.com, tensor, principal]),
         reach=_reach(limits),
-        capsule=np.array(capsules, dtype=np.float64).reshape(count, 8),
-        volume=np.array(volumes, dtype=np.float64).reshape(len(volumes), 18),
+        capsule=np.array(capsules, dtype=np.float64).reshape(count, CAPSULE_COLUMNS),
+        volume=np.array(volumes, dtype=np.float64).reshape(len(volumes), VOLUME_COLUMNS),
         checked=np.array(checked, dtype=np.float64).reshape(len(volumes), count),
     )
 
