@@ -5,6 +5,7 @@ from __future__ import annotations
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
 from .filter import SafetyFilter
 from .policy_client import PolicyClient
+from .vetting import VettedChunk
 
 __all__ = [
     "Decision",
@@ -14,4 +15,5 @@ __all__ = [
     "SafetyFilter",
     "StopCategory",
     "StopStatus",
+    "VettedChunk",
 ]

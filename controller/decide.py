@@ -19,7 +19,7 @@ import numpy as np
 
 from ..limits import tick
 from ..limits.building import builder_of
-from ..limits.core import Core, is_at_rest, setpoint_of, ticks_left
+from ..limits.core import Core, Found, is_at_rest, setpoint_of, ticks_left
 from ..limits.kernels.reference import MODE_CODES, VELOCITY
 from ..limits.records import Array, Candidates, Command, OnViolation, RobotState
 from . import stop_state
@@ -27,7 +27,18 @@ from .admission import command_fault, command_ticks, period_fault, state_fault
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
 from .stop_state import Event, Phase
 
-__all__ = ["Memory", "Plan", "Scorer", "decide", "stop_decision"]
+__all__ = [
+    "Memory",
+    "Plan",
+    "Scorer",
+    "decide",
+    "expired",
+    "findings_of",
+    "rebased",
+    "refusal_of",
+    "status_of",
+    "stop_decision",
+]
 
 HISTORY = 16  # setpoints that a robot may report as executed
 REBASE_TICKS_MAX = 100_000
@@ -82,7 +93,7 @@ class Memory(NamedTuple):
     continues: tuple[int, int] = (0, 0)
 
 
-def _rebased(core: Core, memory: Memory, state: RobotState) -> Memory | None:
+def rebased(core: Core, memory: Memory, state: RobotState) -> Memory | None:
     """Memory as of what the robot says it executed; None if that cannot be continued."""
     executed = state.executed
     if executed is None or (executed.seq == memory.seq and executed.stop_tick == 0):
@@ -208,6 +219,14 @@ def _refuses(core: Core, finding: Finding) -> bool:
     return chosen is not OnViolation.CLAMP
 
 
+def refusal_of(core: Core, limit: str) -> bool | None:
+    """Whether a limit that binds refuses: for whomever it binds; None if that depends on whom."""
+    subjects = [f"/{volume.name}" for volume in core.limits.volumes] if limit == "workspace" else []
+    found = [Finding(limit, subject, 0.0, 0.0, "", 0.0) for subject in subjects or [""]]
+    answers = {_refuses(core, finding) for finding in found}
+    return answers.pop() if len(answers) == 1 else None
+
+
 def _is_lower_bound(core: Core, limit: str, subject: str, bound: float) -> bool:
     """Whether values above the bound are the allowed ones: clearance, and min_position."""
     if limit != "joint_position":
@@ -216,14 +235,26 @@ def _is_lower_bound(core: Core, limit: str, subject: str, bound: float) -> bool:
     return bound < 0.5 * (joint.min_position + joint.max_position)
 
 
+def findings_of(core: Core, found: list[Found]) -> list[Finding]:
+    """What a tick found, with its margins: counted upwards from a lower bound."""
+    findings = []
+    for limit, subject, value, bound, unit in found:
+        margin = value - bound if _is_lower_bound(core, limit, subject, bound) else bound - value
+        findings.append(Finding(limit, subject, value, bound, unit, margin))
+    return findings
+
+
+def expired(core: Core, command_seq: int, ticks_over: int) -> Finding:
+    """That a command has been followed for as long as it may."""
+    over_ms = ticks_over * core.limits.period_s * 1e3
+    return Finding("command_expired", f"command {command_seq}", over_ms, 0.0, "ms", -over_ms)
+
+
 def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Array, bool]:
     """The motion of this tick, and whether it is a tick of the stored stop."""
     plan = draft.plan
     if plan is not None and plan.elapsed >= plan.ticks:
-        over_ms = (plan.elapsed - plan.ticks) * core.limits.period_s * 1e3
-        draft.findings.append(
-            Finding("command_expired", f"command {plan.command_seq}", over_ms, 0.0, "ms", -over_ms)
-        )
+        draft.findings.append(expired(core, plan.command_seq, plan.elapsed - plan.ticks))
         plan = draft.plan = None
     if plan is None:
         if draft.outcome in (Outcome.PASS, Outcome.CLAMP):
@@ -236,9 +267,7 @@ def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Arr
     if code == tick.PASSED:
         draft.plan = _followed(core, plan, wanted, motion)
         return motion, False
-    for limit, subject, value, bound, unit in found:
-        margin = value - bound if _is_lower_bound(core, limit, subject, bound) else bound - value
-        draft.findings.append(Finding(limit, subject, value, bound, unit, margin))
+    draft.findings += findings_of(core, found)
     if any(_refuses(core, finding) for finding in draft.findings):
         draft.outcome, draft.plan = Outcome.REFUSE, None
         return core.brake(memory.motion), True
@@ -272,12 +301,12 @@ def decide(
     scorer: Scorer | None,
 ) -> tuple[Decision, Memory]:
     """One tick. `memory` must be armed; see the module's rules."""
-    rebased = _rebased(core, memory, state)
+    continued = rebased(core, memory, state)
     if stop_state.is_latched(memory.phase):
-        return stop_decision(core, rebased or memory, now_ns, scorer, memory.cause or "", ())
-    if rebased is None:
+        return stop_decision(core, continued or memory, now_ns, scorer, memory.cause or "", ())
+    if continued is None:
         return stop_decision(core, memory, now_ns, scorer, "executed setpoint is unknown", ())
-    memory = rebased
+    memory = continued
     fault = state_fault(core, state, memory.motion, now_ns)
     if fault is not None:
         return stop_decision(core, memory, now_ns, scorer, str(fault), (fault,))
@@ -304,6 +333,16 @@ def decide(
     return _conclude(core, memory, draft, motion, event, now_ns, scorer)
 
 
+def status_of(core: Core, phase: Phase, cause: str | None, rest_in_ticks: int) -> StopStatus:
+    """What a decision says of the stop-state machine."""
+    latched = stop_state.is_latched(phase)
+    if latched:
+        category = StopCategory(core.limits.stop_category)
+    else:
+        category = StopCategory.NONE if phase is Phase.RUNNING else StopCategory.CAT2
+    return _stop_status(stop_state.public_phase(phase), latched, category, cause, rest_in_ticks)
+
+
 def _conclude(
     core: Core,
     memory: Memory,
@@ -318,14 +357,7 @@ def _conclude(
     phase = stop_state.step(memory.phase, event)
     stop_tick = 0 if event is Event.MOVED else memory.stop_tick + 1
     seq = memory.seq + 1
-    latched = stop_state.is_latched(phase)
-    if latched:
-        category = StopCategory(core.limits.stop_category)
-    else:
-        category = StopCategory.NONE if phase is Phase.RUNNING else StopCategory.CAT2
-    status = _stop_status(
-        stop_state.public_phase(phase), latched, category, cause, ticks_left(motion)
-    )
+    status = status_of(core, phase, cause, ticks_left(motion))
     decision = _decision(
         draft.outcome, setpoint_of(motion, core.limits.period_s), tuple(draft.findings),
         tuple(draft.scores), status, seq, memory.continues, stop_tick, draft.accepted,
