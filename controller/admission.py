@@ -25,27 +25,34 @@ def _finding(limit: str, subject: str, value: float, bound: float, unit: str) ->
     return Finding(limit, subject, value, bound, unit, bound - value)
 
 
-def state_fault(core: Core, state: RobotState, motion: Array, now_ns: int) -> Finding | None:
-    """Why this state cannot be acted on; None if it can. Each is a reason to stop."""
+def state_fault(
+    core: Core, state: RobotState, motion: Array, now_ns: int, passed: Array | None = None
+) -> Finding | None:
+    """Why this state cannot be acted on; None if it can. Each is a reason to stop.
+
+    passed (2, n): where the stream was within the declared latency; None: where `motion` is.
+    """
     limits, n = core.limits, core.n
     age_ms = (now_ns - state.stamp_ns) / NS_PER_MS
     is_fresh = 0.0 <= age_ms <= limits.timing.state_age_max_ms
-    if is_fresh and core.state_holds(state, motion):
+    if is_fresh and core.state_holds(state, motion, passed):
         return None
     for name, values in (("q", state.q), ("dq", state.dq)):
         if values.shape != (n,):
             return _finding("wrong_length", f"state.{name}", float(values.size), float(n), "")
     if not is_fresh:
         return _finding("stale", "state", age_ms, limits.timing.state_age_max_ms, "ms")
-    joint = core.off_track(state.q, state.dq, motion)
+    joint = core.off_track(state.q, state.dq, motion, passed)
     if joint is not None:
         q, dq = float(state.q[joint]), float(state.dq[joint])
         declared = limits.joints[joint]
         if not (math.isfinite(q) and math.isfinite(dq)):
             return Finding("non_finite", f"state of {declared.name}", math.nan, 0.0, "", math.nan)
         unit = "rad" if declared.type == "revolute" else "m"
-        away = abs(q - float(motion[joint, 0]))
-        return _finding("tracking_error", declared.name, away, declared.tracking_error, unit)
+        low = float(motion[joint, 0] if passed is None else passed[0, joint])
+        high = float(motion[joint, 0] if passed is None else passed[1, joint])
+        bound = declared.position_error + declared.position_noise
+        return _finding("tracking_error", declared.name, max(low - q, q - high), bound, unit)
     for name, extra in (("tau", state.tau), ("tau_ext", state.tau_ext)):
         if extra is not None and not (extra.shape == (n,) and bool(np.isfinite(extra).all())):
             return Finding("non_finite", f"state.{name}", math.nan, 0.0, "", math.nan)

@@ -26,6 +26,7 @@ from . import stop_state
 from .admission import command_fault, command_ticks, period_fault, state_fault
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
 from .stop_state import Event, Phase
+from .trail import Trail, extended, passed, rebased
 
 __all__ = ["Memory", "Plan", "Scorer", "decide", "stop_decision"]
 
@@ -80,6 +81,7 @@ class Memory(NamedTuple):
     cause: str | None = None
     history: tuple[tuple[int, Array], ...] = ()  # (seq, motion) of the last setpoints
     continues: tuple[int, int] = (0, 0)
+    trail: Trail = ()  # what the stream passed lately; empty: no latency is declared
 
 
 def _rebased(core: Core, memory: Memory, state: RobotState) -> Memory | None:
@@ -90,9 +92,14 @@ def _rebased(core: Core, memory: Memory, state: RobotState) -> Memory | None:
     motion = next((m for seq, m in memory.history if seq == executed.seq), None)
     if motion is None or not 0 <= executed.stop_tick <= REBASE_TICKS_MAX:
         return None
+    played = [motion]
     for _ in range(min(executed.stop_tick, ticks_left(motion) + 1)):
-        motion = core.brake(motion)
-    return memory._replace(motion=motion, continues=(executed.seq, executed.stop_tick))
+        played.append(core.brake(played[-1]))
+    rests = min(executed.stop_tick - len(played) + 1, HISTORY)
+    return memory._replace(
+        motion=played[-1], continues=(executed.seq, executed.stop_tick),
+        trail=rebased(memory.trail, executed.seq, [*played, *[played[-1]] * rests]),
+    )  # fmt: skip
 
 
 def _risk(scorer: Scorer, motion: Array, plan: Plan, period_s: float) -> float:
@@ -272,13 +279,13 @@ def decide(
     scorer: Scorer | None,
 ) -> tuple[Decision, Memory]:
     """One tick. `memory` must be armed; see the module's rules."""
-    rebased = _rebased(core, memory, state)
+    known = _rebased(core, memory, state)
     if stop_state.is_latched(memory.phase):
-        return stop_decision(core, rebased or memory, now_ns, scorer, memory.cause or "", ())
-    if rebased is None:
+        return stop_decision(core, known or memory, now_ns, scorer, memory.cause or "", ())
+    if known is None:
         return stop_decision(core, memory, now_ns, scorer, "executed setpoint is unknown", ())
-    memory = rebased
-    fault = state_fault(core, state, memory.motion, now_ns)
+    memory = known
+    fault = state_fault(core, state, memory.motion, now_ns, passed(core, memory.trail))
     if fault is not None:
         return stop_decision(core, memory, now_ns, scorer, str(fault), (fault,))
     waiting = memory.resample_since_ns is not None
@@ -336,7 +343,7 @@ def _conclude(
     history = (*memory.history[1 - HISTORY :], (seq, motion))
     return decision, Memory(
         seq, motion, phase, now_ns, stop_tick, draft.plan, draft.command_seq,
-        draft.resample_since_ns, cause, history, (seq, 0),
+        draft.resample_since_ns, cause, history, (seq, 0), extended(memory.trail, seq, motion),
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from .decide import Memory, Scorer, decide, stop_decision
 from .decision import Decision, Outcome, StopCategory, StopStatus
 from .errors import ArmError, NotArmedError, ScorerError
 from .stop_state import Event, Phase
+from .trail import settling_ticks, started
 
 __all__ = ["SafetyFilter"]
 
@@ -65,6 +66,8 @@ class SafetyFilter:
             raise ArmError(f"a stop is latched ({memory.cause}): call reset() first, then arm()")
         if memory is not None and memory.phase is not Phase.AT_REST:
             raise ArmError(f"the robot is {memory.phase.value}: it can only be armed at rest")
+        if memory is not None:
+            self._require_settled(memory)
         for name, values in (("q", state.q), ("dq", state.dq)):
             if values.shape != (self._core.n,) or not bool(np.isfinite(values).all()):
                 raise ArmError(
@@ -93,8 +96,9 @@ class SafetyFilter:
             seq = max(seq, self._retired)
         phase = stop_state.step(Phase.DISARMED, Event.ARMED)
         self._memory = Memory(
-            seq, motion, phase, None, history=((seq, motion),), continues=(seq, 0)
-        )
+            seq, motion, phase, None, history=((seq, motion),), continues=(seq, 0),
+            trail=started(self._core, seq, motion),
+        )  # fmt: skip
 
     _retired: int | None = None
 
@@ -107,9 +111,20 @@ class SafetyFilter:
                 f"the robot is {self._memory.phase.value}: reset() is possible once it is at rest "
                 f"({ticks_left(self._memory.motion)} ticks of its stop are left)"
             )
+        self._require_settled(self._memory)
         stop_state.step(self._memory.phase, Event.RESET)
         self._retired = self._memory.seq
         self._memory = None
+
+    def _require_settled(self, memory: Memory) -> None:
+        """Where a latency is declared: the stream must have rested for that long."""
+        left = settling_ticks(self._core, memory.trail)
+        if left > 0:
+            latency = self.limits.timing.latency_ticks
+            raise ArmError(
+                f"timing.latency_ticks: the robot may lag {latency} ticks behind the stream, which "
+                f"has only just come to rest: call step() for {left} more ticks first"
+            )
 
     def step(self, state: RobotState, proposal: Candidates, *, now_ns: int) -> Decision:
         """Decide one tick. Never raises once armed; before arming it holds where the robot is."""

@@ -10,16 +10,18 @@ import math
 
 from .kernels.flat import packed_in, work_in
 from .kernels.jit import kernel
-from .kernels.packed import Floats, Work
+from .kernels.motion import build, position_range
+from .kernels.packed import PERIOD, Floats, Work
 from .kernels.reference import reference
 from .kinds import contact_force, tracking
 from .tick import advance, certify_rest, next_of_stop
 
-__all__ = ["brake", "follow", "is_finite", "rest", "state_holds"]
+__all__ = ["brake", "follow", "is_finite", "rest", "state_holds", "state_within", "widen"]
 
 _norm = contact_force.norm
 _force_holds = contact_force.holds
 _tracks = tracking.holds
+_tracks_within = tracking.within
 
 
 @kernel
@@ -73,6 +75,47 @@ def state_holds(
     if not (is_finite(tau) and is_finite(tau_ext)):
         return False
     return _force_holds(_norm(wrench), force_max_n)
+
+
+@kernel
+def state_within(
+    model: Floats,
+    scratch: Floats,
+    passed: Floats,
+    q: Floats,
+    dq: Floats,
+    tau: Floats,
+    tau_ext: Floats,
+    wrench: Floats,
+    force_max_n: float,
+) -> bool:
+    """As `state_holds`, for a stream that lately passed all of [passed[0], passed[1]], (2, n)."""
+    work = _work(model, scratch)
+    for i in range(q.shape[0]):
+        work.measured[0, i], work.measured[1, i] = q[i], dq[i]
+    if _tracks_within(packed_in(model), work.measured, passed) >= 0:
+        return False
+    if not (is_finite(tau) and is_finite(tau_ext)):
+        return False
+    return _force_holds(_norm(wrench), force_max_n)
+
+
+@kernel
+def widen(model: Floats, scratch: Floats, before: Floats, after: Floats, passed: Floats) -> None:
+    """Widen passed (2, n) by where the tick from the motion `before` to `after` goes, ends too."""
+    work, n = _work(model, scratch), passed.shape[1]
+    _load(work, after)
+    for i in range(n):
+        for p in range(3):
+            work.start[i, p] = before[i, p]
+        work.wanted[0, i] = after[i, 2]
+    period = packed_in(model).scalar[PERIOD]
+    ticks, jerk = work.stored[n, :3], work.stored[:n, 3:]
+    build(work.start, work.wanted[0], period, ticks, jerk, work.pieces, work.ends)
+    for i in range(n):
+        low, high = position_range(work.pieces, work.ends, i, 0.0, work.ends[1])
+        passed[0, i] = min(passed[0, i], low, after[i, 0])
+        passed[1, i] = max(passed[1, i], high, after[i, 0])
 
 
 @kernel

@@ -11,6 +11,7 @@ from .kernels.jit import kernel
 from .kernels.motion import build
 from .kernels.packed import PERIOD, Floats, Packed, Work
 from .kinds import (
+    certified_stop,
     joint_acceleration,
     joint_effort,
     joint_jerk,
@@ -23,7 +24,8 @@ from .kinds import (
 __all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "certify"]
 
 CERTIFIED, EFFORT, NO_STOP = 0, 7, 8
-# What a rejection's code means; 0 is no rejection and the last one "there is no stop at all".
+# What a rejection's code means; 0 is no rejection and the last one "there is no stop, or it does not
+# end at rest".
 KINDS = (
     "",
     "joint_jerk",
@@ -36,6 +38,7 @@ KINDS = (
     "certified_stop",
 )
 
+_rests = certified_stop.holds
 _jerk_holds = joint_jerk.holds
 _acceleration_holds = joint_acceleration.holds
 _velocity_holds = joint_velocity.holds
@@ -77,4 +80,6 @@ def certify(
         return 6
     if not _effort_holds(packed, work, report):
         return EFFORT
+    if not _rests(packed, ticks, work, report):
+        return NO_STOP
     return 0

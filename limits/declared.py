@@ -26,7 +26,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class JointLimits:
-    """Limits of one joint, and how far its measurement may be from what was commanded."""
+    """Limits of one joint, and how far it may be from what was commanded, and measured so."""
 
     name: str
     type: Literal["revolute", "prismatic"]
@@ -36,12 +36,19 @@ class JointLimits:
     max_acceleration: float  # rad/s² or m/s²
     max_jerk: float  # rad/s³ or m/s³
     max_effort: float  # N·m or N
-    tracking_error: float  # rad or m: sup |q measured - q commanded|
+    tracking_error: float  # rad or m: sup |q - q commanded|; without position_noise: |q measured …|
     velocity_error: float  # rad/s or m/s: sup |dq measured - dq commanded|
     effort_error: (
         float  # N·m or N: sup |measured effort - inverse dynamics of the commanded motion|
     )
     recovery_velocity: float  # rad/s or m/s: cap while the joint comes back from outside
+    position_noise: float = 0.0  # rad or m: sup |q measured - q|; 0: contained in tracking_error
+
+    @property
+    def position_error(self) -> float:
+        """How far the joint may be from the stream [rad or m]: what it tracks with, and the error
+        of the measurement that the stream was seeded from."""
+        return self.tracking_error + self.position_noise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,13 +110,14 @@ class TcpLimits:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Deadlines; all in milliseconds."""
+    """Deadlines, in milliseconds, and delays, in ticks."""
 
     command_timeout_ms: float  # a single command is held no longer than this
     state_age_max_ms: float  # an older state is STALE
     period_tolerance: float  # allowed relative deviation of the measured tick period
     resample_deadline_ms: float  # how long RESAMPLE waits for a better proposal before REFUSE
     watchdog_ms: float  # robot side: silence after which the stop latches
+    latency_ticks: int = 0  # how many ticks a measured position may lag behind the stream
 
 
 @dataclass(frozen=True, slots=True)

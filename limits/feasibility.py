@@ -42,15 +42,19 @@ def _units(joint: JointLimits) -> tuple[str, str]:
     return ("rad", "N·m") if joint.type == "revolute" else ("m", "N")
 
 
+def _margin(joint: JointLimits) -> str:
+    return "tracking_error and position_noise" if joint.position_noise else "tracking_error"
+
+
 def _check_joints(limits: Limits) -> None:
     for joint, home in zip(limits.joints, limits.home, strict=True):
         unit = _units(joint)[0]
-        low = joint.min_position + joint.tracking_error
-        high = joint.max_position - joint.tracking_error
+        low = joint.min_position + joint.position_error
+        high = joint.max_position - joint.position_error
         if not low <= home <= high:
             raise FeasibilityError(
                 f"home and joint_limits.{joint.name} contradict each other: home is {home:g} "
-                f"{unit}, allowed are {low:g} to {high:g} {unit} (tracking_error included)"
+                f"{unit}, allowed are {low:g} to {high:g} {unit} ({_margin(joint)} included)"
             )
         way, room = stop_distance(joint, limits.period_s), high - low
         if not way <= room:

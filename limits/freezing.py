@@ -256,6 +256,7 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
             "period_tolerance": timing.period_tolerance,
             "resample_deadline_ms": timing.resample_deadline * 1e3,
             "watchdog_ms": timing.watchdog * 1e3,
+            **({} if timing.latency_ticks is None else {"latency_ticks": timing.latency_ticks}),
         },
         "home": [file.home[name] for name in chain.joint_names],
         "on_violation": file.on_violation.model_dump(mode="json"),

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 JOINTS_MAX = 16
+LATENCY_TICKS_MAX = 15  # the filter remembers that many ticks of its stream
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Three = Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
@@ -50,6 +51,7 @@ class JointLayout(Layout):
     velocity_error: NotNegative
     effort_error: NotNegative
     recovery_velocity: Positive
+    position_noise: NotNegative = 0.0  # absent: contained in tracking_error
 
 
 class PoseLayout(Layout):
@@ -137,13 +139,14 @@ class TcpLayout(Layout):
 
 
 class TimingLayout(Layout):
-    """Deadlines [ms]."""
+    """Deadlines [ms], delays [ticks]."""
 
     command_timeout_ms: Positive
     state_age_max_ms: Positive
     period_tolerance: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
     resample_deadline_ms: Positive
     watchdog_ms: Positive
+    latency_ticks: Annotated[int, msgspec.Meta(ge=0, le=LATENCY_TICKS_MAX)] = 0
 
 
 class OnViolationLayout(Layout):

@@ -126,7 +126,7 @@ def clearances(limits: Limits, q: Array) -> Array:
 
 
 def sweep_bounds(limits: Limits, q: Array) -> Array:
-    """How far [m] (m, k) tracking errors can move each capsule from where it is at q (m, n)."""
+    """How far [m] (m, k) position errors can move each capsule from where it is at q (m, n)."""
     rotations, origins, start, end = _axes(limits, q)
     bounds = np.zeros((len(q), len(limits.capsules)))
     for j, joint in enumerate(limits.joints):
@@ -139,7 +139,7 @@ def sweep_bounds(limits: Limits, q: Array) -> Array:
         if joint.type == "prismatic":
             arm = np.ones_like(arm)
         moved = np.array([capsule.joint >= j for capsule in limits.capsules])
-        bounds += np.where(moved, arm * joint.tracking_error, 0.0)
+        bounds += np.where(moved, arm * joint.position_error, 0.0)
     return bounds
 
 

@@ -16,10 +16,12 @@ from pydantic import (
     Discriminator,
     Field,
     StrictBool,
+    StrictInt,
     Tag,
     model_validator,
 )
 
+from .frozen_layout import LATENCY_TICKS_MAX
 from .joint_schema import (
     POSITION_MAX_RAD,
     Model,
@@ -185,17 +187,18 @@ class VolumeModel(Model):
 
 
 class TimingModel(Model):
-    """Deadlines."""
+    """Deadlines and delays."""
 
     command_timeout: Duration
     state_age_max: Duration
     period_tolerance: Number
     resample_deadline: Duration
     watchdog: Duration
+    latency_ticks: Annotated[StrictInt, Field(ge=0, le=LATENCY_TICKS_MAX)] | None = None
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
-        require_positive(self, tuple(TimingModel.model_fields))
+        require_positive(self, tuple(set(TimingModel.model_fields) - {"latency_ticks"}))
         if not self.period_tolerance < 1.0:
             raise ValueError(f"period_tolerance: {self.period_tolerance:g} must be below 1")
         for name in ("command_timeout", "state_age_max", "resample_deadline", "watchdog"):

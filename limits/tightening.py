@@ -45,6 +45,7 @@ FIELD_UNIT = {
     "velocity_error": 1,
     "effort_error": 4,
     "recovery_velocity": 1,
+    "position_noise": 0,
 }
 
 
@@ -157,6 +158,8 @@ def tightest(
         model: RevoluteModel | PrismaticModel = file.joint_limits[name]
         joint: dict[str, Any] = {"name": name, "type": kind}
         for field in FIELD_UNIT:
+            if getattr(model, field) is None:  # may be left out, and is left out
+                continue
             own = (float(getattr(model, field)), _reason(file, name, field))
             others: list[tuple[float, str]] = []
             if field in BOUNDED_FIELDS:
@@ -170,7 +173,8 @@ def tightest(
                 f"({low}) is not below max_position {joint['max_position']:g} ({high})"
             )
         joints.append(joint)
-    for path in ("tcp.max_trans_vel", "tcp.max_force", "standoff", "period"):
+    optional = ("timing.latency_ticks",) if file.timing.latency_ticks is not None else ()
+    for path in ("tcp.max_trans_vel", "tcp.max_force", "standoff", "period", *optional):
         reason = file.reasons.get(path)
         provenance[path] = {
             "from": "declared" if reason is None else f"declared: {reason}",
@@ -181,6 +185,7 @@ def tightest(
 
 def _check_reason(file: LimitsFile, path: str) -> None:
     known = {*FIELD_UNIT, "tcp.max_trans_vel", "tcp.max_force", "standoff", "period"}
+    known.add("timing.latency_ticks")
     parts = path.rsplit(".", 1)
     is_joint = (
         len(parts) == 2

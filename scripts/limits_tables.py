@@ -52,6 +52,13 @@ def _row(limits: Limits, path: str, value: object, unit: str) -> dict[str, Any]:
     }
 
 
+def _or_contained(limits: Limits, row: dict[str, Any]) -> dict[str, Any]:
+    """The row of a field that may be left out: where it is, that is said instead."""
+    if row["path"] in limits.provenance:
+        return row
+    return {**row, "from": "not declared: 0, contained in tracking_error"}
+
+
 def _volume(volume: Volume) -> str:
     numbers = {
         "half_space": lambda: f"normal {_three(volume.normal)}, offset {volume.offset:g} m",
@@ -82,7 +89,8 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     for joint in limits.joints:
         for field in FIELD_UNIT:
             path = f"joints.{joint.name}.{field}"
-            rows.append(_row(limits, path, getattr(joint, field), unit_of(joint.type, field)))
+            row = _row(limits, path, getattr(joint, field), unit_of(joint.type, field))
+            rows.append(row if field != "position_noise" else _or_contained(limits, row))
     rows.append(_row(limits, "tcp.max_trans_vel", limits.tcp.max_trans_vel, "m/s"))
     rows.append(_row(limits, "tcp.max_force", limits.tcp.max_force, "N"))
     rows.append(_row(limits, "tcp.force_required", limits.tcp.force_required, ""))
@@ -92,6 +100,8 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     for field in ("command_timeout_ms", "state_age_max_ms", "resample_deadline_ms", "watchdog_ms"):
         rows.append(_row(limits, f"timing.{field}", getattr(limits.timing, field), "ms"))
     rows.append(_row(limits, "timing.period_tolerance", limits.timing.period_tolerance, ""))
+    latency = _row(limits, "timing.latency_ticks", limits.timing.latency_ticks, "ticks")
+    rows.append(_or_contained(limits, latency))
     rows += [_row(limits, f"on_violation.{k}", str(v), "") for k, v in limits.on_violation.items()]
     rows.append(_row(limits, "stop_category", limits.stop_category, ""))
     classifier = limits.classifier

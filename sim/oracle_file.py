@@ -59,6 +59,8 @@ JOINT_NUMBERS = (
     "effort_error",
     "recovery_velocity",
 )
+# May be left out; then they are 0.
+JOINT_OPTIONAL = ("position_noise",)
 SHAPE_FIELDS = {
     "half_space": {"normal": 3, "offset": 0},
     "box": {"center": 3, "rotation": 9, "half_extents": 3},
@@ -102,7 +104,7 @@ class Robot:
     period_s: float
     joint_names: tuple[str, ...]
     prismatic: npt.NDArray[np.bool_]  # (n,)
-    bounds: dict[str, Array]  # each of JOINT_NUMBERS: (n,)
+    bounds: dict[str, Array]  # each of JOINT_NUMBERS and JOINT_OPTIONAL: (n,)
     rotation: Array  # (n, 3, 3) parent from joint, at q = 0
     translation: Array  # (n, 3) [m]
     tcp_translation: Array  # (3,) [m] in the last joint's frame
@@ -136,11 +138,13 @@ def _constant(text: str) -> Any:
     raise FrozenFileError(f"{text} is not a number")
 
 
-def _keys(value: Any, wanted: frozenset[str], where: str) -> dict[str, Any]:
+def _keys(
+    value: Any, wanted: frozenset[str], where: str, optional: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FrozenFileError(f"{where}: expected an object, got {type(value).__name__}")
-    if set(value) != wanted:
-        missing, unknown = sorted(wanted - set(value)), sorted(set(value) - wanted)
+    if set(value) - optional != wanted:
+        missing, unknown = sorted(wanted - set(value)), sorted(set(value) - wanted - optional)
         raise FrozenFileError(f"{where}: missing {missing}, unknown {unknown}")
     return value
 
@@ -222,16 +226,20 @@ def _joints(value: Any) -> tuple[list[str], list[bool], dict[str, Array]]:
     names, prismatic, columns = [], [], []
     for i, row in enumerate(_rows(value, "joints")):
         where = f"joints[{i}]"
-        item = _keys(row, frozenset({"name", "type", *JOINT_NUMBERS}), where)
+        wanted = frozenset({"name", "type", *JOINT_NUMBERS})
+        item = _keys(row, wanted, where, frozenset(JOINT_OPTIONAL))
         if item["type"] not in ("revolute", "prismatic"):
             raise FrozenFileError(f"{where}.type: {item['type']!r} is not known")
         names.append(_text(item["name"], f"{where}.name"))
         prismatic.append(item["type"] == "prismatic")
-        columns.append([_number(item[key], f"{where}.{key}") for key in JOINT_NUMBERS])
+        optional = {key: item.get(key, 0.0) for key in JOINT_OPTIONAL}
+        numbers = {key: item[key] for key in JOINT_NUMBERS} | optional
+        columns.append([_number(number, f"{where}.{key}") for key, number in numbers.items()])
     if not names:
         raise FrozenFileError("joints: none declared")
     table = np.array(columns)
-    return names, prismatic, {key: table[:, i].copy() for i, key in enumerate(JOINT_NUMBERS)}
+    every = (*JOINT_NUMBERS, *JOINT_OPTIONAL)
+    return names, prismatic, {key: table[:, i].copy() for i, key in enumerate(every)}
 
 
 def _chain(value: Any, n: int) -> dict[str, Array]:

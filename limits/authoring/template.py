@@ -32,6 +32,7 @@ robot:
 
 # tracking_error, velocity_error, effort_error: the largest difference between what was commanded
 # and what was measured, under load. recovery_velocity: how fast a joint comes back from outside.
+# Optional: position_noise, the error of a measured position, if tracking_error is to be without it.
 joint_limits:
 """
 TAIL = """
@@ -73,6 +74,7 @@ timing:
   period_tolerance: REQUIRED   # allowed relative deviation of the measured period, e.g. 0.5
   resample_deadline: REQUIRED  # how long a better proposal is waited for, e.g. "200 ms"
   watchdog: REQUIRED           # robot side: silence after which the stop latches, e.g. "100 ms"
+  # latency_ticks: 2           # optional: ticks that a measured position lags behind the commands
 
 # {{none: why there is none}}, or {{file, sha256, threshold, rescore_deviation}}
 classifier: REQUIRED

@@ -19,11 +19,11 @@ Floats = npt.NDArray[np.float64]
 
 # Columns of `joint`.
 MIN, MAX, VELOCITY, ACCELERATION, JERK, EFFORT, POSITION_ERROR, VELOCITY_ERROR = range(8)
-EFFORT_ERROR, RECOVERY, PRISMATIC = 8, 9, 10
+EFFORT_ERROR, RECOVERY, PRISMATIC, POSITION_NOISE = 8, 9, 10, 11
 # Entries of `scalar`.
 PERIOD, STANDOFF, TCP_SPEED, GRAVITY = 0, 1, 2, 3  # gravity takes 3, 4 and 5
 # Columns of each table.
-SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 6, 11, 12, 11
+SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 6, 12, 12, 11
 CAPSULE_COLUMNS, VOLUME_COLUMNS = 8, 18
 # Columns of `volume`: shape, kind, then what the shape needs.
 SHAPE, KIND, DATA = 0, 1, 2
@@ -38,7 +38,7 @@ class Packed(NamedTuple):
     """One robot's limits for the kernels; n joints, k capsules, v volumes."""
 
     scalar: Floats  # (6,) period [s], standoff [m], TCP speed [m/s], gravity [m/s²]
-    joint: Floats  # (n, 11)
+    joint: Floats  # (n, 12)
     chain: Floats  # (n, 12) rotation (row-major), translation [m]
     tcp: Floats  # (3,) [m] in the last joint's frame
     body: Floats  # (n, 11) mass, COM, ixx ixy ixz iyy iyz izz, largest principal inertia
@@ -110,8 +110,8 @@ def pack(limits: Limits) -> Packed:
         [
             (
                 j.min_position, j.max_position, j.max_velocity, j.max_acceleration, j.max_jerk,
-                j.max_effort, j.tracking_error, j.velocity_error, j.effort_error,
-                j.recovery_velocity, float(j.type == "prismatic"),
+                j.max_effort, j.position_error, j.velocity_error, j.effort_error,
+                j.recovery_velocity, float(j.type == "prismatic"), j.position_noise,
             )
             for j in limits.joints
         ],

@@ -36,6 +36,9 @@ def test_explain_says_where_each_value_comes_from(capsys: Capture) -> None:
     assert {2.175} == {old["value"] for old in speed["tightened_from"]}
     assert {"URDF <limit>"} < {old["from"] for old in speed["tightened_from"]}
     assert values["volumes.table"]["value"].startswith("keep_out half_space")
+    for path in ("joints.panda_joint1.position_noise", "timing.latency_ticks"):
+        assert values[path]["value"] == 0
+        assert values[path]["from"] == "not declared: 0, contained in tracking_error"
 
 
 @pytest.mark.parametrize("name", shipped_names())
