@@ -134,6 +134,7 @@ class TcpLayout(Layout):
     max_trans_vel: Positive
     max_force: Positive
     force_required: bool
+    max_rot_vel: Positive | None = None  # absent: not declared
 
 
 class TimingLayout(Layout):
@@ -156,6 +157,7 @@ class OnViolationLayout(Layout):
     joint_effort: OnViolation
     tcp_speed: OnViolation
     contact_force: OnViolation
+    tcp_rotational_speed: OnViolation | None = None  # absent: not declared
 
 
 class ClassifierLayout(Layout):

@@ -26,6 +26,7 @@ from .units import (
 
 __all__ = [
     "POSITION_MAX_RAD",
+    "RADIANS_MAX",
     "JointModel",
     "Model",
     "Name",

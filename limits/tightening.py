@@ -28,6 +28,8 @@ BOUNDED_FIELDS = (
     "max_jerk",
     "max_effort",
 )
+# Beside the joints' fields, what a reason can be given for.
+DECLARED_PATHS = ("tcp.max_trans_vel", "tcp.max_rot_vel", "tcp.max_force", "standoff", "period")
 SUSPICIOUS_RATIO = 10.0
 UNITS = {
     "revolute": ("rad", "rad/s", "rad/s^2", "rad/s^3", "N*m"),
@@ -170,7 +172,9 @@ def tightest(
                 f"({low}) is not below max_position {joint['max_position']:g} ({high})"
             )
         joints.append(joint)
-    for path in ("tcp.max_trans_vel", "tcp.max_force", "standoff", "period"):
+    for path in DECLARED_PATHS:
+        if path == "tcp.max_rot_vel" and file.tcp.max_rot_vel is None:
+            continue
         reason = file.reasons.get(path)
         provenance[path] = {
             "from": "declared" if reason is None else f"declared: {reason}",
@@ -180,7 +184,7 @@ def tightest(
 
 
 def _check_reason(file: LimitsFile, path: str) -> None:
-    known = {*FIELD_UNIT, "tcp.max_trans_vel", "tcp.max_force", "standoff", "period"}
+    known = {*FIELD_UNIT, *DECLARED_PATHS}
     parts = path.rsplit(".", 1)
     is_joint = (
         len(parts) == 2

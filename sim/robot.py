@@ -90,7 +90,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TickTrace:
-    """All substeps of the last tick: (m, n) joints, (m,) TCP speed and contact force.
+    """All substeps of the last tick: (m, n) joints, (m,) TCP speeds and contact force.
 
     collisions: (link index, other body, other link) that touched in any substep.
     """
@@ -99,6 +99,7 @@ class TickTrace:
     dq: Array
     tau: Array
     tcp_speed_m_s: Array
+    tcp_rotation_rad_s: Array
     contact_force_n: Array
     collisions: tuple[tuple[int, int, int], ...]
 
@@ -150,7 +151,7 @@ class SimulatedRobot:
         q, dq, tau = self._joints()
         self._told, self._q_now = q.copy(), q
         rest = np.zeros(1)
-        self.trace = TickTrace(q[None], dq[None], tau[None], rest, rest, ())
+        self.trace = TickTrace(q[None], dq[None], tau[None], rest, rest, rest, ())
         self._measured = Measured(q, dq, tau, np.zeros(6))
 
     def measured(self) -> Measured:
@@ -185,7 +186,7 @@ class SimulatedRobot:
     def _play(self, q_path: Array) -> Measured:
         """Drive the motors along q_path (substeps, n), and note every substep."""
         world, p, client = self.world, self.world.p, self.world.client
-        q, dq, tau, speeds, wrenches = [], [], [], [], []
+        q, dq, tau, speeds, turns, wrenches = [], [], [], [], [], []
         touched: dict[tuple[int, int, int], None] = {}
         before, now = self._told, self._q_now
         for target in q_path:
@@ -208,8 +209,9 @@ class SimulatedRobot:
             now = np.array(q[-1])
             dq.append([state[1] for state in states])
             tau.append([state[3] for state in states])
-            position, velocity = self._tcp()
+            position, velocity, turning = self._tcp()
             speeds.append(float(np.sqrt(velocity @ velocity)))
+            turns.append(float(np.sqrt(turning @ turning)))
             wrenches.append(self._wrench(position, touched))
         self._told, self._q_now = q_path[-1].copy(), now
         forces = [float(np.sqrt(wrench[:3] @ wrench[:3])) for wrench in wrenches]
@@ -218,6 +220,7 @@ class SimulatedRobot:
             np.array(dq),
             np.array(tau),
             np.array(speeds),
+            np.array(turns),
             np.array(forces),
             tuple(touched),
         )
@@ -244,8 +247,8 @@ class SimulatedRobot:
         q, dq, _, tau = zip(*states, strict=True)
         return np.array(q), np.array(dq), np.array(tau)
 
-    def _tcp(self) -> tuple[Array, Array]:
-        """Position (3,) [m] and velocity (3,) [m/s] of the tool centre point."""
+    def _tcp(self) -> tuple[Array, Array, Array]:
+        """Position [m], velocity [m/s] and angular velocity [rad/s] of the TCP, each (3,)."""
         world, p = self.world, self.world.p
         state = p.getLinkState(
             world.robot,
@@ -259,7 +262,7 @@ class SimulatedRobot:
         rx, ry, rz = tcp - np.array(state[0])  # PyBullet's velocity is that of the link's COM
         wx, wy, wz = state[7]
         turning = np.array([wy * rz - wz * ry, wz * rx - wx * rz, wx * ry - wy * rx])
-        return tcp, np.array(state[6]) + turning
+        return tcp, np.array(state[6]) + turning, np.array(state[7])
 
     def _wrench(self, tcp: Array, touched: dict[tuple[int, int, int], None]) -> Array:
         """Force and torque (6,) of the surroundings on the TCP; notes in `touched` who touched."""
