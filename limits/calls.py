@@ -102,11 +102,11 @@ def follow(
     if rows.shape[0] > 0 and mode >= TWIST:
         arm = Arm(packed.scalar, packed.joint, packed.chain, packed.tcp)
         for i in range(work.start.shape[0]):
-            work.measured[0, i], work.measured[1, i] = work.start[i, 0], work.start[i, 1]
+            work.measured[0, i] = work.start[i, 0]
         remember(arm, anchor, work.task)
         in_joints(
-            arm, mode, rows, row_period_s, t, work.measured[0], work.measured[1], math.inf,
-            work.task, wanted,
+            arm, mode, rows, row_period_s, t, work.measured[0], math.inf, work.task,
+            work.vector[:3], wanted,
         )  # fmt: skip
         mode = VELOCITY
     elif rows.shape[0] > 0:

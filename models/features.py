@@ -188,6 +188,7 @@ def _window(
     scalars: Floats,
     table: Floats,
     task: Floats,
+    spare: Floats,
 ) -> None:
     """Write the table (KNOTS, ROW) and the scalars of HORIZON_S from joints[:3] on.
 
@@ -221,11 +222,11 @@ def _window(
                 # Just before a row's end, so that its own slope is read, not the next one's.
                 at, followed = t - 0.01 * STEP_S, mode
                 if mode >= TWIST:  # translated where the joints are by then
-                    q, dq, followed = joints[Q], joints[DQ], MODE_VELOCITY
+                    q, followed = joints[Q], MODE_VELOCITY
                     if not in_joints(
-                        arm, mode, rows, row_period, at, q, dq, GAIN_MAX_1_S, task, asked
+                        arm, mode, rows, row_period, at, q, GAIN_MAX_1_S, task, spare, asked
                     ):
-                        dq[0] = math.nan  # then nothing that follows is finite
+                        joints[DQ, 0] = math.nan  # then nothing that follows is finite
                 else:
                     reference(mode, rows, row_period, anchor, at, asked)
                 if k == 1 and s == 0:
@@ -285,7 +286,8 @@ def _features(
     rest = scratch[14 * n :]
     slid, scalars = rest[:8].reshape(2, 4), rest[8 : 8 + SCALARS]
     table = rest[8 + SCALARS : 8 + SCALARS + KNOTS * ROW].reshape(KNOTS, ROW)
-    task = rest[8 + SCALARS + KNOTS * ROW :].reshape(n + TASK_ROWS, 6)
+    rest = rest[8 + SCALARS + KNOTS * ROW :]
+    spare, task = rest[: 3 * n].reshape(3, n), rest[3 * n :].reshape(n + TASK_ROWS, 6)
     end = row_period * count if row_period > 0.0 else constants[0]
     total = 0.0
     for i in range(n):
@@ -315,7 +317,7 @@ def _features(
     for w in range(windows):
         _window(
             arm, axes, gains, mode, rows, row_period, anchor, elapsed + w * WINDOW_S, end,
-            joints, asked, slid, after, scalars, table, task,
+            joints, asked, slid, after, scalars, table, task, spare,
         )  # fmt: skip
         for k in range(KNOTS):
             for c in range(ROW):
@@ -350,8 +352,10 @@ class Features:
         self._rows = np.zeros((COMMAND_ROWS_MAX, n))
         self._tcp_rows = np.zeros((COMMAND_ROWS_MAX, TCP_WIDTH))
         self._anchor = np.zeros((2, n))
-        # joints (8, n), asked (3, n), after (3, n), slid (2, 4), scalars, table (KNOTS, ROW), task
-        self._scratch = np.zeros(14 * n + 8 + SCALARS + KNOTS * ROW + (n + TASK_ROWS) * TCP_WIDTH)
+        # joints (8, n), asked (3, n), after (3, n), slid (2, 4), scalars, table (KNOTS, ROW),
+        # spare (3, n), task (n + TASK_ROWS, 6)
+        size = 17 * n + 8 + SCALARS + KNOTS * ROW + (n + TASK_ROWS) * TCP_WIDTH
+        self._scratch = np.zeros(size)
         self.of(np.zeros((n, 3)), MODE_VELOCITY, np.zeros((1, n)), 0.0, np.zeros((2, n)), 0.0)
 
     @property

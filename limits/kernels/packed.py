@@ -34,7 +34,7 @@ _SHAPES = {"half_space": HALF_SPACE, "box": BOX, "sphere": SPHERE, "capsule": CA
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.
 STACK_ROWS = 64
 # Rows that the translation of TCP commands needs beside the Jacobian's: see kernels.jacobian.
-TASK_ROWS = 25
+TASK_ROWS = 24
 # A bound that no joint can reach: what is not declared binds nothing.
 UNDECLARED_RAD_S = 1e9
 # A lever shorter than this is none: it keeps the weight of angles above zero.

@@ -5,7 +5,8 @@ those of `joint_velocity`. A `tcp_delta` row is its displacement [m] and rotatio
 the time of the row, at constant speed: the target is the pose at acceptance composed with the rows
 so far, and what the commanded pose lacks is made good. Both have the axes of the base frame, and
 are translated by `damped` at the commanded configuration, with the acceleration that keeps the
-twist as the arm moves.
+twist as the arm moves. Where that is more than the joints can do, as near a singularity, the whole
+motion is slowed down, its direction kept, so that the arm neither overshoots nor swings there.
 
 Guarantees: a zero twist, or a target that is reached, asks a robot at rest for exactly nothing;
 NaN, or a number too large, gives NaN in `out`: `project` takes that for an excess, and halts.
@@ -19,7 +20,6 @@ from .damped import keep_away, prepare, solve
 from .jacobian import (
     ANCHOR_TWIST,
     AWAY,
-    BIAS,
     FEED,
     GOAL,
     PLACE,
@@ -30,11 +30,13 @@ from .jacobian import (
     walk,
 )
 from .jit import kernel
-from .packed import ACCELERATION, JERK, PERIOD, TWIST_LENGTH, Floats
+from .packed import ACCELERATION, JERK, PERIOD, TWIST_LENGTH, VELOCITY, Floats
 from .reference import TWIST
 from .tray import Arm
 
 __all__ = ["in_joints", "remember"]
+
+AHEAD = 1e-4  # rad or m that the fastest joint goes to where the velocity is asked for again
 
 
 @kernel
@@ -49,13 +51,15 @@ def _forget_rows(n: int, task: Floats) -> None:
 def remember(arm: Arm, anchor: Floats, task: Floats) -> None:
     """Note the TCP's pose and twist at anchor (2, n): what a command's first row begins from."""
     n = anchor.shape[1]
-    walk(arm, anchor[0], anchor[1], task)
+    walk(arm, anchor[0], task)
     for r in range(3):
         task[n + PLACE, 3 + r] = task[n + PLACE, r]
         for c in range(3):
             task[n + TURN + r, 3 + c] = task[n + TURN + r, c]
     for c in range(6):
-        task[n + ANCHOR_TWIST, c] = task[n + FEED, c]
+        task[n + ANCHOR_TWIST, c] = 0.0
+        for j in range(n):
+            task[n + ANCHOR_TWIST, c] += task[j, c] * anchor[1, j]
     _forget_rows(n, task)
 
 
@@ -165,19 +169,71 @@ def _ask(mode: int, rows: Floats, row_period: float, t: float, n: int, task: Flo
 
 
 @kernel
-def _pull(arm: Arm, missing: Floats, quickest: float) -> float:
+def _bandwidth(arm: Arm, quickest: float) -> float:
+    """Rate [1/s] at which every joint follows a position that moves on (see `project`)."""
+    rate, period = quickest, arm.scalar[PERIOD]
+    for j in range(arm.joint.shape[0]):
+        joint = arm.joint[j]
+        rate = min(rate, min(1.0, joint[JERK] * period / joint[ACCELERATION]) / 12.0 / period)
+    return rate
+
+
+@kernel
+def _pull(arm: Arm, missing: Floats, rate: float) -> float:
     """Rate [1/s] at which a missing pose is made good, one for all joints: missing (n,) in q.
 
-    The same law as for a position reference in `project`: no faster than the cascade's bandwidth,
-    nor than what every joint can still brake from.
+    The law of a position reference in `project`: what every joint can still brake from.
     """
-    rate, period = quickest, arm.scalar[PERIOD]
     for j in range(missing.shape[0]):
-        a_max, gap = arm.joint[j, ACCELERATION], abs(missing[j])
-        rate = min(rate, min(1.0, arm.joint[j, JERK] * period / a_max) / 12.0 / period)
+        gap = abs(missing[j])
         if gap > 0.0:
-            rate = min(rate, math.sqrt(a_max / gap))
+            rate = min(rate, math.sqrt(arm.joint[j, ACCELERATION] / gap))
     return rate
+
+
+@kernel
+def _velocity(arm: Arm, q: Floats, n: int, task: Floats, spare: Floats, out: Floats) -> None:
+    """Write the joint velocity (n,) that the twist FEED asks for at q, whose system is prepared."""
+    _weigh(arm, task[n + FEED], task[n + RIGHT])
+    solve(arm, task[n + RIGHT], n, task, out)
+    keep_away(arm, q, n, task, out, spare)
+
+
+@kernel
+def _steady(arm: Arm, q: Floats, rate: float, task: Floats, spare: Floats, out: Floats) -> bool:
+    """Slow out[1:] (2, n) down where the arm cannot change its joint velocities that fast.
+
+    The velocity asked for at q is compared with that a little further on the way: the difference is
+    the acceleration that keeps the twist, added to out[2]. Towards a singularity it grows without
+    bound. There all is scaled by one factor, so that the direction stays, down to the speed at
+    which the change is no faster than the joints follow (`rate`, [1/s]) and brake.
+    """
+    n, fastest = q.shape[0], 0.0
+    for j in range(n):
+        fastest = max(fastest, abs(out[1, j]))
+    if not fastest > 0.0:
+        return fastest == 0.0
+    ahead = AHEAD / fastest
+    for j in range(n):
+        spare[0, j] = q[j] + ahead * out[1, j]
+    walk(arm, spare[0], task)
+    if not prepare(arm, n, task):
+        return False
+    _velocity(arm, spare[0], n, task, spare[2], spare[1])
+    factor, changed2, moving2 = 1.0, 0.0, 0.0
+    for j in range(n):
+        change = (spare[1, j] - out[1, j]) / ahead
+        spare[1, j] = change
+        changed2 += (change / arm.joint[j, VELOCITY]) ** 2
+        moving2 += (out[1, j] / arm.joint[j, VELOCITY]) ** 2
+        if abs(change) > arm.joint[j, ACCELERATION]:
+            factor = min(factor, math.sqrt(arm.joint[j, ACCELERATION] / abs(change)))
+    if changed2 > rate * rate * moving2:
+        factor = min(factor, rate * math.sqrt(moving2 / changed2))
+    for j in range(n):
+        out[1, j] *= factor
+        out[2, j] = factor * out[2, j] + (spare[1, j] if factor == 1.0 else 0.0)
+    return True
 
 
 @kernel
@@ -194,42 +250,39 @@ def in_joints(
     row_period: float,
     t: float,
     q: Floats,
-    dq: Floats,
     quickest: float,
     task: Floats,
+    spare: Floats,
     out: Floats,
 ) -> bool:
     """Write what TCP rows ask for t [s] after acceptance into out (3, n); False: out is NaN.
 
-    rows (r, 6), row_period [s] as kernels.reference; q, dq (n,) commanded now; quickest [1/s]: no
-    pose error is made good at a higher rate; task: see `remember`, called before. out: position
-    (now, and all that is missing; meant for `tcp_delta` only), velocity, its rate.
+    rows (r, 6), row_period [s] as kernels.reference; q (n,) commanded now; quickest [1/s]: no pose
+    error is made good at a higher rate; task: see `remember`, called before; spare (3, n). out:
+    position (now, and all that is missing; meant for `tcp_delta` only), velocity, its rate.
     """
     n = q.shape[0]
-    walk(arm, q, dq, task)
+    walk(arm, q, task)
     _ask(mode, rows, row_period, t, n, task)
-    done, right = prepare(arm, n, task), task[n + RIGHT]
-    pull = 0.0
+    is_sound, rate = prepare(arm, n, task), _bandwidth(arm, quickest)
     for j in range(n):
         out[0, j] = 0.0
-    if mode != TWIST and done:
-        _weigh(arm, task[n + AWAY], right)
-        solve(arm, right, n, task, out[0])
-        pull = _pull(arm, out[0], quickest)
-    if done:
+    if mode != TWIST and is_sound:
+        _weigh(arm, task[n + AWAY], task[n + RIGHT])
+        solve(arm, task[n + RIGHT], n, task, out[0])
+        pull = _pull(arm, out[0], rate)
         for c in range(6):
             task[n + FEED, c] += pull * task[n + AWAY, c]
-            task[n + SLOPE, c] -= task[n + BIAS, c]
-        _weigh(arm, task[n + FEED], right)
-        solve(arm, right, n, task, out[1])
-        keep_away(arm, q, n, task, out[1], out[2])
-        _weigh(arm, task[n + SLOPE], right)
-        solve(arm, right, n, task, out[2])
+    if is_sound:
+        _velocity(arm, q, n, task, spare[0], out[1])
+        _weigh(arm, task[n + SLOPE], task[n + RIGHT])
+        solve(arm, task[n + RIGHT], n, task, out[2])
+        is_sound = _steady(arm, q, rate, task, spare, out)
     for j in range(n):
         out[0, j] += q[j]
-        done = done and math.isfinite(out[0, j] + out[1, j] + out[2, j])
-    if not done:
+        is_sound = is_sound and math.isfinite(out[0, j] + out[1, j] + out[2, j])
+    if not is_sound:
         for j in range(n):
             out[0, j] = out[1, j] = math.nan
             out[2, j] = 0.0
-    return done
+    return is_sound
