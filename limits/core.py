@@ -206,6 +206,8 @@ class Core:
             return kind, name, value, bound, "m"
         if kind == "tcp_speed":
             return kind, "tcp", value, bound, "m/s"
+        if kind == "tcp_rotational_speed":
+            return kind, "tcp", value, bound, "rad/s"
         joint = self.limits.joints[int(subject)]
         length = "rad" if joint.type == "revolute" else "m"
         unit = {

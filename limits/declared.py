@@ -106,6 +106,7 @@ class TcpLimits:
     max_trans_vel: float  # m/s
     max_force: float  # N, norm of the measured force; above it: stop
     force_required: bool  # whether a state without a measured force is a reason to stop
+    max_rot_vel: float | None = None  # rad/s, norm of the angular velocity; None: not declared
 
 
 @dataclass(frozen=True, slots=True)

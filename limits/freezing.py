@@ -203,6 +203,13 @@ def _kinematics(file: LimitsFile, chain: Chain) -> dict[str, Any]:
     }
 
 
+def _tcp(file: LimitsFile) -> dict[str, Any]:
+    """The tool's limits; what is not declared is absent, as it was before it could be."""
+    names = ("max_trans_vel", "max_rot_vel", "max_force", "force_required")
+    declared = {name: getattr(file.tcp, name) for name in names}
+    return {name: value for name, value in declared.items() if value is not None}
+
+
 def _source(file: LimitsFile, urdf: Path) -> dict[str, Any]:
     out: dict[str, Any] = {
         "urdf": file.robot.urdf,
@@ -245,11 +252,7 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         ),
         "volumes": [_volume(volume) for volume in file.volumes],
         "standoff": file.standoff,
-        "tcp": {
-            "max_trans_vel": file.tcp.max_trans_vel,
-            "max_force": file.tcp.max_force,
-            "force_required": file.tcp.force_required,
-        },
+        "tcp": _tcp(file),
         "timing": {
             "command_timeout_ms": timing.command_timeout * 1e3,
             "state_age_max_ms": timing.state_age_max * 1e3,
@@ -259,7 +262,7 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
             **({} if timing.latency_ticks is None else {"latency_ticks": timing.latency_ticks}),
         },
         "home": [file.home[name] for name in chain.joint_names],
-        "on_violation": file.on_violation.model_dump(mode="json"),
+        "on_violation": file.on_violation.model_dump(mode="json", exclude_none=True),
         "stop_category": file.stop_category,
         "classifier": classifier,
         "source": _source(file, urdf),

@@ -187,6 +187,10 @@ def _check(document: Document) -> None:
                     f"joints.{joint.name}.{part}: {getattr(joint, part):g} exceeds {whole}, "
                     f"{getattr(joint, whole):g}"
                 )
+    if (document.tcp.max_rot_vel is None) is not (
+        document.on_violation.tcp_rotational_speed is None
+    ):
+        raise LimitsFileError("tcp.max_rot_vel, on_violation.tcp_rotational_speed: one of two")
     names = [joint.name for joint in document.joints]
     if len(set(names)) != n or len({v.name for v in document.volumes}) != len(document.volumes):
         raise LimitsFileError("joints, volumes: a name is used twice")
@@ -254,7 +258,7 @@ def _limits(document: Document, data: bytes, folder: Path) -> Limits:
         tcp=TcpLimits(**msgspec.structs.asdict(document.tcp)),
         timing=Timing(**msgspec.structs.asdict(timing)),
         home=frozen_array(document.home, "home"),
-        on_violation=msgspec.structs.asdict(on),
+        on_violation={k: v for k, v in msgspec.structs.asdict(on).items() if v is not None},
         stop_category=document.stop_category,
         classifier=_classifier(document.classifier, folder),
         source=document.source,

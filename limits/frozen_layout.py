@@ -136,6 +136,7 @@ class TcpLayout(Layout):
     max_trans_vel: Positive
     max_force: Positive
     force_required: bool
+    max_rot_vel: Positive | None = None  # absent: not declared
 
 
 class TimingLayout(Layout):
@@ -159,6 +160,7 @@ class OnViolationLayout(Layout):
     joint_effort: OnViolation
     tcp_speed: OnViolation
     contact_force: OnViolation
+    tcp_rotational_speed: OnViolation | None = None  # absent: not declared
 
 
 class ClassifierLayout(Layout):

@@ -24,6 +24,7 @@ from pydantic import (
 from .frozen_layout import LATENCY_TICKS_MAX
 from .joint_schema import (
     POSITION_MAX_RAD,
+    RADIANS_MAX,
     Model,
     Name,
     PrismaticModel,
@@ -32,7 +33,7 @@ from .joint_schema import (
     suspect_degrees,
 )
 from .records import OnViolation
-from .units import Angle, Duration, Force, JointPosition, Length, Mass, Number, Speed
+from .units import Angle, AngularSpeed, Duration, Force, JointPosition, Length, Mass, Number, Speed
 
 __all__ = [
     "FORMAT",
@@ -121,10 +122,16 @@ class TcpModel(Model):
     max_trans_vel: Speed
     max_force: Force
     force_required: StrictBool
+    max_rot_vel: AngularSpeed | None = None  # not every robot's sheet gives one; `explain` says so
 
     @model_validator(mode="after")
     def _limits(self) -> Self:
         require_positive(self, ("max_trans_vel", "max_force"))
+        if self.max_rot_vel is not None:
+            require_positive(self, ("max_rot_vel",))
+            bound = RADIANS_MAX["max_velocity"]
+            if not self.max_rot_vel <= bound:
+                raise suspect_degrees("max_rot_vel", self.max_rot_vel, bound, "rad/s")
         return self
 
 
@@ -221,6 +228,7 @@ class OnViolationModel(Model):
     joint_effort: OnViolation
     tcp_speed: OnViolation
     contact_force: Literal[OnViolation.REFUSE]  # a force that was felt cannot be clamped
+    tcp_rotational_speed: OnViolation | None = None  # declared where tcp.max_rot_vel is
 
 
 class ClassifierModel(Model):
@@ -289,6 +297,12 @@ class LimitsFile(Model):
         if not 5e-4 <= self.period <= 0.1:
             raise ValueError(
                 f'period: {self.period:g} s must be within 0.0005 and 0.1 s; write e.g. "4 ms"'
+            )
+        declared = self.tcp.max_rot_vel is not None
+        if declared is not (self.on_violation.tcp_rotational_speed is not None):
+            raise ValueError(
+                "tcp.max_rot_vel and on_violation.tcp_rotational_speed belong together: declare "
+                "both, or neither where the tool's rotation has no limit of its own"
             )
         if not 0.0 <= self.standoff <= 0.1:
             raise ValueError(f"standoff: {self.standoff:g} m must be within 0 and 0.1 m")

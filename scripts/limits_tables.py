@@ -92,6 +92,12 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
             row = _row(limits, path, getattr(joint, field), unit_of(joint.type, field))
             rows.append(row if field != "position_noise" else _or_contained(limits, row))
     rows.append(_row(limits, "tcp.max_trans_vel", limits.tcp.max_trans_vel, "m/s"))
+    turning = limits.tcp.max_rot_vel
+    rows.append(
+        _row(
+            limits, "tcp.max_rot_vel", "none: not declared" if turning is None else turning, "rad/s"
+        )
+    )
     rows.append(_row(limits, "tcp.max_force", limits.tcp.max_force, "N"))
     rows.append(_row(limits, "tcp.force_required", limits.tcp.force_required, ""))
     rows += [_row(limits, f"volumes.{v.name}", _volume(v), "") for v in limits.volumes]

@@ -4,7 +4,7 @@ Guarantees:
 - Shares no code with the filter: it parses the frozen file itself and has its own geometry.
 - Position, velocity, acceleration and jerk of the applied stream are differences of the setpoints
   q over T, T², T³, judged with 1e-9 of the bound plus 8 eps max|q| / T^p: rounding, nothing more.
-- Measured position, velocity, effort, TCP speed and contact force are judged at every substep.
+- Measured position, velocity, effort, TCP speeds and contact force are judged at every substep.
 - A comparison with NaN counts as a violation.
 
 `counts` has ticks in violation per kind, `onsets` how often a violation began. A lost object is
@@ -36,6 +36,7 @@ KINDS = (
     "joint_jerk",
     "joint_effort",
     "tcp_speed",
+    "tcp_rotational_speed",
     "workspace",
     "collision",
     "contact_force",
@@ -70,6 +71,7 @@ class _Bounds:
     rate: tuple[Array, Array, Array]  # velocity, acceleration, jerk
     effort: Array
     tcp_speed_m_s: float
+    tcp_rotation_rad_s: float  # infinite: not declared
     force_n: float
     period_s: float
     volumes: tuple[ObservedVolume, ...]
@@ -93,6 +95,7 @@ class _Bounds:
             (column("max_velocity"), column("max_acceleration"), column("max_jerk")),
             column("max_effort"),
             float(frozen["tcp"]["max_trans_vel"]),
+            float(frozen["tcp"].get("max_rot_vel", math.inf)),
             float(frozen["tcp"]["max_force"]),
             float(frozen["period_s"]),
             tuple(ObservedVolume.parse(volume) for volume in frozen["volumes"]),
@@ -296,10 +299,12 @@ class Observer:
             if not (value <= bound).all():
                 excess = value - bound * (1.0 + RELATIVE_TOLERANCE)
                 self._judge_joints(kind, "measured", value, bound, excess, unit)
-        for kind, peak, limit, unit in (
-            ("tcp_speed", float(trace.tcp_speed_m_s.max()), bounds.tcp_speed_m_s, "m/s"),
-            ("contact_force", float(trace.contact_force_n.max()), bounds.force_n, "N"),
+        for kind, values, limit, unit in (
+            ("tcp_speed", trace.tcp_speed_m_s, bounds.tcp_speed_m_s, "m/s"),
+            ("tcp_rotational_speed", trace.tcp_rotation_rad_s, bounds.tcp_rotation_rad_s, "rad/s"),
+            ("contact_force", trace.contact_force_n, bounds.force_n, "N"),
         ):
+            peak = float(values.max())
             if not peak <= limit * (1.0 + RELATIVE_TOLERANCE):
                 self._note(kind, "tcp", peak, limit, unit)
         for link, body, _ in trace.collisions:

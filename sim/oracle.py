@@ -3,7 +3,7 @@
 Guarantees:
 - Shares no code with the filter: it imports neither `checkrein.limits` nor numba, parses the frozen
   file itself, and has its own kinematics, dynamics and distances.
-- Joint quantities are exact within each tick; geometry, TCP speed and effort are sampled inside
+- Joint quantities are exact within each tick; geometry, TCP speeds and effort are sampled inside
   each tick. What it passes is not proven; what it reports is a violation.
 - Where a deviation is given (the robot within its declared tracking error of the stream), the
   geometry is judged there too.
@@ -19,7 +19,7 @@ import numpy as np
 
 from .oracle_dynamics import joint_effort
 from .oracle_file import Array, FrozenFileError, Robot, read_robot
-from .oracle_geometry import capsule_ends, clearance, forward, tcp_velocity
+from .oracle_geometry import capsule_ends, clearance, forward, tcp_rotation, tcp_velocity
 from .oracle_joints import Excess, Motion, joint_excesses, rounding, within_tick
 from .oracle_stop import Stop, expand_stops, malformed
 
@@ -45,6 +45,7 @@ KINDS = (
     "joint_jerk",
     "joint_effort",
     "tcp_speed",
+    "tcp_rotational_speed",
     "workspace",
     "non_finite",
     "continuity",
@@ -86,7 +87,7 @@ def _closest(excess: Excess, margins: Margins) -> None:
             key = f"workspace/{subject.rpartition('/')[2]}"
             nearest = float(np.fmin.reduce(margin[:, i], initial=np.inf))
             margins[key] = min(margins.get(key, np.inf), nearest)
-    elif excess.kind in KINDS[:6]:
+    elif excess.kind in KINDS[: KINDS.index("workspace")]:
         scale = 1.0 if excess.kind == "joint_position" else excess.bound
         nearest = float(np.fmin.reduce(margin / scale, axis=None, initial=np.inf))
         margins[excess.kind] = min(margins.get(excess.kind, np.inf), nearest)
@@ -137,7 +138,7 @@ def _workspace(robot: Robot, q: Array) -> Excess:
 def judge_configurations(
     robot: Robot, q: Array, dq: Array, ddq: Array | None, q_body: Array
 ) -> list[Excess]:
-    """What holds at an instant: bodies at q_body; TCP speed and effort at q (all (B, n)).
+    """What holds at an instant: bodies at q_body; TCP speeds and effort at q (all (B, n)).
 
     Without ddq the effort is not judged.
     """
@@ -148,6 +149,10 @@ def judge_configurations(
         _workspace(robot, q_body),
         Excess("tcp_speed", speed, top, 1e-9 * top, ("tcp",), "m/s"),
     ]
+    if robot.max_rot_vel_rad_s is not None:
+        turning = np.sqrt(np.sum(tcp_rotation(robot, frames, dq) ** 2, axis=0))[:, None]
+        top = np.array([robot.max_rot_vel_rad_s])
+        out.append(Excess("tcp_rotational_speed", turning, top, 1e-9 * top, ("tcp",), "rad/s"))
     if ddq is not None:
         effort = np.abs(joint_effort(robot, frames, dq, ddq))
         bound = robot.bounds["max_effort"]

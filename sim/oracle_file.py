@@ -116,6 +116,7 @@ class Robot:
     volumes: tuple[VolumeShape, ...]
     max_trans_vel_m_s: float
     max_force_n: float
+    max_rot_vel_rad_s: float | None  # None: the file declares none
     period_tolerance: float
     timing_ms: dict[str, float]
     home: Array  # (n,)
@@ -264,6 +265,17 @@ def _chain(value: Any, n: int) -> dict[str, Array]:
     }
 
 
+def _tcp(value: Any) -> dict[str, Any]:
+    """The tool's limits; the one on its rotation is younger than the format, and may be absent."""
+    declared = {"max_trans_vel", "max_force", "force_required"}
+    if isinstance(value, dict) and "max_rot_vel" in value:
+        declared.add("max_rot_vel")
+    tcp = _keys(value, frozenset(declared), "tcp")
+    if not isinstance(tcp["force_required"], bool):
+        raise FrozenFileError(f"tcp.force_required: {tcp['force_required']!r} is not true or false")
+    return tcp
+
+
 def _risk_max(value: Any) -> float | None:
     if isinstance(value, dict) and set(value) == {"none"}:
         _text(value["none"], "classifier.none")
@@ -282,9 +294,7 @@ def read_robot(raw: bytes) -> Robot:
     if top["format"] != FORMAT or isinstance(top["format"], bool) or top["kind"] != KIND:
         raise FrozenFileError(f"format {top['format']!r} {top['kind']!r}: expected {FORMAT} {KIND}")
     names, prismatic, bounds = _joints(top["joints"])
-    tcp = _keys(top["tcp"], frozenset({"max_trans_vel", "max_force", "force_required"}), "tcp")
-    if not isinstance(tcp["force_required"], bool):
-        raise FrozenFileError(f"tcp.force_required: {tcp['force_required']!r} is not true or false")
+    tcp = _tcp(top["tcp"])
     each: Callable[[str], list[Any]] = lambda key: _rows(top[key], key)  # noqa: E731
     timing = top["timing"]
     if not isinstance(timing, dict):
@@ -304,6 +314,9 @@ def read_robot(raw: bytes) -> Robot:
         volumes=tuple(_volume(row, f"volumes[{i}]") for i, row in enumerate(each("volumes"))),
         max_trans_vel_m_s=_number(tcp["max_trans_vel"], "tcp.max_trans_vel"),
         max_force_n=_number(tcp["max_force"], "tcp.max_force"),
+        max_rot_vel_rad_s=(
+            _number(tcp["max_rot_vel"], "tcp.max_rot_vel") if "max_rot_vel" in tcp else None
+        ),
         period_tolerance=timing_ms.get("period_tolerance", 0.0),
         timing_ms=timing_ms,
         home=_vector(top["home"], len(names), "home"),

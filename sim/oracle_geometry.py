@@ -18,7 +18,7 @@ import numpy as np
 
 from .oracle_file import Array, CapsuleShape, Robot, VolumeShape
 
-__all__ = ["Frames", "capsule_ends", "clearance", "forward", "tcp_velocity"]
+__all__ = ["Frames", "capsule_ends", "clearance", "forward", "tcp_rotation", "tcp_velocity"]
 
 EXACT_WITHIN_M = 0.02
 
@@ -80,6 +80,12 @@ def tcp_velocity(robot: Robot, frames: Frames, dq: Array) -> Array:
         column = axis if robot.prismatic[i] else cross(axis, frames.tcp - frames.origin[i])
         velocity += column * dq[:, i]
     return velocity
+
+
+def tcp_rotation(robot: Robot, frames: Frames, dq: Array) -> Array:
+    """Angular velocity of the TCP (3, B) [rad/s] at joint velocities dq (B, n)."""
+    turning = ~robot.prismatic
+    return np.asarray(np.einsum("icb,bi->cb", frames.axes[turning, 2], dq[:, turning]))
 
 
 def capsule_ends(frames: Frames, capsule: CapsuleShape) -> tuple[Array, Array]:

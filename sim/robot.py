@@ -91,7 +91,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TickTrace:
-    """All substeps of the last tick: (m, n) joints, (m,) TCP speed and contact force.
+    """All substeps of the last tick: (m, n) joints, (m,) TCP speeds and contact force.
 
     collisions: (link index, other body, other link) that touched in any substep.
     """
@@ -100,6 +100,7 @@ class TickTrace:
     dq: Array
     tau: Array
     tcp_speed_m_s: Array
+    tcp_rotation_rad_s: Array
     contact_force_n: Array
     collisions: tuple[tuple[int, int, int], ...]
 
@@ -151,7 +152,7 @@ class SimulatedRobot:
         q, dq, tau = self._joints()
         self._told, self._q_now = q.copy(), q
         rest = np.zeros(1)
-        self.trace = TickTrace(q[None], dq[None], tau[None], rest, rest, ())
+        self.trace = TickTrace(q[None], dq[None], tau[None], rest, rest, rest, ())
         self._measured = Measured(q, dq, tau, np.zeros(6))
 
     def measured(self) -> Measured:
@@ -186,7 +187,7 @@ class SimulatedRobot:
     def _play(self, q_path: Array) -> Measured:
         """Drive the motors along q_path (substeps, n), and note every substep."""
         world, p, client = self.world, self.world.p, self.world.client
-        q, dq, tau, speeds, wrenches = [], [], [], [], []
+        q, dq, tau, speeds, turns, wrenches = [], [], [], [], [], []
         touched: dict[tuple[int, int, int], None] = {}
         before, now = self._told, self._q_now
         for target in q_path:
@@ -209,8 +210,9 @@ class SimulatedRobot:
             now = np.array(q[-1])
             dq.append([state[1] for state in states])
             tau.append([state[3] for state in states])
-            position, speed_m_s = self._tcp()
+            position, speed_m_s, rotation_rad_s = self._tcp()
             speeds.append(speed_m_s)
+            turns.append(rotation_rad_s)
             wrenches.append(self._wrench(position, touched))
         self._told, self._q_now = q_path[-1].copy(), now
         forces = [math.hypot(*wrench[:3]) for wrench in wrenches]
@@ -219,6 +221,7 @@ class SimulatedRobot:
             np.array(dq),
             np.array(tau),
             np.array(speeds),
+            np.array(turns),
             np.array(forces),
             tuple(touched),
         )
@@ -245,8 +248,11 @@ class SimulatedRobot:
         q, dq, _, tau = zip(*states, strict=True)
         return np.array(q), np.array(dq), np.array(tau)
 
-    def _tcp(self) -> tuple[Vector, float]:
-        """Position [m] and speed [m/s] of the tool centre point; plain numbers, a tick has many."""
+    def _tcp(self) -> tuple[Vector, float, float]:
+        """Position [m], speed [m/s] and rotational speed [rad/s] of the tool centre point.
+
+        Plain numbers: a tick has many of them.
+        """
         world, p = self.world, self.world.p
         state = p.getLinkState(
             world.robot,
@@ -258,7 +264,8 @@ class SimulatedRobot:
         tcp, _ = p.multiplyTransforms(state[4], state[5], self._tcp_origin, (0.0, 0.0, 0.0, 1.0))
         x, y, z = state[0]  # PyBullet's velocity is that of the link's COM
         turning = _cross(state[7], (tcp[0] - x, tcp[1] - y, tcp[2] - z))
-        return tcp, math.hypot(*(v + w for v, w in zip(state[6], turning, strict=True)))
+        speed_m_s = math.hypot(*(v + w for v, w in zip(state[6], turning, strict=True)))
+        return tcp, speed_m_s, math.hypot(*state[7])
 
     def _wrench(
         self, tcp: Vector, touched: dict[tuple[int, int, int], None]

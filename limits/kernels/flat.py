@@ -17,6 +17,7 @@ from .packed import (
     JOINT_COLUMNS,
     SCALARS,
     STACK_ROWS,
+    TASK_ROWS,
     VOLUME_COLUMNS,
     Floats,
     Packed,
@@ -89,6 +90,7 @@ def work_in(flat: Floats, n: int, k: int) -> Work:
     start, at = _table(flat, at, n, 3)
     stored, at = _table(flat, at, n + 1, 6)
     measured, at = _table(flat, at, 2, n)
+    task, at = _table(flat, at, n + TASK_ROWS, 6)
     return Work(
         pieces,
         ends,
@@ -106,4 +108,5 @@ def work_in(flat: Floats, n: int, k: int) -> Work:
         start,
         stored,
         measured,
+        task,
     )

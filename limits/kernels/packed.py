@@ -22,8 +22,9 @@ MIN, MAX, VELOCITY, ACCELERATION, JERK, EFFORT, POSITION_ERROR, VELOCITY_ERROR =
 EFFORT_ERROR, RECOVERY, PRISMATIC, POSITION_NOISE = 8, 9, 10, 11
 # Entries of `scalar`.
 PERIOD, STANDOFF, TCP_SPEED, GRAVITY = 0, 1, 2, 3  # gravity takes 3, 4 and 5
+TCP_ROTATION, TWIST_LENGTH, TWIST_SPEED = 6, 7, 8
 # Columns of each table.
-SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 6, 12, 12, 11
+SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 9, 12, 12, 11
 CAPSULE_COLUMNS, VOLUME_COLUMNS = 8, 18
 # Columns of `volume`: shape, kind, then what the shape needs.
 SHAPE, KIND, DATA = 0, 1, 2
@@ -32,12 +33,20 @@ KEEP_IN, KEEP_OUT = 0, 1
 _SHAPES = {"half_space": HALF_SPACE, "box": BOX, "sphere": SPHERE, "capsule": CAPSULE}
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.
 STACK_ROWS = 64
+# Rows that the translation of TCP commands needs beside the Jacobian's: see kernels.jacobian.
+TASK_ROWS = 24
+# A bound that no joint can reach: what is not declared binds nothing.
+UNDECLARED_RAD_S = 1e9
+# A lever shorter than this is none: it keeps the weight of angles above zero.
+LEVER_MIN_M = 0.05
 
 
 class Packed(NamedTuple):
     """One robot's limits for the kernels; n joints, k capsules, v volumes."""
 
-    scalar: Floats  # (6,) period [s], standoff [m], TCP speed [m/s], gravity [m/s²]
+    # (9,) period [s], standoff [m], TCP speed [m/s], gravity [m/s²], TCP rotation [rad/s], the
+    # TCP's mean lever [m] and the speed that a joint gives it there [m/s]
+    scalar: Floats
     joint: Floats  # (n, 12)
     chain: Floats  # (n, 12) rotation (row-major), translation [m]
     tcp: Floats  # (3,) [m] in the last joint's frame
@@ -67,6 +76,7 @@ class Work(NamedTuple):
     start: Floats  # (n, 3) q, dq, ddq at the start of the tick
     stored: Floats  # (n + 1, 6) the stop that is stored
     measured: Floats  # (2, n) q and dq
+    task: Floats  # (n + TASK_ROWS, 6) scratch of the translation of TCP commands
 
 
 def _volume_row(volume: Volume) -> Floats:
@@ -103,6 +113,13 @@ def _reach(limits: Limits) -> Floats:
     return reach
 
 
+def _lever(limits: Limits, reach: Floats) -> tuple[float, float]:
+    """Mean over the joints of the TCP's largest lever [m], and of the speed it has there [m/s]."""
+    levers = np.maximum(reach, LEVER_MIN_M)
+    speeds = [joint.max_velocity for joint in limits.joints]
+    return float(levers.mean()), float((levers * speeds).mean())
+
+
 def pack(limits: Limits) -> Packed:
     """Copy `limits` into the arrays that the kernels read."""
     kinematics, n = limits.kinematics, len(limits.joints)
@@ -124,16 +141,22 @@ def pack(limits: Limits) -> Packed:
     capsules = [np.r_[c.joint, c.start, c.end, c.radius] for c in limits.capsules]
     volumes = [_volume_row(v) for v in limits.volumes]
     checked = [[c.name not in v.exempt for c in limits.capsules] for v in limits.volumes]
-    count = len(limits.capsules)
+    count, reach = len(limits.capsules), _reach(limits)
+    rotation = limits.tcp.max_rot_vel
     return Packed(
         scalar=np.r_[
-            limits.period_s, limits.standoff, limits.tcp.max_trans_vel, kinematics.gravity
+            limits.period_s,
+            limits.standoff,
+            limits.tcp.max_trans_vel,
+            kinematics.gravity,
+            UNDECLARED_RAD_S if rotation is None else rotation,
+            _lever(limits, reach[n]),
         ],
         joint=joint,
         chain=np.ascontiguousarray(chain),
         tcp=np.array(kinematics.tcp_translation),
         body=np.hstack([kinematics.mass[:, None], kinematics.com, tensor, principal]),
-        reach=_reach(limits),
+        reach=reach,
         capsule=np.array(capsules, dtype=np.float64).reshape(count, CAPSULE_COLUMNS),
         volume=np.array(volumes, dtype=np.float64).reshape(len(volumes), VOLUME_COLUMNS),
         checked=np.array(checked, dtype=np.float64).reshape(len(volumes), count),
@@ -160,4 +183,5 @@ def work_for(packed: Packed) -> Work:
         start=np.zeros((n, 3)),
         stored=np.zeros((n + 1, 6)),
         measured=np.zeros((2, n)),
+        task=np.zeros((n + TASK_ROWS, 6)),
     )

@@ -49,6 +49,8 @@ class Summary:
 def required_binds(robot: Robot, poses: Poses) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(what must bind, volumes out of reach)."""
     names = list(JOINT_LIMITS)
+    if robot.max_rot_vel_rad_s is not None:
+        names.append("tcp_rotational_speed")
     names += [f"workspace/{v.name}" for v in robot.volumes if v.name in poses.pressed]
     if robot.risk_max is not None:
         names.append("classifier")
