@@ -23,7 +23,7 @@ from .kinds import (
 __all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "certify"]
 
 CERTIFIED, EFFORT, NO_STOP = 0, 7, 8
-# What a rejection's code means; 0 is no rejection and the last one "there is no stop at all".
+# What a rejection's code means; 0 is no rejection, NO_STOP "there is no stop at all".
 KINDS = (
     "",
     "joint_jerk",
@@ -34,13 +34,14 @@ KINDS = (
     "tcp_speed",
     "joint_effort",
     "certified_stop",
+    "self_collision",
 )
 
 _jerk_holds = joint_jerk.holds
 _acceleration_holds = joint_acceleration.holds
 _velocity_holds = joint_velocity.holds
 _position_holds = joint_position.holds
-_workspace_holds = workspace.holds
+_body_violates = workspace.violated
 _tcp_speed_holds = tcp_speed.holds
 _effort_holds = joint_effort.holds
 
@@ -71,8 +72,9 @@ def certify(
         return 3
     if not _position_holds(bounds[0], bounds[1], work, report):
         return 4
-    if not _workspace_holds(packed, work, report):
-        return 5
+    code = _body_violates(packed, work, report)
+    if code != CERTIFIED:
+        return code
     if not _tcp_speed_holds(packed, work, report):
         return 6
     if not _effort_holds(packed, work, report):
