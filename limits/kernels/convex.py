@@ -21,6 +21,7 @@ __all__ = ["beyond_cylinder", "beyond_mesh", "convex_distance", "cylinder_depth"
 ITERATIONS_MAX = 32
 # The separation is then within this of the distance; more iterations would gain nothing.
 CLOSE_ENOUGH_M = 1e-9
+RADIAL_MIN = 1e-9
 
 
 @kernel
@@ -52,9 +53,11 @@ def mesh_depth(data: Floats, mesh: Floats, x: float, y: float, z: float) -> floa
 @kernel
 def beyond_cylinder(data: Floats, x: float, y: float, z: float, far: float) -> bool:
     """Whether a point is farther than `far` [m] from the cylinder."""
+    if not math.isfinite(x + y + z):
+        return False
     t, away = _along(data, x, y, z)
     over, out = max(0.0, -t, t - data[10]), max(0.0, away - data[6])
-    return over * over + out * out > far * far and math.isfinite(x + y + z)
+    return over * over + out * out > far * far
 
 
 @kernel
@@ -62,32 +65,38 @@ def beyond_mesh(
     data: Floats, mesh: Floats, x: float, y: float, z: float, far: float
 ) -> bool:
     """Whether a point is surely farther than `far` [m] from the mesh: its ball, then its planes."""
+    if not math.isfinite(x + y + z):
+        return False
     px, py, pz, limit = x - data[4], y - data[5], z - data[6], far + data[7]
     if px * px + py * py + pz * pz > limit * limit:
-        return math.isfinite(x + y + z)
+        return True
     return -mesh_depth(data, mesh, x, y, z) > far
 
 
 @kernel
 def _support(
     volume: Floats, mesh: Floats, x: float, y: float, z: float
-) -> tuple[float, float, float]:
-    """The body's farthest point in the direction (x, y, z)."""
+) -> tuple[float, float, float, float]:
+    """How far the body reaches in the unit direction (x, y, z), and a point of it that does."""
     data = volume[DATA:]
     if int(volume[SHAPE]) == CYLINDER:
         t = x * data[7] + y * data[8] + z * data[9]
         end = 3 if t > 0.0 else 0
+        reach = x * data[end] + y * data[end + 1] + z * data[end + 2]
         x, y, z = x - t * data[7], y - t * data[8], z - t * data[9]
         size = math.sqrt(x * x + y * y + z * z)
-        out = data[6] / size if size > 0.0 else 0.0
-        return data[end] + out * x, data[end + 1] + out * y, data[end + 2] + out * z
+        # Along the axis, what is left of the direction is rounding and points anywhere: the reach
+        # is taken from its size, and no point of the rim is better than the middle of the cap.
+        out = data[6] / size if size > RADIAL_MIN else 0.0
+        reach += data[6] * size
+        return reach, data[end] + out * x, data[end + 1] + out * y, data[end + 2] + out * z
     first = int(data[0])
     best, farthest = -math.inf, first
     for i in range(first, first + int(data[1])):
         reach = mesh[i, 0] * x + mesh[i, 1] * y + mesh[i, 2] * z
         if reach > best:
             best, farthest = reach, i
-    return mesh[farthest, 0], mesh[farthest, 1], mesh[farthest, 2]
+    return best, mesh[farthest, 0], mesh[farthest, 1], mesh[farthest, 2]
 
 
 @kernel
@@ -172,10 +181,10 @@ def convex_distance(volume: Floats, mesh: Floats, a: Floats, simplex: Floats) ->
         if not (size > CLOSE_ENOUGH_M):
             break
         dx, dy, dz = vx / size, vy / size, vz / size
-        bx, by, bz = _support(volume, mesh, dx, dy, dz)
+        reach, bx, by, bz = _support(volume, mesh, dx, dy, dz)
         start = dx * a[0] + dy * a[1] + dz * a[2]
         last = dx * a[3] + dy * a[4] + dz * a[5]
-        apart = min(start, last) - (dx * bx + dy * by + dz * bz)
+        apart = min(start, last) - reach
         if apart > best:
             best = apart
         if count > 0 and size - apart <= CLOSE_ENOUGH_M:
