@@ -218,7 +218,7 @@ def _refuses(core: Core, finding: Finding) -> bool:
 def _is_lower_bound(core: Core, limit: str, subject: str, bound: float) -> bool:
     """Whether values above the bound are the allowed ones: clearance, and min_position."""
     if limit != "joint_position":
-        return limit == "workspace"
+        return limit in ("workspace", "self_collision")
     joint = next(joint for joint in core.limits.joints if joint.name == subject)
     return bound < 0.5 * (joint.min_position + joint.max_position)
 

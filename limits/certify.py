@@ -46,7 +46,7 @@ _jerk_holds = joint_jerk.holds
 _acceleration_holds = joint_acceleration.holds
 _velocity_holds = joint_velocity.holds
 _position_holds = joint_position.holds
-_workspace_holds = workspace.holds
+_body_violates = workspace.violated
 _tcp_speed_holds = tcp_speed.holds
 _tcp_rotation_holds = tcp_rotation.holds
 _effort_holds = joint_effort.holds
@@ -78,8 +78,9 @@ def certify(
         return 3
     if not _position_holds(bounds[0], bounds[1], work, report):
         return 4
-    if not _workspace_holds(packed, work, report):
-        return 5
+    code = _body_violates(packed, work, report)
+    if code != CERTIFIED:
+        return code
     if not _tcp_speed_holds(packed, work, report):
         return 6
     if not _tcp_rotation_holds(packed, work, report):
