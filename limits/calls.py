@@ -142,6 +142,7 @@ def follow(
     """
     work, packed = _work(model, scratch), packed_in(model)
     _load(work, motion)
+    held = mode in (VELOCITY, TWIST) and not row_period_s > 0.0
     if rows.shape[0] > 0 and mode >= TWIST:
         arm = Arm(packed.scalar, packed.joint, packed.chain, packed.tcp)
         for i in range(work.start.shape[0]):
@@ -154,7 +155,7 @@ def follow(
         mode = VELOCITY
     elif rows.shape[0] > 0:
         reference(mode, rows, row_period_s, anchor, t, wanted)
-    return advance(packed, work.start, work.stored, mode, wanted, work, found, out)
+    return advance(packed, work.start, work.stored, mode, held, wanted, work, found, out)
 
 
 @kernel

@@ -6,6 +6,8 @@ certified before. The last tick of a stop ends at dq = 0 and ddq = 0, exactly.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -38,7 +40,8 @@ __all__ = [
 ]
 
 PASSED, ALTERED, STOP_TICK = 0, 1, 2
-BISECTIONS = 5
+# How often the way to a slower motion is halved: in the commanded direction, towards the stop.
+ON_RAY, TOWARDS_STOP = 2, 4
 # A stop that needs too much effort at full deceleration is tried once more, more gently.
 EASES = (1.0, 0.5)
 # A joint that rests on its bound is not "outside" because of rounding.
@@ -136,11 +139,30 @@ def _copy(source: Floats, target: Floats) -> None:
 
 
 @kernel
+def _bisected(
+    packed: Packed, start: Floats, safe: Floats, bold: Floats, times: int, work: Work, out: Floats
+) -> bool:
+    """Write the boldest certified motion found between two accelerations (n,); False if none."""
+    low, high, certified, tried = 0.0, 1.0, False, work.wanted[1]
+    for _ in range(times):
+        share = 0.5 * (low + high)
+        for i in range(start.shape[0]):
+            tried[i] = share * bold[i] + (1.0 - share) * safe[i]
+        if _try(packed, start, tried, work.bounds, work, work.report, work.trial) == CERTIFIED:
+            low, certified = share, True
+            _copy(work.trial, out)
+        else:
+            high = share
+    return certified
+
+
+@kernel
 def advance(
     packed: Packed,
     start: Floats,
     stop: Floats,
     mode: int,
+    held: bool,
     reference: Floats,
     work: Work,
     found: Floats,
@@ -151,11 +173,10 @@ def advance(
     start (n, 3); stop (n + 1, 6) the stored stop, see `next_of_stop`; reference (3, n); found
     (f, 4) kind, subject, value, bound; out (n + 1, 6) the setpoint and its stop.
     """
-    n = start.shape[0]
-    bounds, wanted, tried, report = work.bounds, work.wanted[0], work.wanted[1], work.report
+    bounds, wanted, slow, report = work.bounds, work.wanted[0], work.wanted[2], work.report
     work.hint[0], work.hint[1] = -1.0, 0.0
     _bounds(packed, start, bounds)
-    count = project(packed, start, mode, reference, bounds, work, found, wanted)
+    count = project(packed, start, mode, held, reference, bounds, work, found, wanted, slow)
     code = _try(packed, start, wanted, bounds, work, report, out)
     if code == CERTIFIED:
         return (PASSED if count == 0 else ALTERED), count
@@ -164,17 +185,13 @@ def advance(
         found[count, 2], found[count, 3] = report[1], report[2]
         count += 1
     next_of_stop(packed, start, stop, work.kept)
-    low, high, certified = 0.0, 1.0, False
-    for _ in range(BISECTIONS):
-        share = 0.5 * (low + high)
-        for i in range(n):
-            tried[i] = share * wanted[i] + (1.0 - share) * work.kept[i, 2]
-        if _try(packed, start, tried, bounds, work, report, work.trial) == CERTIFIED:
-            low, certified = share, True
-            _copy(work.trial, out)
-        else:
-            high = share
-    if certified:
+    if math.isfinite(slow[0]):  # slower, in the commanded direction, before anything else
+        if _bisected(packed, start, slow, wanted, ON_RAY, work, out):
+            return ALTERED, count
+        wanted = slow
+    for i in range(start.shape[0]):
+        work.measured[1, i] = work.kept[i, 2]
+    if _bisected(packed, start, work.measured[1], wanted, TOWARDS_STOP, work, out):
         return ALTERED, count
     _copy(work.kept, out)
     return STOP_TICK, count

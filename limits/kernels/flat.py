@@ -87,7 +87,8 @@ def work_in(flat: Floats, n: int, k: int, p: int) -> Work:
     spatial, at = _table(flat, at, n, 18)
     stack, at = _table(flat, at, STACK_ROWS, 2)
     bounds, at = _table(flat, at, 3, n)
-    wanted, at = _table(flat, at, 2, n)
+    wanted, at = _table(flat, at, 3, n)
+    ray, at = _table(flat, at, n, 8)
     report, at = _part(flat, at, 3)
     kept, at = _table(flat, at, n + 1, 6)
     trial, at = _table(flat, at, n + 1, 6)
@@ -114,6 +115,7 @@ def work_in(flat: Floats, n: int, k: int, p: int) -> Work:
         stack,
         bounds,
         wanted,
+        ray,
         report,
         kept,
         trial,

@@ -83,7 +83,8 @@ class Work(NamedTuple):
     spatial: Floats  # (n, 18) per-link scratch of the inverse dynamics
     stack: Floats  # (STACK_ROWS, 2)
     bounds: Floats  # (3, n) least and largest position, largest speed
-    wanted: Floats  # (2, n) accelerations on trial
+    wanted: Floats  # (3, n) accelerations: wanted, on trial, of the slowest way
+    ray: Floats  # (n, 8) see kernels.pursuit
     report: Floats  # (3,) subject, value, bound of the last rejection
     kept: Floats  # (n + 1, 6) next tick of the stored stop
     trial: Floats  # (n + 1, 6) setpoint and stop on trial
@@ -247,7 +248,8 @@ def work_for(packed: Packed) -> Work:
         spatial=np.zeros((n, 18)),
         stack=np.zeros((STACK_ROWS, 2)),
         bounds=np.zeros((3, n)),
-        wanted=np.zeros((2, n)),
+        wanted=np.zeros((3, n)),
+        ray=np.zeros((n, 8)),
         report=np.zeros(3),
         kept=np.zeros((n + 1, 6)),
         trial=np.zeros((n + 1, 6)),
