@@ -18,6 +18,7 @@ from .kernels.packed import (
     ACCELERATION,
     JERK,
     PERIOD,
+    STANDOFF,
     TCP_SPEED,
     VELOCITY_ERROR,
     Floats,
@@ -35,9 +36,10 @@ from .kernels.pursuit import (
     pursue,
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
+from .kernels.sliding import slide
 from .kinds import tcp_rotation
 
-__all__ = ["FOUND_MAX", "project"]
+__all__ = ["FOUND_MAX", "project", "slid"]
 
 FOUND_MAX = 32
 # Codes of `certify.KINDS`.
@@ -47,6 +49,8 @@ _TCP_ROTATION = 10.0
 INSIDE = 1.0 - 1e-11
 # The certificate also charges the bending of the path within a tick; leave it something.
 TCP_SHARE = 0.97
+# In how many ticks what is left of a clearance may be used up while a link slides along a volume.
+ROOM_TICKS = 25.0
 
 _turning = tcp_rotation.rotational_speed_and_bound
 
@@ -178,6 +182,42 @@ def _pursued(
         row[TARGET] += row[SLOPE] * period
     pursue(start, work.ray, period, ddq, slow)
     return count
+
+
+@kernel
+def slid(
+    packed: Packed,
+    start: Floats,
+    bounds: Floats,
+    reference: Floats,
+    pair: int,
+    lift: float,
+    work: Work,
+    found: Floats,
+    ddq: Floats,
+    slow: Floats,
+) -> bool:
+    """As `project` for a held velocity, along the volume that was too near; False if that is none.
+
+    pair: volume · (number of capsules) + capsule; lift >= 0 [m]: how far from its margin it is to
+    stay. work.measured[0] holds the velocity and keeps what becomes of it, so that one volume can
+    be added to another. The findings are those of `project`: none is added.
+    """
+    n, q, speeds, asked = start.shape[0], work.vector[1], work.vector[0], work.measured[0]
+    room_s, slowest, full = ROOM_TICKS * packed.scalar[PERIOD], 0.0, found.shape[0]
+    for i in range(n):
+        q[i] = start[i, 0]
+        slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, ACCELERATION])
+    v, k = pair // packed.capsule.shape[0], pair % packed.capsule.shape[0]
+    if not slide(packed, work, q, v, k, room_s, packed.scalar[STANDOFF] + lift, asked):
+        return False
+    for i in range(n):
+        speeds[i] = asked[i] if math.isfinite(asked[i]) else 0.0
+    _slowdown(packed, speeds, bounds, work, found, full)
+    for i in range(n):
+        work.vector[2, i] = _cap(packed, start, bounds, speeds[i], slowest, i)
+    _pursued(packed, start, bounds, reference, work, found, full, ddq, slow)
+    return True
 
 
 @kernel

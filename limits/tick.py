@@ -26,7 +26,8 @@ from .kernels.packed import (
     Packed,
     Work,
 )
-from .project import project
+from .kinds.workspace import WORKSPACE
+from .project import project, slid
 
 __all__ = [
     "ALTERED",
@@ -42,6 +43,9 @@ __all__ = [
 PASSED, ALTERED, STOP_TICK = 0, 1, 2
 # How often the way to a slower motion is halved: in the commanded direction, towards the stop.
 ON_RAY, TOWARDS_STOP = 2, 4
+# Sliding along a volume is tried at these distances from it, beside its standoff: a stop in joint
+# space bends the way along a wall.
+LIFTS_M = (0.0, 0.005, 0.02)
 # A stop that needs too much effort at full deceleration is tried once more, more gently.
 EASES = (1.0, 0.5)
 # A joint that rests on its bound is not "outside" because of rounding.
@@ -188,7 +192,25 @@ def advance(
     if math.isfinite(slow[0]):  # slower, in the commanded direction, before anything else
         if _bisected(packed, start, slow, wanted, ON_RAY, work, out):
             return ALTERED, count
+        if _try(packed, start, slow, bounds, work, report, out) == CERTIFIED:
+            return ALTERED, count
         wanted = slow
+    if held and code == WORKSPACE:
+        pair = int(found[count - 1, 1])
+        for i in range(start.shape[0]):
+            work.measured[0, i] = reference[1, i]
+        for lift in LIFTS_M:
+            if not slid(
+                packed, start, bounds, reference, pair, lift, work, found, work.wanted[0], slow
+            ):
+                break
+            code = _try(packed, start, work.wanted[0], bounds, work, report, out)
+            if code == CERTIFIED:
+                return ALTERED, count
+            wanted = work.wanted[0]
+            if code != WORKSPACE:
+                break
+            pair = int(report[0])
     for i in range(start.shape[0]):
         work.measured[1, i] = work.kept[i, 2]
     if _bisected(packed, start, work.measured[1], wanted, TOWARDS_STOP, work, out):
