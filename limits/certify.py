@@ -24,8 +24,8 @@ from .kinds import (
 __all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "certify"]
 
 CERTIFIED, EFFORT, NO_STOP = 0, 7, 8
-# What a rejection's code means; 0 is no rejection and the last one "there is no stop, or it does not
-# end at rest".
+# What a rejection's code means; 0 is no rejection and the last one "there is no stop, or it ends in
+# motion".
 KINDS = (
     "",
     "joint_jerk",

@@ -101,9 +101,7 @@ def without_margins(robot: Robot, limits: Limits) -> tuple[Robot, Limits]:
     """The same limits with every margin inside them gone, so that margins hide no defect."""
     zero = ("tracking_error", "position_noise", "velocity_error", "effort_error")
     joints = tuple(
-        replace(
-            joint, tracking_error=0.0, position_noise=0.0, velocity_error=0.0, effort_error=0.0
-        )
+        replace(joint, tracking_error=0.0, position_noise=0.0, velocity_error=0.0, effort_error=0.0)
         for joint in limits.joints
     )
     bounds = {k: np.zeros(robot.n) if k in zero else v for k, v in robot.bounds.items()}

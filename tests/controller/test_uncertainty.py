@@ -80,7 +80,7 @@ class LateRobot:
 def attack(robot: LateRobot, ticks: int, seed: int) -> list[Outcome]:
     """Slams into joint limits in all corners, at full speed, then bang-bang, then far targets."""
     limits, rng = robot.rig.limits, np.random.default_rng(seed)
-    outcomes = []
+    outcomes: list[Outcome] = []
     low, high = column(limits, "min_position"), column(limits, "max_position")
     while len(outcomes) < ticks:
         towards = rng.choice([-1.0, 1.0], 7) * rng.choice([1.0, 1.0, 0.0], 7)
