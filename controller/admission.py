@@ -12,7 +12,7 @@ import numpy as np
 
 from ..limits.core import Core, duration_ticks
 from ..limits.kernels.reference import MODE_CODES
-from ..limits.records import COMMAND_ROWS_MAX, Array, Command, RobotState
+from ..limits.records import COMMAND_ROWS_MAX, TCP_MODES, TCP_WIDTH, Array, Command, RobotState
 from .decision import Finding
 
 __all__ = ["command_fault", "command_ticks", "period_fault", "state_fault"]
@@ -80,7 +80,8 @@ def period_fault(core: Core, last_now_ns: int, now_ns: int) -> Finding | None:
 
 
 def _shape_fault(core: Core, command: Command) -> Finding | None:
-    shape, n = command.values.shape, core.n
+    shape = command.values.shape
+    n = TCP_WIDTH if command.mode in TCP_MODES else core.n
     if len(shape) not in (1, 2) or shape[-1] != n:
         size = float(shape[-1]) if shape else 0.0
         return _finding("wrong_length", "command.values", size, float(n), "")

@@ -20,7 +20,7 @@ import numpy as np
 from ..limits import tick
 from ..limits.building import builder_of
 from ..limits.core import Core, is_at_rest, setpoint_of, ticks_left
-from ..limits.kernels.reference import MODE_CODES, VELOCITY
+from ..limits.kernels.reference import MODE_CODES, TWIST, VELOCITY
 from ..limits.records import Array, Candidates, Command, OnViolation, RobotState
 from . import stop_state
 from .admission import command_fault, command_ticks, period_fault, state_fault
@@ -59,7 +59,7 @@ class Plan(NamedTuple):
 
     command_seq: int
     mode: int
-    rows: Array  # (rows, n), read-only
+    rows: Array  # (rows, n), or (rows, 6) in a TCP mode; read-only
     row_period_s: float  # 0: a single row that is held
     anchor: Array  # (2, n) commanded position and velocity when it was accepted
     ticks: int
@@ -218,7 +218,7 @@ def _refuses(core: Core, finding: Finding) -> bool:
 def _is_lower_bound(core: Core, limit: str, subject: str, bound: float) -> bool:
     """Whether values above the bound are the allowed ones: clearance, and min_position."""
     if limit != "joint_position":
-        return limit == "workspace"
+        return limit in ("workspace", "self_collision")
     joint = next(joint for joint in core.limits.joints if joint.name == subject)
     return bound < 0.5 * (joint.min_position + joint.max_position)
 
@@ -259,7 +259,7 @@ def _followed(core: Core, plan: Plan, wanted: Array, motion: Array) -> Plan:
     """The plan one tick on, with how far the executed motion is from what was scored."""
     drift = None
     if core.limits.classifier.rescore_deviation is not None:
-        if plan.mode == VELOCITY:
+        if plan.mode in (VELOCITY, TWIST):
             step = (motion[:-1, 1] - wanted[1]) * core.limits.period_s
             drift = step if plan.drift is None else plan.drift + step
         else:

@@ -12,7 +12,9 @@ from .kernels.flat import packed_in, work_in
 from .kernels.jit import kernel
 from .kernels.motion import build, position_range
 from .kernels.packed import PERIOD, Floats, Work
-from .kernels.reference import reference
+from .kernels.reference import TWIST, VELOCITY, reference
+from .kernels.tray import Arm
+from .kernels.twist import in_joints, remember
 from .kinds import contact_force, tracking
 from .tick import advance, certify_rest, next_of_stop
 
@@ -134,14 +136,25 @@ def follow(
 ) -> tuple[int, int]:
     """The next motion (n + 1, 6) towards what a command asks for at time t [s]; see tick.advance.
 
-    rows, row_period_s, anchor as kernels.reference, which writes wanted (3, n). Without rows,
-    wanted is what is asked for.
+    rows, row_period_s, anchor as kernels.reference, which writes wanted (3, n); kernels.twist for
+    the TCP modes, which are followed as the joint velocity that they ask for. Without rows, wanted
+    is what is asked for.
     """
-    work = _work(model, scratch)
+    work, packed = _work(model, scratch), packed_in(model)
     _load(work, motion)
-    if rows.shape[0] > 0:
+    if rows.shape[0] > 0 and mode >= TWIST:
+        arm = Arm(packed.scalar, packed.joint, packed.chain, packed.tcp)
+        for i in range(work.start.shape[0]):
+            work.measured[0, i] = work.start[i, 0]
+        remember(arm, anchor, work.task)
+        in_joints(
+            arm, mode, rows, row_period_s, t, work.measured[0], math.inf, work.task,
+            work.vector[:3], wanted,
+        )  # fmt: skip
+        mode = VELOCITY
+    elif rows.shape[0] > 0:
         reference(mode, rows, row_period_s, anchor, t, wanted)
-    return advance(packed_in(model), work.start, work.stored, mode, wanted, work, found, out)
+    return advance(packed, work.start, work.stored, mode, wanted, work, found, out)
 
 
 @kernel

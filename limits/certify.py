@@ -17,15 +17,16 @@ from .kinds import (
     joint_jerk,
     joint_position,
     joint_velocity,
+    tcp_rotation,
     tcp_speed,
     workspace,
 )
 
-__all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "certify"]
+__all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "TCP_ROTATIONAL", "certify"]
 
-CERTIFIED, EFFORT, NO_STOP = 0, 7, 8
-# What a rejection's code means; 0 is no rejection and the last one "there is no stop, or it ends in
-# motion".
+CERTIFIED, EFFORT, NO_STOP, TCP_ROTATIONAL = 0, 7, 8, 10
+# What a rejection's code means; 0 is no rejection, NO_STOP "there is no stop, or it does not end at
+# rest".
 KINDS = (
     "",
     "joint_jerk",
@@ -36,6 +37,8 @@ KINDS = (
     "tcp_speed",
     "joint_effort",
     "certified_stop",
+    "self_collision",
+    "tcp_rotational_speed",
 )
 
 _rests = certified_stop.holds
@@ -43,8 +46,9 @@ _jerk_holds = joint_jerk.holds
 _acceleration_holds = joint_acceleration.holds
 _velocity_holds = joint_velocity.holds
 _position_holds = joint_position.holds
-_workspace_holds = workspace.holds
+_body_violates = workspace.violated
 _tcp_speed_holds = tcp_speed.holds
+_tcp_rotation_holds = tcp_rotation.holds
 _effort_holds = joint_effort.holds
 
 
@@ -74,10 +78,13 @@ def certify(
         return 3
     if not _position_holds(bounds[0], bounds[1], work, report):
         return 4
-    if not _workspace_holds(packed, work, report):
-        return 5
+    code = _body_violates(packed, work, report)
+    if code != CERTIFIED:
+        return code
     if not _tcp_speed_holds(packed, work, report):
         return 6
+    if not _tcp_rotation_holds(packed, work, report):
+        return TCP_ROTATIONAL
     if not _effort_holds(packed, work, report):
         return EFFORT
     if not _rests(packed, ticks, work, report):

@@ -204,8 +204,14 @@ class Core:
             volume, capsule = divmod(pair, len(capsules))
             name = f"{capsules[capsule].name}/{self.limits.volumes[volume].name}"
             return kind, name, value, bound, "m"
+        if kind == "self_collision":
+            first, second = self._packed.pair[int(subject), :2].astype(int).tolist()
+            capsules = self.limits.capsules
+            return kind, f"{capsules[first].name}/{capsules[second].name}", value, bound, "m"
         if kind == "tcp_speed":
             return kind, "tcp", value, bound, "m/s"
+        if kind == "tcp_rotational_speed":
+            return kind, "tcp", value, bound, "rad/s"
         joint = self.limits.joints[int(subject)]
         length = "rad" if joint.type == "revolute" else "m"
         unit = {

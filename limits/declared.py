@@ -18,6 +18,7 @@ __all__ = [
     "JointLimits",
     "Kinematics",
     "Limits",
+    "SelfCollision",
     "TcpLimits",
     "Timing",
     "Volume",
@@ -81,12 +82,14 @@ class Volume:
     """A convex set in the base frame that every link must stay inside of, or out of.
 
     half_space: {x: normal · x <= offset};  box: centre, rotation (3, 3), half_extents;
-    sphere: centre, radius;  capsule: start, end, radius. Unused fields are None.
+    sphere: centre, radius;  capsule and cylinder (flat ends): start, end, radius;
+    mesh: the convex hull of vertices (m, 3) = {x: planes[:, :3] @ x <= planes[:, 3]}, planes (f, 4)
+    with unit normals. Unused fields are None.
     """
 
     name: str
     kind: Literal["keep_in", "keep_out"]
-    shape: Literal["half_space", "box", "sphere", "capsule"]
+    shape: Literal["half_space", "box", "sphere", "capsule", "cylinder", "mesh"]
     on_violation: OnViolation
     exempt: tuple[str, ...]  # capsule names that this volume does not constrain
     normal: Array | None = None
@@ -97,6 +100,22 @@ class Volume:
     radius: float | None = None
     start: Array | None = None
     end: Array | None = None
+    vertices: Array | None = None
+    planes: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCollision:
+    """Which links must not touch each other, by the names of their capsules.
+
+    Every pair of links whose joints are neither the same nor neighbours is either in `pairs`
+    (the first one nearer to the base) or in `ignored`; with `none_reason` both are empty.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    ignored: tuple[tuple[str, str, str], ...]  # two names and the reason
+    standoff: float  # m, between any two links of a pair
+    none_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +125,7 @@ class TcpLimits:
     max_trans_vel: float  # m/s
     max_force: float  # N, norm of the measured force; above it: stop
     force_required: bool  # whether a state without a measured force is a reason to stop
+    max_rot_vel: float | None = None  # rad/s, norm of the angular velocity; None: not declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +172,4 @@ class Limits:
     classifier: ClassifierLimits
     source: dict[str, object]  # the URDF, locked joints, tool and payload it was frozen from
     provenance: dict[str, object]  # per value: where it comes from, what it was tightened from
+    self_collision: SelfCollision | None = None  # None: not declared, so not certified

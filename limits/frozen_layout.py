@@ -16,9 +16,12 @@ __all__ = [
     "BoxLayout",
     "CapsuleVolumeLayout",
     "ClassifierLayout",
+    "CylinderLayout",
     "Document",
     "HalfSpaceLayout",
-    "NoClassifierLayout",
+    "MeshLayout",
+    "NoneLayout",
+    "SelfCollisionLayout",
     "SphereLayout",
     "VolumeLayout",
 ]
@@ -28,8 +31,11 @@ LATENCY_TICKS_MAX = 15  # the filter remembers that many ticks of its stream
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Three = Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
+Four = Annotated[list[float], msgspec.Meta(min_length=4, max_length=4)]
 Six = Annotated[list[float], msgspec.Meta(min_length=6, max_length=6)]
 Nine = Annotated[list[float], msgspec.Meta(min_length=9, max_length=9)]
+
+Pair = Annotated[list[str], msgspec.Meta(min_length=2, max_length=2)]
 
 
 class Layout(msgspec.Struct, forbid_unknown_fields=True):
@@ -127,7 +133,44 @@ class CapsuleVolumeLayout(VolumeBase, tag_field="shape", tag="capsule"):
     radius: Positive
 
 
-VolumeLayout = HalfSpaceLayout | BoxLayout | SphereLayout | CapsuleVolumeLayout
+class CylinderLayout(VolumeBase, tag_field="shape", tag="cylinder"):
+    """A cylinder with flat ends."""
+
+    start: Three
+    end: Three
+    radius: Positive
+
+
+class MeshLayout(VolumeBase, tag_field="shape", tag="mesh"):
+    """A convex polyhedron, by its corners [m] and its outward planes {x: normal·x <= offset}."""
+
+    vertices: Annotated[list[Three], msgspec.Meta(min_length=4, max_length=64)]
+    planes: Annotated[list[Four], msgspec.Meta(min_length=4, max_length=128)]
+
+
+VolumeLayout = (
+    HalfSpaceLayout
+    | BoxLayout
+    | SphereLayout
+    | CapsuleVolumeLayout
+    | CylinderLayout
+    | MeshLayout
+)
+
+
+class IgnoredPairLayout(Layout):
+    """Two links that may touch, and why."""
+
+    pair: Pair
+    reason: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class SelfCollisionLayout(Layout):
+    """Pairs of links, by the names of their capsules, that stay `standoff` [m] apart."""
+
+    standoff: NotNegative
+    pairs: Annotated[list[Pair], msgspec.Meta(max_length=2048)]
+    ignored: list[IgnoredPairLayout]
 
 
 class TcpLayout(Layout):
@@ -136,6 +179,7 @@ class TcpLayout(Layout):
     max_trans_vel: Positive
     max_force: Positive
     force_required: bool
+    max_rot_vel: Positive | None = None  # absent: not declared
 
 
 class TimingLayout(Layout):
@@ -159,6 +203,8 @@ class OnViolationLayout(Layout):
     joint_effort: OnViolation
     tcp_speed: OnViolation
     contact_force: OnViolation
+    tcp_rotational_speed: OnViolation | None = None  # absent: not declared
+    self_collision: OnViolation | None = None
 
 
 class ClassifierLayout(Layout):
@@ -191,9 +237,10 @@ class Document(Layout):
     classifier: dict[str, Any]
     source: dict[str, Any]
     provenance: dict[str, Any]
+    self_collision: dict[str, Any] | None = None  # none at all, or why none, or SelfCollisionLayout
 
 
-class NoClassifierLayout(Layout):
-    """Why there is no classifier."""
+class NoneLayout(Layout):
+    """Why there is no classifier, or no self-collision."""
 
     none: Annotated[str, msgspec.Meta(min_length=1)]

@@ -27,6 +27,7 @@ from .units import (
 
 __all__ = [
     "POSITION_MAX_RAD",
+    "RADIANS_MAX",
     "JointModel",
     "Model",
     "Name",

@@ -24,16 +24,20 @@ from .kernels.packed import (
     Work,
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
+from .kinds import tcp_rotation
 
 __all__ = ["FOUND_MAX", "project"]
 
 FOUND_MAX = 32
 # Codes of `certify.KINDS`.
 _JERK, _ACCELERATION, _VELOCITY, _POSITION, _TCP_SPEED = 1.0, 2.0, 3.0, 4.0, 6.0
+_TCP_ROTATION = 10.0
 # Stay this far inside, so that rounding in q' = q + … does not leave the bound.
 INSIDE = 1.0 - 1e-11
 # The certificate also charges the bending of the path within a tick; leave it something.
 TCP_SHARE = 0.97
+
+_turning = tcp_rotation.rotational_speed_and_bound
 
 
 @kernel
@@ -77,7 +81,7 @@ def _wanted_speed(
 def _slowdown(
     packed: Packed, speeds: Floats, bounds: Floats, work: Work, found: Floats, count: int
 ) -> int:
-    """Scale all speeds (n,) by one factor until joint velocities and the TCP speed fit.
+    """Scale all speeds (n,) by one factor until joint velocities and the TCP's speeds fit.
 
     One factor keeps the direction of the motion, per-joint clamps would bend it (TRAPS 6).
     """
@@ -93,6 +97,10 @@ def _slowdown(
     if not (fast <= bound):
         count = _found(found, count, _TCP_SPEED, 0, fast, bound)
         scale *= bound / fast * INSIDE
+    turning, bound = _turning(packed, work, speeds)
+    if not (turning * scale <= bound * TCP_SHARE):
+        count = _found(found, count, _TCP_ROTATION, 0, turning * scale, bound * TCP_SHARE)
+        scale = bound * TCP_SHARE / turning * INSIDE
     if scale < 1.0:
         for i in range(n):
             speeds[i] *= scale

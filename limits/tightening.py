@@ -28,6 +28,15 @@ BOUNDED_FIELDS = (
     "max_jerk",
     "max_effort",
 )
+# Beside the joints' fields, what a reason can be given for.
+DECLARED_PATHS = (
+    "tcp.max_trans_vel",
+    "tcp.max_rot_vel",
+    "tcp.max_force",
+    "standoff",
+    "period",
+    "timing.latency_ticks",
+)
 SUSPICIOUS_RATIO = 10.0
 UNITS = {
     "revolute": ("rad", "rad/s", "rad/s^2", "rad/s^3", "N*m"),
@@ -173,8 +182,11 @@ def tightest(
                 f"({low}) is not below max_position {joint['max_position']:g} ({high})"
             )
         joints.append(joint)
-    optional = ("timing.latency_ticks",) if file.timing.latency_ticks is not None else ()
-    for path in ("tcp.max_trans_vel", "tcp.max_force", "standoff", "period", *optional):
+    for path in DECLARED_PATHS:
+        if path == "tcp.max_rot_vel" and file.tcp.max_rot_vel is None:
+            continue
+        if path == "timing.latency_ticks" and file.timing.latency_ticks is None:
+            continue
         reason = file.reasons.get(path)
         provenance[path] = {
             "from": "declared" if reason is None else f"declared: {reason}",
@@ -184,8 +196,7 @@ def tightest(
 
 
 def _check_reason(file: LimitsFile, path: str) -> None:
-    known = {*FIELD_UNIT, "tcp.max_trans_vel", "tcp.max_force", "standoff", "period"}
-    known.add("timing.latency_ticks")
+    known = {*FIELD_UNIT, *DECLARED_PATHS}
     parts = path.rsplit(".", 1)
     is_joint = (
         len(parts) == 2

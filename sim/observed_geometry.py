@@ -33,8 +33,6 @@ class Hull:
     link: str
     points: Array
     radius: float
-    center: Array  # (3,) of a sphere that holds all of it
-    reach: float  # that sphere's radius
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +164,5 @@ def read_hulls(urdf: Path, links: Set[str]) -> list[Hull]:
             points, radius = _shape_points(geometry)
             rotation, translation = _placement(collision.find("origin"))
             points = points @ rotation.T + translation
-            center = (points.min(axis=0) + points.max(axis=0)) / 2.0
-            reach = float(np.sqrt(((points - center) ** 2).sum(axis=1)).max()) + radius
-            hulls.append(Hull(name, points, radius, center, reach))
+            hulls.append(Hull(name, points, radius))
     return hulls

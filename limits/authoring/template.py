@@ -43,6 +43,7 @@ tcp:
   link: {tcp_link}
   xyz: [0.0, 0.0, 0.0]
   max_trans_vel: REQUIRED   # e.g. "250 mm/s"
+  # max_rot_vel: "90 deg/s"  # where the tool's rotation is limited; see on_violation
   max_force: REQUIRED       # e.g. "40 N"
   force_required: REQUIRED  # true: a state without a measured force stops the robot
 
@@ -65,6 +66,7 @@ on_violation:
   joint_jerk: clamp
   joint_effort: clamp
   tcp_speed: clamp
+  # tcp_rotational_speed: clamp  # with tcp.max_rot_vel
   contact_force: refuse
 stop_category: REQUIRED  # what a latched stop ends in: cat1 (power off) or cat2 (hold, powered)
 

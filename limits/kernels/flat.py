@@ -2,7 +2,7 @@
 
 Handing an array to a kernel costs about 0.15 µs, and a call needs all of them; views that a kernel
 makes of one array cost next to nothing. The order of the fields is that of the records, after a
-header of three sizes: joints n, capsules k, volumes v.
+header of five sizes: joints n, capsules k, volumes v, mesh rows m, pairs p.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from .packed import (
     CAPSULE_COLUMNS,
     CHAIN_COLUMNS,
     JOINT_COLUMNS,
+    MESH_COLUMNS,
+    PAIR_COLUMNS,
     SCALARS,
     STACK_ROWS,
+    TASK_ROWS,
     VOLUME_COLUMNS,
     Floats,
     Packed,
@@ -26,13 +29,13 @@ from .packed import (
 
 __all__ = ["flat_packed", "flat_work", "packed_in", "work_in"]
 
-_HEADER = 3
+_HEADER = 5
 
 
 def flat_packed(packed: Packed) -> Floats:
     """A copy of `packed` as one array; `packed_in` reads it."""
-    sizes = (packed.joint.shape[0], packed.capsule.shape[0], packed.volume.shape[0])
-    parts = [np.array(sizes, dtype=np.float64), *(np.ravel(field) for field in packed)]
+    tables = (packed.joint, packed.capsule, packed.volume, packed.mesh, packed.pair)
+    parts = [np.array([len(table) for table in tables], dtype=np.float64), *(np.ravel(field) for field in packed)]
     return np.concatenate(parts)
 
 
@@ -67,7 +70,9 @@ def packed_in(flat: Floats) -> Packed:
     capsule, at = _table(flat, at, k, CAPSULE_COLUMNS)
     volume, at = _table(flat, at, v, VOLUME_COLUMNS)
     checked, at = _table(flat, at, v, k)
-    return Packed(scalar, joint, chain, tcp, body, reach, capsule, volume, checked)
+    mesh, at = _table(flat, at, int(flat[3]), MESH_COLUMNS)
+    pair, at = _table(flat, at, int(flat[4]), PAIR_COLUMNS)
+    return Packed(scalar, joint, chain, tcp, body, reach, capsule, volume, checked, mesh, pair)
 
 
 @kernel
@@ -89,6 +94,9 @@ def work_in(flat: Floats, n: int, k: int) -> Work:
     start, at = _table(flat, at, n, 3)
     stored, at = _table(flat, at, n + 1, 6)
     measured, at = _table(flat, at, 2, n)
+    task, at = _table(flat, at, n + TASK_ROWS, 6)
+    lever, at = _table(flat, at, k, n)
+    simplex, at = _table(flat, at, 4, 3)
     return Work(
         pieces,
         ends,
@@ -106,4 +114,7 @@ def work_in(flat: Floats, n: int, k: int) -> Work:
         start,
         stored,
         measured,
+        task,
+        lever,
+        simplex,
     )

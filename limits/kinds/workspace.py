@@ -5,6 +5,9 @@ For an interval I of time with middle m it is enough that
 with r_j the largest distance of the capsule's axis from joint j's axis at m (joints moved in order
 from the base, each rotation leaves the distal chain rigid; 1 for a prismatic joint) and e_j the
 declared tracking error. Otherwise the interval is halved; too many evaluations: not certified.
+
+Self-collision (kinds.self_collision) asks its own question of the same intervals, so that forward
+kinematics is computed once for both.
 """
 
 from __future__ import annotations
@@ -16,11 +19,16 @@ from ..kernels.clearance import clearance, is_beyond
 from ..kernels.jit import kernel
 from ..kernels.motion import place, position_range
 from ..kernels.packed import POSITION_ERROR, PRISMATIC, STANDOFF, Floats, Packed, Work
+from . import self_collision
 
-__all__ = ["holds", "least_clearance"]
+__all__ = ["SELF_COLLISION", "WORKSPACE", "least_clearance", "violated"]
 
+# Codes of `certify.KINDS`.
+WORKSPACE, SELF_COLLISION = 5, 9
 EVALUATIONS_MAX = 24
 ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
+
+_pairs_judged = self_collision.judge
 
 
 @kernel
@@ -41,13 +49,15 @@ def _from_axis(work: Work, j: int, k: int) -> float:
 def _judge(packed: Packed, work: Work, moved: Floats, report: Floats) -> int:
     """At one configuration: 1 all clear beyond the sweep, 0 not decided, -1 too near even at rest.
 
-    moved (n,): sup |q_j(t) - q_j(m)| over the interval, without the tracking error.
+    moved (n,): sup |q_j(t) - q_j(m)| over the interval, without the tracking error. Writes
+    work.lever.
     """
     verdict, volumes = 1, packed.volume.shape[0]
     for k in range(packed.capsule.shape[0]):
         sweep = still = 0.0
         for j in range(int(packed.capsule[k, 0]) + 1):
             lever = 1.0 if packed.joint[j, PRISMATIC] > 0.0 else _from_axis(work, j, k)
+            work.lever[k, j] = lever
             still += lever * packed.joint[j, POSITION_ERROR]
             sweep += lever * moved[j]
         still += packed.scalar[STANDOFF]
@@ -59,9 +69,13 @@ def _judge(packed: Packed, work: Work, moved: Floats, report: Floats) -> int:
         )
         far = (far + still + sweep) * ROUNDING + ROUNDING_M
         for v in range(volumes):
-            if packed.checked[v, k] == 0 or is_beyond(packed.volume[v], x, y, z, far):
+            if packed.checked[v, k] == 0:
                 continue
-            clear = clearance(packed.volume[v], axis, packed.capsule[k, 7])
+            if is_beyond(packed.volume[v], packed.mesh, x, y, z, far):
+                continue
+            clear = clearance(
+                packed.volume[v], packed.mesh, axis, packed.capsule[k, 7], work.simplex
+            )
             if not (clear > still):
                 report[0], report[1], report[2] = v * packed.capsule.shape[0] + k, clear, still
                 return -1
@@ -73,13 +87,14 @@ def _judge(packed: Packed, work: Work, moved: Floats, report: Floats) -> int:
 
 
 @kernel
-def holds(packed: Packed, work: Work, report: Floats) -> bool:
-    """Whether all links stay clear during the tick and its stop; else report pair, value, bound.
+def violated(packed: Packed, work: Work, report: Floats) -> int:
+    """0 if all links stay clear of volumes and of each other during the tick and its stop.
 
-    The pair is volume · (number of capsules) + capsule.
+    Else WORKSPACE or SELF_COLLISION, and report gets subject, value, bound: the subject is
+    volume · (number of capsules) + capsule, or the pair.
     """
-    if packed.volume.shape[0] == 0:
-        return True
+    if packed.volume.shape[0] == 0 and packed.pair.shape[0] == 0:
+        return 0
     q, moved = work.vector[3], work.vector[4]
     stack, count, evaluations = work.stack, 1, 0
     stack[0, 0], stack[0, 1] = 0.0, work.ends[4]
@@ -93,15 +108,19 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
             low, high = position_range(work.pieces, work.ends, j, first, last)
             moved[j] = max(high - q[j], q[j] - low)
         evaluations += 1
-        verdict = _judge(packed, work, moved, report)
+        verdict, code = _judge(packed, work, moved, report), WORKSPACE
+        if verdict >= 0:
+            paired = _pairs_judged(packed, work, moved, report, verdict > 0)
+            if paired < verdict:
+                verdict, code = paired, SELF_COLLISION
         if verdict > 0:
             continue
         if verdict < 0 or evaluations >= EVALUATIONS_MAX or count + 2 > stack.shape[0]:
-            return False
+            return code
         stack[count, 0], stack[count, 1] = middle, last
         stack[count + 1, 0], stack[count + 1, 1] = first, middle
         count += 2
-    return True
+    return 0
 
 
 @kernel
@@ -112,7 +131,8 @@ def least_clearance(packed: Packed, q: Floats, work: Work) -> float:
     for v in range(packed.volume.shape[0]):
         for k in range(packed.capsule.shape[0]):
             if packed.checked[v, k] != 0:
-                clear = clearance(packed.volume[v], work.segment[k], packed.capsule[k, 7])
+                radius, axis = packed.capsule[k, 7], work.segment[k]
+                clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
                 # Written so that a NaN clearance counts as none.
                 least = clear if not (clear >= least) else least
     return least

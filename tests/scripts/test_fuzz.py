@@ -199,6 +199,10 @@ PLANTED: dict[str, tuple[str, MakeFilter]] = {
             lambda limits: replace(limits, tcp=replace(limits.tcp, max_trans_vel=1.05)),
         ),
     ),
+    "tool rotation": (
+        "tcp_rotational_speed",
+        believing(lambda limits: replace(limits, tcp=replace(limits.tcp, max_rot_vel=2.3))),
+    ),
     "force": (
         "contact_force",
         believing(lambda limits: replace(limits, tcp=replace(limits.tcp, max_force=1e9))),

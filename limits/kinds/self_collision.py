@@ -1,0 +1,70 @@
+"""Self-collision: the declared pairs of capsules stay apart, in continuous time (DESIGN §4).
+
+Of a pair, capsule a on joint ja and capsule b on joint jb > ja, only the joints ja+1..jb move one
+against the other. Seen from link ja, over an interval with middle m it is enough that
+    distance of the axes at m - radii - standoff > sum_{j=ja+1..jb} r_j · (sup|q_j(t) - q_j(m)| + e_j)
+with r_j the largest distance of b's axis from joint j's axis at m, 1 for a prismatic joint. For
+take the joints from ja+1 outwards, one at a time, from where they are at m to where they are at t:
+joint j turns all that is behind it as one body, so that r_j is at its turn still what it is at m,
+and a point of b's axis moves along an arc of radius r_j at most. No point of the axis moves farther
+than the sum; so neither does the distance between the two axes change by more; the radii are
+constant. A turn about an axis moves the ends the most, so r_j is looked at there.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..kernels.clearance import segment_segment
+from ..kernels.jit import kernel
+from ..kernels.packed import (
+    AXES_APART,
+    FIRST,
+    MIDDLES_APART,
+    POSITION_ERROR,
+    SECOND,
+    Floats,
+    Packed,
+    Work,
+)
+
+__all__ = ["judge"]
+
+ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
+
+
+@kernel
+def judge(packed: Packed, work: Work, moved: Floats, report: Floats, decided: bool) -> int:
+    """At the configuration in `work`: 1 all pairs apart beyond the sweep, 0 not decided, -1 too
+    near even at rest.
+
+    moved (n,): sup |q_j(t) - q_j(m)| over the interval, without the tracking error; work.lever is
+    that of m. report (3,) gets pair, value and bound; of what is not decided only if `decided`,
+    that is, if nothing else was undecided before.
+    """
+    verdict = 1
+    for p in range(packed.pair.shape[0]):
+        a, b = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
+        still = sweep = 0.0
+        for j in range(int(packed.capsule[a, 0]) + 1, int(packed.capsule[b, 0]) + 1):
+            still += work.lever[b, j] * packed.joint[j, POSITION_ERROR]
+            sweep += work.lever[b, j] * moved[j]
+        one, other = work.segment[a], work.segment[b]
+        x = 0.5 * (one[0] + one[3] - other[0] - other[3])
+        y = 0.5 * (one[1] + one[4] - other[1] - other[4])
+        z = 0.5 * (one[2] + one[5] - other[2] - other[5])
+        if not math.isfinite(x + y + z):  # below, min would drop a NaN (TRAPS 8)
+            report[0], report[1], report[2] = p, -math.inf, still
+            return -1
+        far = (packed.pair[p, MIDDLES_APART] + still + sweep) * ROUNDING + ROUNDING_M
+        if x * x + y * y + z * z > far * far:
+            continue
+        apart = segment_segment(one, other) - packed.pair[p, AXES_APART]
+        if not (apart > still):
+            report[0], report[1], report[2] = p, apart, still
+            return -1
+        if not (apart > still + sweep) and verdict > 0:
+            if decided:
+                report[0], report[1], report[2] = p, apart, still + sweep
+            verdict = 0
+    return verdict
