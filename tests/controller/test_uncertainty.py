@@ -38,6 +38,10 @@ def declared(
         document["timing"]["latency_ticks"] = latency
     if not in_a_cell:
         document["volumes"], document["tcp"]["max_trans_vel"] = [], 100.0
+        document["tcp"].pop("max_rot_vel", None)
+        document.pop("self_collision", None)
+        for optional in ("self_collision", "tcp_rotational_speed"):
+            document["on_violation"].pop(optional, None)
     data = json.dumps(document).encode()
     return parse_frozen(data, "noisy.json", robots_folder()), read_robot(data)
 
