@@ -49,7 +49,7 @@ def _load(work: Work, motion: Floats) -> None:
 
 @kernel
 def _work(model: Floats, scratch: Floats) -> Work:
-    return work_in(scratch, int(model[0]), int(model[1]))
+    return work_in(scratch, int(model[0]), int(model[1]), int(model[4]))
 
 
 @kernel

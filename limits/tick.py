@@ -116,12 +116,14 @@ def _try(
     out[n, 3:] = 0.0
     code = NO_STOP
     report[0], report[1], report[2] = 0.0, 0.0, 0.0
-    for ease in EASES:
-        if not plan_stop(packed, end[:, 1], end[:, 2], ease, ticks, jerk):
+    for which in range(int(work.hint[1]), len(EASES)):
+        if not plan_stop(packed, end[:, 1], end[:, 2], EASES[which], ticks, jerk):
             return NO_STOP
         code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
         if code != EFFORT:
             break
+        # What needs too much effort here does so a little further on the way to the stop, too.
+        work.hint[1] = which + 1.0 if which + 1 < len(EASES) else work.hint[1]
     return code
 
 
@@ -151,6 +153,7 @@ def advance(
     """
     n = start.shape[0]
     bounds, wanted, tried, report = work.bounds, work.wanted[0], work.wanted[1], work.report
+    work.hint[0], work.hint[1] = -1.0, 0.0
     _bounds(packed, start, bounds)
     count = project(packed, start, mode, reference, bounds, work, found, wanted)
     code = _try(packed, start, wanted, bounds, work, report, out)
@@ -182,6 +185,7 @@ def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     """Certify staying where the robot is: what arming needs. Code as `certify`; out as above."""
     for i in range(start.shape[0]):
         work.wanted[0, i] = start[i, 2]
+    work.hint[0], work.hint[1] = -1.0, 0.0
     _bounds(packed, start, work.bounds)
     return _try(packed, start, work.wanted[0], work.bounds, work, work.report, out)
 

@@ -61,9 +61,7 @@ def beyond_cylinder(data: Floats, x: float, y: float, z: float, far: float) -> b
 
 
 @kernel
-def beyond_mesh(
-    data: Floats, mesh: Floats, x: float, y: float, z: float, far: float
-) -> bool:
+def beyond_mesh(data: Floats, mesh: Floats, x: float, y: float, z: float, far: float) -> bool:
     """Whether a point is surely farther than `far` [m] from the mesh: its ball, then its planes."""
     if not math.isfinite(x + y + z):
         return False

@@ -35,8 +35,8 @@ _HEADER = 5
 def flat_packed(packed: Packed) -> Floats:
     """A copy of `packed` as one array; `packed_in` reads it."""
     tables = (packed.joint, packed.capsule, packed.volume, packed.mesh, packed.pair)
-    parts = [np.array([len(table) for table in tables], dtype=np.float64), *(np.ravel(field) for field in packed)]
-    return np.concatenate(parts)
+    sizes = np.array([len(table) for table in tables], dtype=np.float64)
+    return np.concatenate([sizes, *(np.ravel(field) for field in packed)])
 
 
 def flat_work(packed: Packed) -> Floats:
@@ -76,8 +76,8 @@ def packed_in(flat: Floats) -> Packed:
 
 
 @kernel
-def work_in(flat: Floats, n: int, k: int) -> Work:
-    """Views into what `flat_work` made, for n joints and k capsules."""
+def work_in(flat: Floats, n: int, k: int, p: int) -> Work:
+    """Views into what `flat_work` made, for n joints, k capsules and p pairs of them."""
     pieces, at = flat[: 16 * n].reshape((4, n, 4)), 16 * n
     ends, at = _part(flat, at, 5)
     rotation, at = _table(flat, at, n, 9)
@@ -96,6 +96,12 @@ def work_in(flat: Floats, n: int, k: int) -> Work:
     measured, at = _table(flat, at, 2, n)
     task, at = _table(flat, at, n + TASK_ROWS, 6)
     lever, at = _table(flat, at, k, n)
+    known, at = _part(flat, at, k)
+    opened, at = _table(flat, at, STACK_ROWS, k + p)
+    plane, at = _part(flat, at, 3)
+    shifted, at = _part(flat, at, 6)
+    combined, at = flat[at : at + 16].reshape((4, 1, 4)), at + 16
+    hint, at = _part(flat, at, 2)
     simplex, at = _table(flat, at, 4, 3)
     return Work(
         pieces,
@@ -116,5 +122,11 @@ def work_in(flat: Floats, n: int, k: int) -> Work:
         measured,
         task,
         lever,
+        known,
+        opened,
+        plane,
+        shifted,
+        combined,
+        hint,
         simplex,
     )

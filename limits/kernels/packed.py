@@ -65,7 +65,9 @@ class Packed(NamedTuple):
     capsule: Floats  # (k, 8) joint, start, end, radius
     volume: Floats  # (v, 18)
     checked: Floats  # (v, k) 1 where the volume constrains the capsule, else 0
-    mesh: Floats  # (m, 4) vertices, then planes, of the mesh volumes; their rows say which are theirs
+    mesh: (
+        Floats  # (m, 4) vertices, then planes, of the mesh volumes; their rows say which are theirs
+    )
     pair: Floats  # (p, 4) capsules that must not touch each other
 
 
@@ -90,6 +92,13 @@ class Work(NamedTuple):
     measured: Floats  # (2, n) q and dq
     task: Floats  # (n + TASK_ROWS, 6) scratch of the translation of TCP commands
     lever: Floats  # (k, n) [m or 1] of each capsule about each joint that moves it
+    known: Floats  # (k,) 1 where `lever` is that of the configuration looked at
+    open: Floats  # (STACK_ROWS, k + p) 1 where a capsule or a pair is not yet decided
+    plane: Floats  # (3,) unit normal
+    shifted: Floats  # (6,) a capsule's axis, moved a little
+    combined: Floats  # (4, 1, 4) pieces of a sum of joint motions
+    # (2,) [s] when the last rejection was certain, or negative; the first ease that is worth a try
+    hint: Floats
     simplex: Floats  # (4, 3) of the distance to a convex body
 
 
@@ -247,5 +256,11 @@ def work_for(packed: Packed) -> Work:
         measured=np.zeros((2, n)),
         task=np.zeros((n + TASK_ROWS, 6)),
         lever=np.zeros((k, n)),
+        known=np.zeros(k),
+        open=np.zeros((STACK_ROWS, k + packed.pair.shape[0])),
+        plane=np.zeros(3),
+        shifted=np.zeros(6),
+        combined=np.zeros((4, 1, 4)),
+        hint=np.zeros(2),
         simplex=np.zeros((4, 3)),
     )
