@@ -31,6 +31,13 @@ def test_every_kind_that_the_arbiter_judges_has_its_row() -> None:
 
 def test_each_claim_of_a_lemma_has_one() -> None:
     lemmas = (ROOT / "tests" / "limits" / "test_proofs.py").read_text(encoding="utf-8")
-    for name in ("BrakingLemma", "RestIdentity", "PlayedIsCertified", "Extrema", "ErrorsAdd"):
+    for name in (
+        "BrakingLemma",
+        "RestIdentity",
+        "PlayedIsCertified",
+        "Extrema",
+        "SecondOrder",
+        "ErrorsAdd",
+    ):
         assert f"class Test{name}" in lemmas
     assert TEXT.count("*z3*") >= 6
