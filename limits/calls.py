@@ -18,7 +18,7 @@ from .kernels.twist import in_joints, remember
 from .kinds import contact_force, tracking
 from .tick import advance, certify_rest, next_of_stop
 
-__all__ = ["brake", "follow", "is_finite", "rest", "state_holds", "state_within", "widen"]
+__all__ = ["brake", "follow", "is_finite", "passed", "rest", "state_holds", "state_within"]
 
 _norm = contact_force.norm
 _force_holds = contact_force.holds
@@ -103,21 +103,24 @@ def state_within(
 
 
 @kernel
-def widen(model: Floats, scratch: Floats, before: Floats, after: Floats, passed: Floats) -> None:
-    """Widen passed (2, n) by where the tick from the motion `before` to `after` goes, ends too."""
-    work, n = _work(model, scratch), passed.shape[1]
-    _load(work, after)
-    for i in range(n):
-        for p in range(3):
-            work.start[i, p] = before[i, p]
-        work.wanted[0, i] = after[i, 2]
+def passed(model: Floats, scratch: Floats, motions: Floats, out: Floats) -> None:
+    """Write least and largest position (2, n) over the ticks between motions (m, n + 1, 6)."""
+    work, n = _work(model, scratch), out.shape[1]
     period = packed_in(model).scalar[PERIOD]
     ticks, jerk = work.stored[n, :3], work.stored[:n, 3:]
-    build(work.start, work.wanted[0], period, ticks, jerk, work.pieces, work.ends)
     for i in range(n):
-        low, high = position_range(work.pieces, work.ends, i, 0.0, work.ends[1])
-        passed[0, i] = min(passed[0, i], low, after[i, 0])
-        passed[1, i] = max(passed[1, i], high, after[i, 0])
+        out[0, i] = out[1, i] = motions[0, i, 0]
+    for k in range(1, motions.shape[0]):
+        _load(work, motions[k])
+        for i in range(n):
+            for p in range(3):
+                work.start[i, p] = motions[k - 1, i, p]
+            work.wanted[0, i] = motions[k, i, 2]
+        build(work.start, work.wanted[0], period, ticks, jerk, work.pieces, work.ends)
+        for i in range(n):
+            low, high = position_range(work.pieces, work.ends, i, 0.0, work.ends[1])
+            out[0, i] = min(out[0, i], low, motions[k, i, 0])
+            out[1, i] = max(out[1, i], high, motions[k, i, 0])
 
 
 @kernel

@@ -7,7 +7,6 @@ ticks. It is everything that the next decision needs to know about the last one.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -81,7 +80,7 @@ class Core:
         for entry in (calls.brake, calls.follow, calls.is_finite, calls.rest, calls.state_holds):
             seal(entry)
         seal(calls.state_within)
-        seal(calls.widen)
+        seal(calls.passed)
 
     def rest(self, q: Array) -> tuple[Array, Found | None]:
         """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
@@ -140,9 +139,7 @@ class Core:
     def passed(self, motions: Sequence[Array]) -> Array:
         """Least and largest commanded position (2, n) over consecutive ticks of the stream."""
         out = np.empty((2, self.n))
-        out[:] = motions[0][:-1, 0]
-        for before, after in itertools.pairwise(motions):
-            calls.widen(self._model, self._scratch, before, after, out)
+        calls.passed(self._model, self._scratch, np.array(motions), out)
         out.setflags(write=False)
         return out
 

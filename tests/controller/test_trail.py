@@ -113,6 +113,24 @@ def test_a_robot_that_lags_and_misses_frames_is_on_track(lost: int) -> None:
         played.append(rig.q)
 
 
+@pytest.mark.parametrize(("beyond", "is_all"), [(2, False), (5, True), (90, True)])
+def test_a_robot_that_has_rested_for_long_has_passed_nothing_else(
+    beyond: int, is_all: bool
+) -> None:
+    """It played its whole stop and stayed there; only then is its rest all that counts."""
+    rig = Rig(lagging(5)).arm()
+    last = rig.run(0.8, 60)
+    left = last.stop_state.rest_in_ticks
+    rest = last.setpoint.stop.sample(left)[0]
+    rig.tick(q=rest, executed=Executed(60, left + beyond))
+    memory = rig.guard.memory
+    assert memory is not None
+    found = passed(Core(rig.limits), memory.trail[:-1])
+    assert found is not None
+    assert found[1, 0] == pytest.approx(rest[0], abs=1e-12)
+    assert bool(found[0, 0] == found[1, 0]) is is_all
+
+
 def test_a_new_stream_waits_for_the_robot_that_lags_behind_the_old_one() -> None:
     """Armed from a position that it had five ticks ago, the robot would be sent back to it."""
     rig = Rig(lagging(5)).arm()

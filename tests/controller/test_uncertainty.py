@@ -38,6 +38,10 @@ def declared(
         document["timing"]["latency_ticks"] = latency
     if not in_a_cell:
         document["volumes"], document["tcp"]["max_trans_vel"] = [], 100.0
+        document["tcp"].pop("max_rot_vel", None)
+        document.pop("self_collision", None)
+        for optional in ("self_collision", "tcp_rotational_speed"):
+            document["on_violation"].pop(optional, None)
     data = json.dumps(document).encode()
     return parse_frozen(data, "noisy.json", robots_folder()), read_robot(data)
 
@@ -80,7 +84,7 @@ class LateRobot:
 def attack(robot: LateRobot, ticks: int, seed: int) -> list[Outcome]:
     """Slams into joint limits in all corners, at full speed, then bang-bang, then far targets."""
     limits, rng = robot.rig.limits, np.random.default_rng(seed)
-    outcomes = []
+    outcomes: list[Outcome] = []
     low, high = column(limits, "min_position"), column(limits, "max_position")
     while len(outcomes) < ticks:
         towards = rng.choice([-1.0, 1.0], 7) * rng.choice([1.0, 1.0, 0.0], 7)

@@ -7,7 +7,9 @@ a kernel, the kernel's own source is run on symbols; what rounding adds is in te
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,8 @@ from tests.limits.slow_motion import random_motions
 from tests.robots import panda
 
 from checkrein.limits import tick
-from checkrein.limits.kernels import motion
-from checkrein.limits.kernels.packed import PERIOD
+from checkrein.limits.kernels import motion, separation
+from checkrein.limits.kernels.packed import JOINT_COLUMNS, PERIOD, POSITION_ERROR, PRISMATIC
 
 TIMEOUT_MS = 20_000
 
@@ -218,6 +220,34 @@ class TestExtrema:
         assert verdict(inside, mean(v + a * h / 2) == at) == "proven"
         assert verdict(inside, z3.And(*(w >= 0 for w in weights), sum(weights) == 1)) == "proven"
         assert verdict(inside, mean(v + a * h) == at) == "refuted"
+
+
+class TestSecondOrder:
+    """The bend that kernels/separation.py charges is half the sum over all pairs of joints of
+    |d_j|·|d_l| times the distance that the outer one's axis can be away."""
+
+    def judged(self, share: float, slides: tuple[float, ...]) -> str:
+        n = len(slides)
+        joint, lever, moved = symbols(n, JOINT_COLUMNS), symbols(1, n), symbols(n)
+        joint[:, PRISMATIC] = slides
+        joint[:, POSITION_ERROR] = reals(" ".join(f"e{j}" for j in range(n)))
+        lever[0], moved[:] = (reals(" ".join(f"{x}{j}" for j in range(n))) for x in "rm")
+        packed = SimpleNamespace(joint=joint, capsule=np.array([[n - 1.0]]))
+        bent = python(separation.bend)(packed, SimpleNamespace(lever=lever), 0, -1, moved)
+        d = [moved[j] + joint[j, POSITION_ERROR] for j in range(n)]
+        away = [
+            lever[0, j] + (0 if slides[j] else sum(lever[0, i] * d[i] for i in range(j + 1, n)))
+            for j in range(n)
+        ]
+        pairs = itertools.product(range(n), repeat=2)
+        whole = sum(share * d[j] * d[i] * away[max(j, i)] for j, i in pairs)
+        positive = [value >= 0 for value in (*lever[0], *moved, *joint[:, POSITION_ERROR])]
+        return verdict(positive, bent >= whole)
+
+    @pytest.mark.parametrize("slides", [(0.0,) * 4, (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)])
+    def test_it_is_half_of_all_pairs(self, slides: tuple[float, ...]) -> None:
+        assert self.judged(0.5, slides) == "proven"
+        assert self.judged(0.51, slides) == "refuted"
 
 
 class TestErrorsAdd:

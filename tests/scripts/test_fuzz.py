@@ -239,6 +239,24 @@ def test_the_filter_passes_and_the_same_seed_is_the_same_run(bench: Bench) -> No
     assert first.forks > 0.01 * first.steps
 
 
+def test_states_are_as_late_and_as_noisy_as_declared(bench: Bench) -> None:
+    """A filter that knows it is not stopped by it; one that does not is, all the time."""
+    noise, latency = np.full(7, 0.002), 4
+    bounds = {**bench.robot.bounds, "position_noise": noise}
+    timing_ms = {**bench.robot.timing_ms, "latency_ticks": float(latency)}
+    joints = tuple(replace(joint, position_noise=0.002) for joint in bench.limits.joints)
+    timing = replace(bench.limits.timing, latency_ticks=latency)
+    told = replace(
+        bench,
+        robot=replace(bench.robot, bounds=bounds, timing_ms=timing_ms),
+        limits=replace(bench.limits, joints=joints, timing=timing),
+    )
+    campaign = run(told, 2000)
+    assert campaign.violations == {}
+    ignorant = run(told, 2000, lambda _, scorer: SafetyFilter(bench.limits, scorer=scorer))
+    assert ignorant.binds["tracking_error"] > 10 * campaign.binds["tracking_error"] + 10
+
+
 @pytest.mark.slow
 def test_the_number_of_processes_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(campaign_module, "SHARD_STEPS", 300)
