@@ -200,13 +200,16 @@ def _velocity(arm: Arm, q: Floats, n: int, task: Floats, spare: Floats, out: Flo
 
 
 @kernel
-def _steady(arm: Arm, q: Floats, rate: float, task: Floats, spare: Floats, out: Floats) -> bool:
+def _steady(
+    arm: Arm, q: Floats, least2: float, rate: float, task: Floats, spare: Floats, out: Floats
+) -> bool:
     """Slow out[1:] (2, n) down where the arm cannot change its joint velocities that fast.
 
     The velocity asked for at q is compared with that a little further on the way: the difference is
     the acceleration that keeps the twist, added to out[2]. Towards a singularity it grows without
-    bound. There all is scaled by one factor, so that the direction stays, down to the speed at
-    which the change is no faster than the joints follow (`rate`, [1/s]) and brake.
+    bound. All is scaled by one factor, so that the direction stays: to what the accelerations
+    allow, and where s² (least2 here) falls, to a change no faster than `rate` [1/s], which the
+    joints can follow to a halt.
     """
     n, fastest = q.shape[0], 0.0
     for j in range(n):
@@ -217,7 +220,8 @@ def _steady(arm: Arm, q: Floats, rate: float, task: Floats, spare: Floats, out: 
     for j in range(n):
         spare[0, j] = q[j] + ahead * out[1, j]
     walk(arm, spare[0], task)
-    if not prepare(arm, n, task):
+    ahead2 = prepare(arm, n, task)
+    if not ahead2 >= 0.0:
         return False
     _velocity(arm, spare[0], n, task, spare[2], spare[1])
     factor, changed2, moving2 = 1.0, 0.0, 0.0
@@ -228,7 +232,7 @@ def _steady(arm: Arm, q: Floats, rate: float, task: Floats, spare: Floats, out: 
         moving2 += (out[1, j] / arm.joint[j, VELOCITY]) ** 2
         if abs(change) > arm.joint[j, ACCELERATION]:
             factor = min(factor, math.sqrt(arm.joint[j, ACCELERATION] / abs(change)))
-    if changed2 > rate * rate * moving2:
+    if ahead2 < least2 and changed2 > rate * rate * moving2:
         factor = min(factor, rate * math.sqrt(moving2 / changed2))
     for j in range(n):
         out[1, j] *= factor
@@ -264,7 +268,8 @@ def in_joints(
     n = q.shape[0]
     walk(arm, q, task)
     _ask(mode, rows, row_period, t, n, task)
-    is_sound, rate = prepare(arm, n, task), _bandwidth(arm, quickest)
+    least2, rate = prepare(arm, n, task), _bandwidth(arm, quickest)
+    is_sound = least2 >= 0.0
     for j in range(n):
         out[0, j] = 0.0
     if mode != TWIST and is_sound:
@@ -277,7 +282,7 @@ def in_joints(
         _velocity(arm, q, n, task, spare[0], out[1])
         _weigh(arm, task[n + SLOPE], task[n + RIGHT])
         solve(arm, task[n + RIGHT], n, task, out[2])
-        is_sound = _steady(arm, q, rate, task, spare, out)
+        is_sound = _steady(arm, q, least2, rate, task, spare, out)
     for j in range(n):
         out[0, j] += q[j]
         is_sound = is_sound and math.isfinite(out[0, j] + out[1, j] + out[2, j])

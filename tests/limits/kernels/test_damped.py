@@ -27,7 +27,7 @@ def solved(limits: Limits, q: Array, x: Array, *, keep_away: bool = False) -> Ar
     task, out, weighted = np.zeros((n + TASK_ROWS, 6)), np.zeros(n), x.copy()
     weighted[3:] *= arm.scalar[TWIST_LENGTH]
     walk(arm, np.array(q, dtype=np.float64), task)
-    if not damped.prepare(arm, n, task):
+    if not damped.prepare(arm, n, task) >= 0.0:
         return None
     damped.solve(arm, weighted, n, task, out)
     if keep_away:
