@@ -21,10 +21,11 @@ from .kinds import (
     workspace,
 )
 
-__all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "TCP_ROTATIONAL", "certify"]
+__all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "SINGULARITY", "TCP_ROTATIONAL", "certify"]
 
-CERTIFIED, EFFORT, NO_STOP, TCP_ROTATIONAL = 0, 7, 8, 10
-# What a rejection's code means; 0 is no rejection, NO_STOP "there is no stop at all".
+CERTIFIED, EFFORT, NO_STOP, TCP_ROTATIONAL, SINGULARITY = 0, 7, 8, 10, 11
+# What a rejection's code means; 0 is no rejection, NO_STOP "there is no stop at all". SINGULARITY
+# rejects nothing: a twist that the arm cannot make, see kernels.twist.
 KINDS = (
     "",
     "joint_jerk",
@@ -37,6 +38,7 @@ KINDS = (
     "certified_stop",
     "self_collision",
     "tcp_rotational_speed",
+    "singularity",
 )
 
 _jerk_holds = joint_jerk.holds

@@ -202,8 +202,10 @@ def _velocity(arm: Arm, q: Floats, n: int, task: Floats, spare: Floats, out: Flo
 @kernel
 def _steady(
     arm: Arm, q: Floats, least2: float, rate: float, task: Floats, spare: Floats, out: Floats
-) -> bool:
+) -> float:
     """Slow out[1:] (2, n) down where the arm cannot change its joint velocities that fast.
+
+    Returns the factor, 1 where nothing is slowed down; -1 if that is not known.
 
     The velocity asked for at q is compared with that a little further on the way: the difference is
     the acceleration that keeps the twist, added to out[2]. Towards a singularity it grows without
@@ -215,14 +217,14 @@ def _steady(
     for j in range(n):
         fastest = max(fastest, abs(out[1, j]))
     if not fastest > 0.0:
-        return fastest == 0.0
+        return 1.0 if fastest == 0.0 else -1.0
     ahead = AHEAD / fastest
     for j in range(n):
         spare[0, j] = q[j] + ahead * out[1, j]
     walk(arm, spare[0], task)
     ahead2 = prepare(arm, n, task)
     if not ahead2 >= 0.0:
-        return False
+        return -1.0
     _velocity(arm, spare[0], n, task, spare[2], spare[1])
     factor, changed2, moving2 = 1.0, 0.0, 0.0
     for j in range(n):
@@ -237,7 +239,19 @@ def _steady(
     for j in range(n):
         out[1, j] *= factor
         out[2, j] = factor * out[2, j] + (spare[1, j] if factor == 1.0 else 0.0)
-    return True
+    return factor
+
+
+@kernel
+def _share(arm: Arm, n: int, task: Floats, velocity: Floats) -> float:
+    """How much of the twist FEED the velocity (n,) makes, along it; 1 where none is asked for."""
+    asked, made, right = 0.0, 0.0, task[n + RIGHT]
+    _weigh(arm, task[n + FEED], right)
+    for c in range(6):
+        asked += right[c] * right[c]
+        for j in range(n):
+            made += right[c] * task[j, c] * velocity[j] / arm.joint[j, VELOCITY]
+    return made / asked if asked > 0.0 else 1.0
 
 
 @kernel
@@ -258,8 +272,10 @@ def in_joints(
     task: Floats,
     spare: Floats,
     out: Floats,
-) -> bool:
-    """Write what TCP rows ask for t [s] after acceptance into out (3, n); False: out is NaN.
+) -> float:
+    """Write what TCP rows ask for t [s] after acceptance into out (3, n); -1: out is NaN.
+
+    Returns how much of the twist that is, 1 where the arm can make all of it.
 
     rows (r, 6), row_period [s] as kernels.reference; q (n,) commanded now; quickest [1/s]: no pose
     error is made good at a higher rate; task: see `remember`, called before; spare (3, n). out:
@@ -269,7 +285,7 @@ def in_joints(
     walk(arm, q, task)
     _ask(mode, rows, row_period, t, n, task)
     least2, rate = prepare(arm, n, task), _bandwidth(arm, quickest)
-    is_sound = least2 >= 0.0
+    is_sound, share = least2 >= 0.0, -1.0
     for j in range(n):
         out[0, j] = 0.0
     if mode != TWIST and is_sound:
@@ -282,7 +298,9 @@ def in_joints(
         _velocity(arm, q, n, task, spare[0], out[1])
         _weigh(arm, task[n + SLOPE], task[n + RIGHT])
         solve(arm, task[n + RIGHT], n, task, out[2])
-        is_sound = _steady(arm, q, least2, rate, task, spare, out)
+        share = _share(arm, n, task, out[1])
+        factor = _steady(arm, q, least2, rate, task, spare, out)
+        is_sound, share = factor > 0.0, share * factor
     for j in range(n):
         out[0, j] += q[j]
         is_sound = is_sound and math.isfinite(out[0, j] + out[1, j] + out[2, j])
@@ -290,4 +308,4 @@ def in_joints(
         for j in range(n):
             out[0, j] = out[1, j] = math.nan
             out[2, j] = 0.0
-    return is_sound
+    return max(0.0, share) if is_sound else -1.0

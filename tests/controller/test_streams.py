@@ -111,7 +111,7 @@ def test_the_executed_stream_obeys_every_limit(name: str, stream: list[Segment])
 def test_the_streams_are_not_vacuous() -> None:
     """They move the robot most of the time, and every joint limit binds."""
     moving, ticks, bound = 0, 0, set()
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(3)
     for _ in range(40):
         rig = Rig(panda()).arm()
         for _ in range(4):

@@ -64,7 +64,9 @@ def test_against_slow_numpy(robot: Limits) -> None:
             identity = np.eye(A.shape[1])
             u = np.linalg.solve(small + damping2 * identity, A.T @ (weights * x))
         want = column(robot, "max_velocity") * u
-        np.testing.assert_allclose(solved(robot, q, x), want, rtol=1e-6, atol=1e-9)
+        got = solved(robot, q, x)
+        assert got is not None
+        np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-9)
     assert damping_seen > 0 or len(robot.joints) < 6
 
 

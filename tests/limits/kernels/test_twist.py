@@ -18,6 +18,7 @@ from checkrein.limits.kernels.packed import TASK_ROWS
 from checkrein.limits.kernels.reference import TCP_DELTA, TWIST, VELOCITY, reference
 from checkrein.limits.kernels.tray import arm_of
 from checkrein.limits.records import Array
+from checkrein.limits.tick import ALTERED
 
 P = 0.05
 
@@ -26,6 +27,7 @@ class Asked(NamedTuple):
     """What in_joints said."""
 
     sound: bool
+    share: float  # of the twist asked for that the joints make
     out: Array  # (3, n)
     away: Array  # (6,)
 
@@ -38,8 +40,8 @@ def asked(
     twist.remember(arm, anchor, task)
     rows, q = np.ascontiguousarray(rows), np.array(q, dtype=np.float64)
     spare = np.zeros((3, n))
-    sound = twist.in_joints(arm, mode, rows, row_s, t, q, math.inf, task, spare, out)
-    return Asked(bool(sound), out, task[n + AWAY].copy())
+    share = float(twist.in_joints(arm, mode, rows, row_s, t, q, math.inf, task, spare, out))
+    return Asked(share >= 0.0, share, out, task[n + AWAY].copy())
 
 
 def at_home(limits: Limits) -> Array:
@@ -66,7 +68,7 @@ def test_a_single_twist_is_held_and_its_direction_kept() -> None:
     for x in (*np.eye(6), *-np.eye(6), np.array([0.3, -0.2, 0.1, 0.5, 0.2, -0.4])):
         x = 0.2 * x
         got = asked(panda(), TWIST, x[None], 0.0, 3.0, panda().home, at_home(panda()))
-        assert got.sound
+        assert got.share == pytest.approx(1.0)
         np.testing.assert_allclose(tool_twist(panda(), panda().home, got.out[1]), x, atol=1e-9)
 
 
@@ -99,7 +101,7 @@ def test_nothing_asked_is_exactly_nothing(robot: Limits, mode: int) -> None:
         anchor = np.array([q, np.zeros(len(robot.joints))])
         for row_s in (0.0, P):
             got = asked(robot, mode, np.zeros((2, 6)), row_s, 0.02, q, anchor)
-            assert got.sound
+            assert got.share == 1.0
             assert not got.out[1:].any()
             np.testing.assert_array_equal(got.out[0], q)
 
@@ -205,6 +207,19 @@ def test_a_filter_stands_still_on_a_twist_beyond_all_numbers() -> None:
     np.testing.assert_array_equal(motion[:-1, 0], panda().home)
 
 
+def test_a_twist_that_the_arm_cannot_make_is_a_finding_not_a_secret() -> None:
+    """Through every door: few joints, or a singular posture; the share that is made is told."""
+    core = Core(slider())
+    motion, _ = core.rest(slider().home)
+    anchor = np.ascontiguousarray(motion[:-1, :2].T)
+    along, across = np.zeros((1, 6)), np.zeros((1, 6))
+    along[0, 0], across[0, 2] = 0.05, 0.05  # outwards on the rail; upwards, which it cannot
+    assert core.follow(motion, TWIST, along, 0.0, anchor, 0.0)[2] == []
+    moved, code, found, _ = core.follow(motion, TWIST, across, 0.0, anchor, 0.0)
+    assert (code, found) == (ALTERED, [("singularity", "tcp", 0.0, 1.0, "of the twist")])
+    np.testing.assert_array_equal(moved[:-1, 0], slider().home)
+
+
 def test_near_a_singularity_the_whole_motion_slows_down_direction_kept() -> None:
     """Before the damping bends the twist, the speed of change does: no joint races or swings."""
     limits, x = panda(), np.array([0.25, 0.0, 0.15, 0.0, 0.0, 0.0])
@@ -216,6 +231,7 @@ def test_near_a_singularity_the_whole_motion_slows_down_direction_kept() -> None
         cosine = float(now @ x / np.linalg.norm(now) / np.linalg.norm(x))
         seen.append(float(np.linalg.norm(now) / np.linalg.norm(x)))
         assert cosine > math.cos(math.radians(1.0)) or bend > -0.6
+        assert got.share == pytest.approx(seen[-1], rel=0.15)
     assert seen[0] == pytest.approx(1.0)
     assert seen == sorted(seen, reverse=True)
     assert seen[-1] < 0.2

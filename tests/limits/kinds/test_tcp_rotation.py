@@ -127,6 +127,29 @@ def test_the_norm_for_the_frames_of_forward(robot: Limits) -> None:
         )
 
 
+def test_what_the_filter_lets_through_the_oracle_does_not_fault() -> None:
+    """The wrist spun, with every declared error at its worst: sampled by another implementation."""
+    robot = replace(panda(), volumes=(), tcp=replace(panda().tcp, max_trans_vel=10.0))
+    core, rng = Core(robot), np.random.default_rng(3)
+    motion, _ = core.rest(robot.home)
+    e_q, e_dq = column(robot, "tracking_error"), column(robot, "velocity_error")
+    declared, largest = robot.tcp.max_rot_vel, 0.0
+    assert declared is not None
+    wanted = np.zeros((3, 7))
+    for k in range(400):
+        if k % 40 == 0:
+            wanted[1] = rng.choice([-1.0, 1.0], 7) * column(robot, "max_velocity")
+        motion, _, _ = core.advance(motion, VELOCITY, wanted)
+        q, dq = motion[:-1, 0], motion[:-1, 1]
+        stops = [motion]
+        while k % 25 == 0 and stops[-1][-1].any():
+            stops.append(core.brake(stops[-1]))
+        for at in stops:
+            q, dq = at[:-1, 0] + e_q * rng.choice([-1, 1], 7), at[:-1, 1]
+            largest = max(largest, turning(robot, q, dq + e_dq * rng.choice([-1, 1], 7)))
+    assert 0.8 * declared < largest <= declared
+
+
 def test_the_tool_is_slowed_down_as_a_whole_and_turns_almost_as_fast_as_it_may() -> None:
     """The filter scales the motion before the certificate has to refuse it."""
     robot = limited(without_margins(panda()), 1.0)
