@@ -216,9 +216,9 @@ def _refuses(core: Core, finding: Finding) -> bool:
 
 
 def _is_lower_bound(core: Core, limit: str, subject: str, bound: float) -> bool:
-    """Whether values above the bound are the allowed ones: clearance, and min_position."""
+    """Whether values above the bound are the allowed ones: clearance, min_position, and so on."""
     if limit != "joint_position":
-        return limit in ("workspace", "self_collision")
+        return limit in ("workspace", "self_collision", "singularity")
     joint = next(joint for joint in core.limits.joints if joint.name == subject)
     return bound < 0.5 * (joint.min_position + joint.max_position)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from .certify import SINGULARITY
 from .kernels.flat import packed_in, work_in
 from .kernels.jit import kernel
 from .kernels.motion import build, position_range
@@ -16,9 +17,12 @@ from .kernels.reference import TWIST, VELOCITY, reference
 from .kernels.tray import Arm
 from .kernels.twist import in_joints, remember
 from .kinds import contact_force, tracking
-from .tick import advance, certify_rest, next_of_stop
+from .tick import ALTERED, PASSED, advance, certify_rest, next_of_stop
 
 __all__ = ["brake", "follow", "is_finite", "passed", "rest", "state_holds", "state_within"]
+
+# A twist of which less is made is not what was asked for.
+FOLLOWED = 0.999
 
 _norm = contact_force.norm
 _force_holds = contact_force.holds
@@ -140,10 +144,10 @@ def follow(
     """The next motion (n + 1, 6) towards what a command asks for at time t [s]; see tick.advance.
 
     rows, row_period_s, anchor as kernels.reference, which writes wanted (3, n); kernels.twist for
-    the TCP modes, which are followed as the joint velocity that they ask for. Without rows, wanted
-    is what is asked for.
+    the TCP modes, which are followed as the joint velocity that they ask for, with a finding where
+    the arm cannot make that twist. Without rows, wanted is what is asked for.
     """
-    work, packed = _work(model, scratch), packed_in(model)
+    work, packed, share = _work(model, scratch), packed_in(model), 1.0
     _load(work, motion)
     held = mode in (VELOCITY, TWIST) and not row_period_s > 0.0
     if rows.shape[0] > 0 and mode >= TWIST:
@@ -151,14 +155,19 @@ def follow(
         for i in range(work.start.shape[0]):
             work.measured[0, i] = work.start[i, 0]
         remember(arm, anchor, work.task)
-        in_joints(
+        share = in_joints(
             arm, mode, rows, row_period_s, t, work.measured[0], math.inf, work.task,
             work.vector[:3], wanted,
         )  # fmt: skip
         mode = VELOCITY
     elif rows.shape[0] > 0:
         reference(mode, rows, row_period_s, anchor, t, wanted)
-    return advance(packed, work.start, work.stored, mode, held, wanted, work, found, out)
+    code, count = advance(packed, work.start, work.stored, mode, held, wanted, work, found, out)
+    if 0.0 <= share < FOLLOWED and count < found.shape[0]:
+        found[count, 0], found[count, 1] = SINGULARITY, 0.0
+        found[count, 2], found[count, 3] = share, 1.0
+        return (ALTERED if code == PASSED else code), count + 1
+    return code, count
 
 
 @kernel

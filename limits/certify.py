@@ -22,11 +22,11 @@ from .kinds import (
     workspace,
 )
 
-__all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "TCP_ROTATIONAL", "certify"]
+__all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "SINGULARITY", "TCP_ROTATIONAL", "certify"]
 
-CERTIFIED, EFFORT, NO_STOP, TCP_ROTATIONAL = 0, 7, 8, 10
+CERTIFIED, EFFORT, NO_STOP, TCP_ROTATIONAL, SINGULARITY = 0, 7, 8, 10, 11
 # What a rejection's code means; 0 is no rejection, NO_STOP "there is no stop, or it does not end at
-# rest".
+# rest". SINGULARITY rejects nothing: a twist that the arm cannot make, see kernels.twist.
 KINDS = (
     "",
     "joint_jerk",
@@ -39,6 +39,7 @@ KINDS = (
     "certified_stop",
     "self_collision",
     "tcp_rotational_speed",
+    "singularity",
 )
 
 _rests = certified_stop.holds

@@ -209,6 +209,8 @@ class Core:
             return kind, "tcp", value, bound, "m/s"
         if kind == "tcp_rotational_speed":
             return kind, "tcp", value, bound, "rad/s"
+        if kind == "singularity":
+            return kind, "tcp", value, bound, "of the twist"
         joint = self.limits.joints[int(subject)]
         length = "rad" if joint.type == "revolute" else "m"
         unit = {

@@ -223,9 +223,10 @@ def _window(
                 at, followed = t - 0.01 * STEP_S, mode
                 if mode >= TWIST:  # translated where the joints are by then
                     q, followed = joints[Q], MODE_VELOCITY
-                    if not in_joints(
+                    made = in_joints(
                         arm, mode, rows, row_period, at, q, GAIN_MAX_1_S, task, spare, asked
-                    ):
+                    )
+                    if not made >= 0.0:
                         joints[DQ, 0] = math.nan  # then nothing that follows is finite
                 else:
                     reference(mode, rows, row_period, anchor, at, asked)

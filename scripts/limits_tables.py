@@ -156,7 +156,7 @@ def print_explained(limits: Limits) -> None:
     table = Table()
     table.add_column("value of", no_wrap=True)
     for head in ("value", "unit", "from", "tightened from"):
-        table.add_column(head, overflow="fold")
+        table.add_column(head, overflow="fold", min_width=len(head.split()[0]))
     section = ""
     for row in explained_rows(limits):
         path, value = str(row["path"]), row["value"]

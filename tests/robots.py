@@ -164,7 +164,8 @@ def without_margins(limits: Limits) -> Limits:
 
 def without_geometry(limits: Limits) -> Limits:
     """The same robot in empty space, its tool as fast as its joints."""
-    return replace(limits, volumes=(), tcp=replace(limits.tcp, max_trans_vel=1e3))
+    tcp = replace(limits.tcp, max_trans_vel=1e3, max_rot_vel=None)
+    return replace(limits, volumes=(), tcp=tcp)
 
 
 def with_joints(limits: Limits, **changes: Any) -> Limits:

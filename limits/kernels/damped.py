@@ -70,8 +70,8 @@ def _least(m: int, n: int, task: Floats) -> float:
 
 
 @kernel
-def prepare(arm: Arm, n: int, task: Floats) -> bool:
-    """Weigh the Jacobian's columns and factor the damped system; False if that fails."""
+def prepare(arm: Arm, n: int, task: Floats) -> float:
+    """Weigh the Jacobian's columns and factor the damped system; s², or -1 if that fails."""
     length, m = arm.scalar[TWIST_LENGTH], min(n, 6)
     for j in range(n):
         for c in range(6):
@@ -92,8 +92,8 @@ def prepare(arm: Arm, n: int, task: Floats) -> bool:
     if _factor(m, n, 0.0, task):  # not where it is singular to the last bit
         least2 = _least(m, n, task)
         if least2 >= edge2:
-            return True
-    return _factor(m, n, DAMPING * DAMPING * (edge2 - least2), task)
+            return least2
+    return least2 if _factor(m, n, DAMPING * DAMPING * (edge2 - least2), task) else -1.0
 
 
 @kernel

@@ -186,7 +186,8 @@ def _reach(limits: Limits) -> Floats:
 def _lever(limits: Limits, reach: Floats) -> tuple[float, float]:
     """Mean over the joints of the TCP's largest lever [m], and of the speed it has there [m/s]."""
     levers = np.maximum(reach, LEVER_MIN_M)
-    speeds = [joint.max_velocity for joint in limits.joints]
+    # What is not finite is refused where it stands, in the table of joints.
+    speeds = np.nan_to_num([joint.max_velocity for joint in limits.joints])
     return float(levers.mean()), float((levers * speeds).mean())
 
 

@@ -200,25 +200,31 @@ def _velocity(arm: Arm, q: Floats, n: int, task: Floats, spare: Floats, out: Flo
 
 
 @kernel
-def _steady(arm: Arm, q: Floats, rate: float, task: Floats, spare: Floats, out: Floats) -> bool:
+def _steady(
+    arm: Arm, q: Floats, least2: float, rate: float, task: Floats, spare: Floats, out: Floats
+) -> float:
     """Slow out[1:] (2, n) down where the arm cannot change its joint velocities that fast.
+
+    Returns the factor, 1 where nothing is slowed down; -1 if that is not known.
 
     The velocity asked for at q is compared with that a little further on the way: the difference is
     the acceleration that keeps the twist, added to out[2]. Towards a singularity it grows without
-    bound. There all is scaled by one factor, so that the direction stays, down to the speed at
-    which the change is no faster than the joints follow (`rate`, [1/s]) and brake.
+    bound. All is scaled by one factor, so that the direction stays: to what the accelerations
+    allow, and where s² (least2 here) falls, to a change no faster than `rate` [1/s], which the
+    joints can follow to a halt.
     """
     n, fastest = q.shape[0], 0.0
     for j in range(n):
         fastest = max(fastest, abs(out[1, j]))
     if not fastest > 0.0:
-        return fastest == 0.0
+        return 1.0 if fastest == 0.0 else -1.0
     ahead = AHEAD / fastest
     for j in range(n):
         spare[0, j] = q[j] + ahead * out[1, j]
     walk(arm, spare[0], task)
-    if not prepare(arm, n, task):
-        return False
+    ahead2 = prepare(arm, n, task)
+    if not ahead2 >= 0.0:
+        return -1.0
     _velocity(arm, spare[0], n, task, spare[2], spare[1])
     factor, changed2, moving2 = 1.0, 0.0, 0.0
     for j in range(n):
@@ -228,12 +234,24 @@ def _steady(arm: Arm, q: Floats, rate: float, task: Floats, spare: Floats, out: 
         moving2 += (out[1, j] / arm.joint[j, VELOCITY]) ** 2
         if abs(change) > arm.joint[j, ACCELERATION]:
             factor = min(factor, math.sqrt(arm.joint[j, ACCELERATION] / abs(change)))
-    if changed2 > rate * rate * moving2:
+    if ahead2 < least2 and changed2 > rate * rate * moving2:
         factor = min(factor, rate * math.sqrt(moving2 / changed2))
     for j in range(n):
         out[1, j] *= factor
         out[2, j] = factor * out[2, j] + (spare[1, j] if factor == 1.0 else 0.0)
-    return True
+    return factor
+
+
+@kernel
+def _share(arm: Arm, n: int, task: Floats, velocity: Floats) -> float:
+    """How much of the twist FEED the velocity (n,) makes, along it; 1 where none is asked for."""
+    asked, made, right = 0.0, 0.0, task[n + RIGHT]
+    _weigh(arm, task[n + FEED], right)
+    for c in range(6):
+        asked += right[c] * right[c]
+        for j in range(n):
+            made += right[c] * task[j, c] * velocity[j] / arm.joint[j, VELOCITY]
+    return made / asked if asked > 0.0 else 1.0
 
 
 @kernel
@@ -254,8 +272,10 @@ def in_joints(
     task: Floats,
     spare: Floats,
     out: Floats,
-) -> bool:
-    """Write what TCP rows ask for t [s] after acceptance into out (3, n); False: out is NaN.
+) -> float:
+    """Write what TCP rows ask for t [s] after acceptance into out (3, n); -1: out is NaN.
+
+    Returns how much of the twist that is, 1 where the arm can make all of it.
 
     rows (r, 6), row_period [s] as kernels.reference; q (n,) commanded now; quickest [1/s]: no pose
     error is made good at a higher rate; task: see `remember`, called before; spare (3, n). out:
@@ -264,7 +284,8 @@ def in_joints(
     n = q.shape[0]
     walk(arm, q, task)
     _ask(mode, rows, row_period, t, n, task)
-    is_sound, rate = prepare(arm, n, task), _bandwidth(arm, quickest)
+    least2, rate = prepare(arm, n, task), _bandwidth(arm, quickest)
+    is_sound, share = least2 >= 0.0, -1.0
     for j in range(n):
         out[0, j] = 0.0
     if mode != TWIST and is_sound:
@@ -277,7 +298,9 @@ def in_joints(
         _velocity(arm, q, n, task, spare[0], out[1])
         _weigh(arm, task[n + SLOPE], task[n + RIGHT])
         solve(arm, task[n + RIGHT], n, task, out[2])
-        is_sound = _steady(arm, q, rate, task, spare, out)
+        share = _share(arm, n, task, out[1])
+        factor = _steady(arm, q, least2, rate, task, spare, out)
+        is_sound, share = factor > 0.0, share * factor
     for j in range(n):
         out[0, j] += q[j]
         is_sound = is_sound and math.isfinite(out[0, j] + out[1, j] + out[2, j])
@@ -285,4 +308,4 @@ def in_joints(
         for j in range(n):
             out[0, j] = out[1, j] = math.nan
             out[2, j] = 0.0
-    return is_sound
+    return max(0.0, share) if is_sound else -1.0

@@ -21,7 +21,7 @@ from tests.robots import (
 )
 
 from checkrein.limits import Limits
-from checkrein.limits.certify import CERTIFIED, EFFORT, KINDS, NO_STOP, certify
+from checkrein.limits.certify import CERTIFIED, EFFORT, KINDS, NO_STOP, TCP_ROTATIONAL, certify
 from checkrein.limits.kernels.packed import pack, work_for
 
 
@@ -55,9 +55,11 @@ def test_codes_name_every_kind_of_limit() -> None:
     assert KINDS[CERTIFIED] == ""
     assert KINDS[EFFORT] == "joint_effort"
     assert KINDS[NO_STOP] == "certified_stop"
-    assert set(KINDS[1:-1]) == {
-        "joint_position", "joint_velocity", "joint_acceleration", "joint_jerk", "joint_effort",
-        "tcp_speed", "workspace",
+    assert KINDS[TCP_ROTATIONAL] == "tcp_rotational_speed"
+    assert set(KINDS) == {
+        "", "joint_position", "joint_velocity", "joint_acceleration", "joint_jerk", "joint_effort",
+        "tcp_speed", "tcp_rotational_speed", "workspace", "self_collision", "certified_stop",
+        "singularity",
     }  # fmt: skip
 
 

@@ -41,6 +41,24 @@ BAD = {
         "max_velocity: 1.63", "max_velocity: 93.4",
         ["joint_limits.panda_joint1", "93.4 rad/s", "50 rad/s", '"93.4 deg/s"'],
     ),
+    "degrees, rotation": (
+        "max_force: 40.0", "max_force: 40.0, max_rot_vel: 126",
+        ["tcp", "126 rad/s", "50 rad/s", '"126 deg/s"'],
+    ),
+    "negative rotation": (
+        "max_force: 40.0", "max_force: 40.0, max_rot_vel: -2", ["max_rot_vel", "greater than 0"],
+    ),
+    "rotation in m/s": (
+        "max_force: 40.0", "max_force: 40.0, max_rot_vel: 2 m/s", ["tcp.max_rot_vel", "dimension"],
+    ),
+    "rotation without what to do": (
+        "max_force: 40.0", "max_force: 40.0, max_rot_vel: 2.2",
+        ["tcp.max_rot_vel", "tcp_rotational_speed", "both"],
+    ),
+    "what to do without a rotation": (
+        "  tcp_speed: clamp", "  tcp_speed: clamp\n  tcp_rotational_speed: clamp",
+        ["tcp.max_rot_vel", "tcp_rotational_speed", "neither"],
+    ),
     "degrees, home": (
         "panda_joint1: 0.0, panda", "panda_joint1: 45, panda", ["home.panda_joint1", '"45 deg"'],
     ),

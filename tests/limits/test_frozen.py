@@ -45,6 +45,22 @@ def test_golden_of_format_1_is_read() -> None:
     }  # fmt: skip
 
 
+def test_a_rotation_limit_is_read_and_its_absence_too(plain: Any) -> None:
+    """Format 1 is older than the limit: absent means that it was not declared."""
+    assert parse(plain).tcp.max_rot_vel is None
+    assert "tcp_rotational_speed" not in parse(plain).on_violation
+    plain["tcp"]["max_rot_vel"] = 1.5
+    with pytest.raises(LimitsFileError, match="one of two"):
+        parse(plain)
+    plain["on_violation"]["tcp_rotational_speed"] = "refuse"
+    assert parse(plain).tcp.max_rot_vel == 1.5
+    assert parse(plain).on_violation["tcp_rotational_speed"] == "refuse"
+    for wrong in (0.0, -1.0, "1.5", True):
+        plain["tcp"]["max_rot_vel"] = wrong
+        with pytest.raises(LimitsFileError, match="max_rot_vel"):
+            parse(plain)
+
+
 def test_arrays_are_read_only() -> None:
     limits = parse_frozen(GOLDEN.read_bytes(), "x.json", FOLDER)
     chain = limits.kinematics

@@ -35,6 +35,9 @@ def test_explain_says_where_each_value_comes_from(capsys: Capture) -> None:
     assert speed["from"].startswith("declared: 75 %")
     assert {2.175} == {old["value"] for old in speed["tightened_from"]}
     assert {"URDF <limit>"} < {old["from"] for old in speed["tightened_from"]}
+    turning = values["tcp.max_rot_vel"]
+    assert (turning["value"], turning["unit"]) == (2.2, "rad/s")
+    assert turning["from"].startswith("declared: 88 %")
     assert values["volumes.table"]["value"].startswith("keep_out half_space")
     for path in ("joints.panda_joint1.position_noise", "timing.latency_ticks"):
         assert values[path]["value"] == 0

@@ -106,6 +106,7 @@ def test_tcp_speed_and_contact_force(side: RobotSide) -> None:
     tcp = side.world.frozen["tcp"]
     for kind, field, bound in (
         ("tcp_speed", "tcp_speed_m_s", tcp["max_trans_vel"]),
+        ("tcp_rotational_speed", "tcp_rotation_rad_s", tcp["max_rot_vel"]),
         ("contact_force", "contact_force_n", tcp["max_force"]),
     ):
         assert kind not in traced(side, **{field: np.array([0.0, bound, 0.0, 0.0])})
