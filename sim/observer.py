@@ -5,6 +5,7 @@ Guarantees:
 - Position, velocity, acceleration and jerk of the applied stream are differences of the setpoints
   q over T, T², T³, judged with 1e-9 of the bound plus 8 eps max|q| / T^p: rounding, nothing more.
 - Measured position, velocity, effort, TCP speed and contact force are judged at every substep.
+- Links that the file keeps apart and that touch each other all the same are a `collision`.
 - A comparison with NaN counts as a violation.
 
 `counts` has ticks in violation per kind, `onsets` how often a violation began. A lost object is
@@ -73,6 +74,7 @@ class _Bounds:
     force_n: float
     period_s: float
     volumes: tuple[ObservedVolume, ...]
+    pairs: tuple[tuple[str, str], ...]  # links that must not touch each other
 
     @staticmethod
     def parse(frozen: Mapping[str, Any]) -> _Bounds:
@@ -96,13 +98,20 @@ class _Bounds:
             float(frozen["tcp"]["max_force"]),
             float(frozen["period_s"]),
             tuple(ObservedVolume.parse(volume) for volume in frozen["volumes"]),
+            tuple((a, b) for a, b in (frozen.get("self_collision") or {}).get("pairs", ())),
         )
 
 
 class _Clearances:
-    """Smallest clearance of the moving links from the declared volumes, cheap while it is large."""
+    """Smallest clearance of the moving links from the declared volumes, cheap while it is large;
+    and which of the declared pairs of links touch each other."""
 
-    def __init__(self, world: World, volumes: Sequence[ObservedVolume]) -> None:
+    def __init__(
+        self,
+        world: World,
+        volumes: Sequence[ObservedVolume],
+        pairs: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self._world = world
         self._hulls: list[Hull] = read_hulls(world.urdf, world.moving_links)
         self._links = [world.link_index[hull.link] for hull in self._hulls]
@@ -115,10 +124,39 @@ class _Clearances:
             for volume in volumes
         ]
 
-    def smallest(self) -> tuple[float, str]:
-        """The smallest clearance [m] and `link/volume`; a lower bound where it is above NEAR_M."""
-        if not self._hulls or not self._volumes:
-            return math.inf, ""
+        links = [hull.link for hull in self._hulls]
+        near = [
+            (i, k)
+            for a, b in pairs  # the carried object is no link: the tool that holds it stands for it
+            for i, one in enumerate(links)
+            for k, other in enumerate(links)
+            if (one, other) == (a, b)
+        ]
+        self._pairs = np.array(near, dtype=np.int64).reshape(len(near), 2)
+
+    def touching(self) -> tuple[str, str] | None:
+        """The first pair of links that overlap, by PyBullet's closest points of their hulls."""
+        if not len(self._pairs):
+            return None
+        _, _, centers = self._placed()
+        first, second = self._pairs.T
+        gaps = np.sqrt(((centers[first] - centers[second]) ** 2).sum(axis=1))
+        world = self._world
+        for p in np.flatnonzero(~(gaps > self._reach[first] + self._reach[second])):
+            points = world.p.getClosestPoints(
+                bodyA=world.robot,
+                bodyB=world.robot,
+                distance=0.0,
+                linkIndexA=self._links[first[p]],
+                linkIndexB=self._links[second[p]],
+                physicsClientId=world.client,
+            )
+            if any(not float(point[8]) >= 0.0 for point in points):
+                return self._hulls[first[p]].link, self._hulls[second[p]].link
+        return None
+
+    def _placed(self) -> tuple[Array, Array, Array]:
+        """Positions (k, 3), rotations (k, 3, 3) and the balls' centers (k, 3) of all hulls."""
         world = self._world
         states = world.p.getLinkStates(
             world.robot, self._links, computeForwardKinematics=1, physicsClientId=world.client
@@ -126,6 +164,13 @@ class _Clearances:
         positions = np.array([state[4] for state in states])
         rotations = _matrices(np.array([state[5] for state in states]))
         centers = positions + np.einsum("kij,kj->ki", rotations, self._centers)
+        return positions, rotations, centers
+
+    def smallest(self) -> tuple[float, str]:
+        """The smallest clearance [m] and `link/volume`; a lower bound where it is above NEAR_M."""
+        if not self._hulls or not self._volumes:
+            return math.inf, ""
+        positions, rotations, centers = self._placed()
         smallest, subject = math.inf, ""
         for volume, exempt in zip(self._volumes, self._exempt, strict=True):
             bounds = point_clearances(volume, centers) - self._reach + exempt
@@ -172,7 +217,7 @@ class Observer:
     def __init__(self, frozen: Mapping[str, Any], world: World, robot: SimulatedRobot) -> None:
         self._bounds = _Bounds.parse(frozen)
         self._world, self._robot = world, robot
-        self._clearances = _Clearances(world, self._bounds.volumes)
+        self._clearances = _Clearances(world, self._bounds.volumes, self._bounds.pairs)
         self.clearance_m = math.inf
         self._now: set[str] = set()
         self.forget()
@@ -221,6 +266,9 @@ class Observer:
         self.clearance_m, subject = self._clearances.smallest()
         if not self.clearance_m >= -RELATIVE_TOLERANCE:
             self._note("workspace", subject, self.clearance_m, 0.0, "m")
+        touching = self._clearances.touching()
+        if touching is not None:
+            self._note("collision", "/".join(touching), 0.0, 0.0, "m")
         if not self._object_gone and self._world.object_lost():
             self._object_gone = True
             self._note("object_lost", "object", 1.0, 0.0, "")
