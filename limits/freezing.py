@@ -193,9 +193,7 @@ def _volume(volume: VolumeModel, beside: Path | None) -> dict[str, Any]:
     return out
 
 
-def _self_collision(
-    declared: SelfCollisionModel, capsules: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _self_collision(declared: SelfCollisionModel, capsules: list[dict[str, Any]]) -> dict[str, Any]:
     """The explicit list of pairs: all but those that can never part and those that are ignored."""
     if declared.none is not None:
         return {"none": declared.none}

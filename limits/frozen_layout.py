@@ -147,12 +147,7 @@ class MeshLayout(VolumeBase, tag_field="shape", tag="mesh"):
 
 
 VolumeLayout = (
-    HalfSpaceLayout
-    | BoxLayout
-    | SphereLayout
-    | CapsuleVolumeLayout
-    | CylinderLayout
-    | MeshLayout
+    HalfSpaceLayout | BoxLayout | SphereLayout | CapsuleVolumeLayout | CylinderLayout | MeshLayout
 )
 
 

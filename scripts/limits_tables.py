@@ -60,8 +60,10 @@ def _volume(volume: Volume) -> str:
         "sphere": lambda: f"center {_three(volume.center)}, radius {volume.radius:g} m",
         "capsule": lambda: _round(volume),
         "cylinder": lambda: _round(volume),
-        "mesh": lambda: f"{size} between {_three(_corner(volume, 'min'))} and "
-        f"{_three(_corner(volume, 'max'))} m",
+        "mesh": lambda: (
+            f"{size} between {_three(_corner(volume, 'min'))} and "
+            f"{_three(_corner(volume, 'max'))} m"
+        ),
     }
     exempt = f"; exempt: {', '.join(volume.exempt)}" if volume.exempt else ""
     return f"{volume.kind} {volume.shape}: {numbers[volume.shape]()}{exempt}"

@@ -127,9 +127,7 @@ def _kept_in(volume: Floats, mesh: Floats, a: Floats) -> float:
         last = math.sqrt((a[3] - data[0]) ** 2 + (a[4] - data[1]) ** 2 + (a[5] - data[2]) ** 2)
         return data[3] - max(first, last)
     if shape == CYLINDER:
-        return min(
-            cylinder_depth(data, a[0], a[1], a[2]), cylinder_depth(data, a[3], a[4], a[5])
-        )
+        return min(cylinder_depth(data, a[0], a[1], a[2]), cylinder_depth(data, a[3], a[4], a[5]))
     if shape == MESH:
         return min(
             mesh_depth(data, mesh, a[0], a[1], a[2]), mesh_depth(data, mesh, a[3], a[4], a[5])

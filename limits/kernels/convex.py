@@ -61,9 +61,7 @@ def beyond_cylinder(data: Floats, x: float, y: float, z: float, far: float) -> b
 
 
 @kernel
-def beyond_mesh(
-    data: Floats, mesh: Floats, x: float, y: float, z: float, far: float
-) -> bool:
+def beyond_mesh(data: Floats, mesh: Floats, x: float, y: float, z: float, far: float) -> bool:
     """Whether a point is surely farther than `far` [m] from the mesh: its ball, then its planes."""
     if not math.isfinite(x + y + z):
         return False
@@ -119,7 +117,7 @@ def _nearest(simplex: Floats, count: int) -> tuple[int, float, float, float]:
     for i in range(count - 1):
         ax, ay, az = simplex[i, 0] - w[0], simplex[i, 1] - w[1], simplex[i, 2] - w[2]
         aa, ra = ax * ax + ay * ay + az * az, -(ax * w[0] + ay * w[1] + az * w[2])
-        if not (0.0 < ra):
+        if not (ra > 0.0):
             continue  # the origin is behind w, as seen along this edge
         if ra < aa:
             s = ra / aa

@@ -34,7 +34,8 @@ _HEADER = 5
 def flat_packed(packed: Packed) -> Floats:
     """A copy of `packed` as one array; `packed_in` reads it."""
     tables = (packed.joint, packed.capsule, packed.volume, packed.mesh, packed.pair)
-    parts = [np.array([len(table) for table in tables], dtype=np.float64), *(np.ravel(field) for field in packed)]
+    sizes = np.array([len(table) for table in tables], dtype=np.float64)
+    parts = [sizes, *(np.ravel(field) for field in packed)]
     return np.concatenate(parts)
 
 

@@ -56,7 +56,7 @@ class Packed(NamedTuple):
     capsule: Floats  # (k, 8) joint, start, end, radius
     volume: Floats  # (v, 18)
     checked: Floats  # (v, k) 1 where the volume constrains the capsule, else 0
-    mesh: Floats  # (m, 4) vertices, then planes, of the mesh volumes; their rows say which are theirs
+    mesh: Floats  # (m, 4) vertices, then planes, of each mesh volume; its row says where
     pair: Floats  # (p, 4) capsules that must not touch each other
 
 

@@ -2,7 +2,8 @@
 
 Of a pair, capsule a on joint ja and capsule b on joint jb > ja, only the joints ja+1..jb move one
 against the other. Seen from link ja, over an interval with middle m it is enough that
-    distance of the axes at m - radii - standoff > sum_{j=ja+1..jb} r_j · (sup|q_j(t) - q_j(m)| + e_j)
+    distance of the axes at m - radii - standoff
+        > sum_{j=ja+1..jb} r_j · (sup|q_j(t) - q_j(m)| + e_j)
 with r_j the largest distance of b's axis from joint j's axis at m, 1 for a prismatic joint. For
 take the joints from ja+1 outwards, one at a time, from where they are at m to where they are at t:
 joint j turns all that is behind it as one body, so that r_j is at its turn still what it is at m,

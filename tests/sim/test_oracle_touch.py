@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.sim.test_oracle import document, kinds, motion_of, robot_of
+from tests.sim.test_oracle import kinds, motion_of, robot_of
 
 from checkrein.sim.oracle import FrozenFileError, judge_ticks, link_clearances
 
