@@ -24,7 +24,7 @@ EFFORT_ERROR, RECOVERY, PRISMATIC = 8, 9, 10
 PERIOD, STANDOFF, TCP_SPEED, GRAVITY = 0, 1, 2, 3  # gravity takes 3, 4 and 5
 # Columns of each table.
 SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 6, 11, 12, 11
-CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 4
+CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 5
 # Columns of `volume`: shape, kind, then what the shape needs.
 SHAPE, KIND, DATA = 0, 1, 2
 HALF_SPACE, BOX, SPHERE, CAPSULE, CYLINDER, MESH = 0, 1, 2, 3, 4, 5
@@ -37,9 +37,9 @@ _SHAPES = {
     "cylinder": CYLINDER,
     "mesh": MESH,
 }
-# Columns of `pair`: two capsules, the first nearer to the base; how far apart their axes must be;
-# and their middles, to be surely that far apart.
-FIRST, SECOND, AXES_APART, MIDDLES_APART = 0, 1, 2, 3
+# Columns of `pair`: two capsules, the first nearer to the base; the sum of their radii; how far
+# apart they must be; and how far their middles are apart, at most, where they touch.
+FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES = 0, 1, 2, 3, 4
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.
 STACK_ROWS = 64
 
@@ -57,7 +57,7 @@ class Packed(NamedTuple):
     volume: Floats  # (v, 18)
     checked: Floats  # (v, k) 1 where the volume constrains the capsule, else 0
     mesh: Floats  # (m, 4) vertices, then planes, of each mesh volume; its row says where
-    pair: Floats  # (p, 4) capsules that must not touch each other
+    pair: Floats  # (p, 5) capsules that must not touch each other
 
 
 class Work(NamedTuple):
@@ -138,9 +138,9 @@ def _pairs(limits: Limits) -> Floats:
         for a, first in enumerate(capsules):
             for b, second in enumerate(capsules):
                 if (first.name, second.name) == (one, other) and declared is not None:
-                    apart = first.radius + second.radius + declared.standoff
+                    radii = first.radius + second.radius
                     halves = [float(np.linalg.norm(c.end - c.start)) / 2.0 for c in (first, second)]
-                    rows.append((a, b, apart, apart + sum(halves)))
+                    rows.append((a, b, radii, declared.standoff, radii + sum(halves)))
     return np.array(rows, dtype=np.float64).reshape(len(rows), PAIR_COLUMNS)
 
 

@@ -19,10 +19,11 @@ import math
 from ..kernels.clearance import segment_segment
 from ..kernels.jit import kernel
 from ..kernels.packed import (
-    AXES_APART,
     FIRST,
-    MIDDLES_APART,
+    MIDDLES,
+    PAIR_STANDOFF,
     POSITION_ERROR,
+    RADII,
     SECOND,
     Floats,
     Packed,
@@ -46,7 +47,7 @@ def judge(packed: Packed, work: Work, moved: Floats, report: Floats, decided: bo
     verdict = 1
     for p in range(packed.pair.shape[0]):
         a, b = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
-        still = sweep = 0.0
+        still, sweep = packed.pair[p, PAIR_STANDOFF], 0.0
         for j in range(int(packed.capsule[a, 0]) + 1, int(packed.capsule[b, 0]) + 1):
             still += work.lever[b, j] * packed.joint[j, POSITION_ERROR]
             sweep += work.lever[b, j] * moved[j]
@@ -57,10 +58,10 @@ def judge(packed: Packed, work: Work, moved: Floats, report: Floats, decided: bo
         if not math.isfinite(x + y + z):  # below, min would drop a NaN (TRAPS 8)
             report[0], report[1], report[2] = p, -math.inf, still
             return -1
-        far = (packed.pair[p, MIDDLES_APART] + still + sweep) * ROUNDING + ROUNDING_M
+        far = (packed.pair[p, MIDDLES] + still + sweep) * ROUNDING + ROUNDING_M
         if x * x + y * y + z * z > far * far:
             continue
-        apart = segment_segment(one, other) - packed.pair[p, AXES_APART]
+        apart = segment_segment(one, other) - packed.pair[p, RADII]
         if not (apart > still):
             report[0], report[1], report[2] = p, apart, still
             return -1

@@ -104,9 +104,14 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
         middle = 0.5 * (first + last)
         place(work.pieces, work.ends, middle, q)
         forward(packed, q, work)
+        total = 0.0
         for j in range(q.shape[0]):
             low, high = position_range(work.pieces, work.ends, j, first, last)
             moved[j] = max(high - q[j], q[j] - low)
+            total += moved[j]
+        if not math.isfinite(total):  # also where the joint moves nothing that is asked about
+            report[0], report[1], report[2] = 0.0, -math.inf, 0.0
+            return WORKSPACE if packed.volume.shape[0] > 0 else SELF_COLLISION
         evaluations += 1
         verdict, code = _judge(packed, work, moved, report), WORKSPACE
         if verdict >= 0:
