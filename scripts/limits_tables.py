@@ -93,8 +93,8 @@ def _self_collision_rows(limits: Limits) -> list[dict[str, Any]]:
         for one, others in kept.items()
     ]
     return rows + [
-        _row(limits, f"self_collision.ignored.{one}/{other}", f"ignored: {reason}", "")
-        for one, other, reason in declared.ignored
+        _row(limits, f"self_collision.ignored.{k}", f"{one}, {other}: {reason}", "")
+        for k, (one, other, reason) in enumerate(declared.ignored)
     ]
 
 

@@ -201,16 +201,39 @@ def volume(shape: str, kind: str = "keep_out", **fields: Any) -> ObservedVolume:
 def test_point_clearances_of_each_shape() -> None:
     eye = [1, 0, 0, 0, 1, 0, 0, 0, 1]
     points = np.array([[0.0, 0.0, 2.0], [0.0, 0.0, 0.5]])
+    wedge = [[-9, -9, 1], [9, -9, 1], [0, 9, 1], [0, 0, -9]]  # only its upper side is near
+    slopes = [[0, 0, 1, 1], [0, 0, -1, 9]]
     for shape, fields, expected in (
         ("half_space", {"normal": [0, 0, 1], "offset": 1.0}, [1.0, -0.5]),
         ("sphere", {"center": [0, 0, 0], "radius": 1.0}, [1.0, -0.5]),
         ("capsule", {"start": [0, 0, -1], "end": [0, 0, 0], "radius": 1.0}, [1.0, -0.5]),
         ("box", {"center": [0, 0, 0], "rotation": eye, "half_extents": [1, 1, 1]}, [1.0, -0.5]),
+        ("cylinder", {"start": [0, 0, -2], "end": [0, 0, 1], "radius": 3.0}, [1.0, -0.5]),
+        ("cylinder", {"start": [-3, 0, 0], "end": [3, 0, 0], "radius": 1.0}, [1.0, -0.5]),
+        ("mesh", {"vertices": wedge, "planes": slopes}, [1.0, -0.5]),
     ):
         keep_out = volume(shape, **fields)
         assert point_clearances(keep_out, points) == pytest.approx(expected)
         keep_in = volume(shape, "keep_in", **fields)
         assert point_clearances(keep_in, points) == pytest.approx([-e for e in expected])
+
+
+def test_links_that_touch_each_other_are_a_collision(side: RobotSide) -> None:
+    """Fold the hand into the forearm: a pair that the file keeps apart."""
+    world, observer = side.world, side.observer
+    assert observer._clearances.touching() is None
+    q = world.home.copy()
+    for angle in np.arange(1.4, -0.01, -0.05):
+        q[5] = angle
+        world._place(q)
+        found = observer._clearances.touching()
+        if found is not None:
+            break
+    assert found is not None
+    assert list(found) in world.frozen["self_collision"]["pairs"]
+    side.robot._told = q.copy()
+    assert "collision" in observer.observe(q)
+    assert observer.first["collision"].subject == "/".join(found)
 
 
 def test_an_unknown_kind_of_volume_is_refused() -> None:
