@@ -146,8 +146,9 @@ BAD = {
     ),
     "pair twice": (
         "standoff: 3 mm",
-        "standoff: 3 mm\nself_collision: {standoff: 0.0, ignore: [{pair: [a, b], reason: x}, "
-        "{pair: [b, a], reason: y}]}",
+        "self_collision: {standoff: 0.0, ignore: [{pair: [a, b], reason: x}, *twin]}".replace(
+            "*twin", "{pair: [b, a], reason: y}"
+        ),
         ["self_collision", "['b', 'a'] is named twice"],
     ),
     "no format": ("format: 1\n", "", ["format: missing"]),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+pytest.importorskip("scipy")
+
 from tests.limits.slow_geometry import axis_points, signed_distance, spacing
 from tests.robots import array
 

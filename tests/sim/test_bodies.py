@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from tests.sim.test_oracle_geometry import SHAPES, volume
 
 from checkrein.sim.oracle_geometry import clearance
 
-p: Any = pytest.importorskip("pybullet")
+pytest.importorskip("pybullet")
 
 from checkrein.sim.bodies import add_static_volume
+from checkrein.sim.engine import load_pybullet
 
 PROBE_M = 0.05
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_probe_is_as_far_as_the_oracle_says(name: str) -> None:
+    p = load_pybullet()
     client = p.connect(p.DIRECT)
     try:
         body = add_static_volume(p, client, {"name": "v", "shape": name, **SHAPES[name]})

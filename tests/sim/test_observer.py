@@ -222,7 +222,7 @@ def test_links_that_touch_each_other_are_a_collision(side: RobotSide) -> None:
     """Fold the hand into the forearm: a pair that the file keeps apart."""
     world, observer = side.world, side.observer
     assert observer._clearances.touching() is None
-    q = world.home.copy()
+    q, found = world.home.copy(), None
     for angle in np.arange(1.4, -0.01, -0.05):
         q[5] = angle
         world._place(q)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+pytest.importorskip("scipy")
+
 from tests.limits.authoring.test_meshes import TWO_OBJECTS
 
 from checkrein.limits.authoring.hulls import convex_hull, mesh_points
