@@ -94,7 +94,9 @@ def work_in(flat: Floats, n: int, k: int) -> Work:
     start, at = _table(flat, at, n, 3)
     stored, at = _table(flat, at, n + 1, 6)
     measured, at = _table(flat, at, 2, n)
-    lever, at = _table(flat, at, k, n)
+    still, at = _table(flat, at, k, n)
+    sweep, at = _table(flat, at, k, n)
+    middle, at = _table(flat, at, k, 3)
     simplex, at = _table(flat, at, 4, 3)
     return Work(
         pieces,
@@ -113,6 +115,8 @@ def work_in(flat: Floats, n: int, k: int) -> Work:
         start,
         stored,
         measured,
-        lever,
+        still,
+        sweep,
+        middle,
         simplex,
     )

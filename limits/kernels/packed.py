@@ -79,7 +79,9 @@ class Work(NamedTuple):
     start: Floats  # (n, 3) q, dq, ddq at the start of the tick
     stored: Floats  # (n + 1, 6) the stop that is stored
     measured: Floats  # (2, n) q and dq
-    lever: Floats  # (k, n) [m or 1] of each capsule about each joint that moves it
+    still: Floats  # (k, n) [m] tracking errors of the joints up to j can move the capsule so far
+    sweep: Floats  # (k, n) [m] the motion of the joints up to j can move it so far
+    middle: Floats  # (k, 3) [m] of each capsule
     simplex: Floats  # (4, 3) of the distance to a convex body
 
 
@@ -222,6 +224,8 @@ def work_for(packed: Packed) -> Work:
         start=np.zeros((n, 3)),
         stored=np.zeros((n + 1, 6)),
         measured=np.zeros((2, n)),
-        lever=np.zeros((k, n)),
+        still=np.zeros((k, n)),
+        sweep=np.zeros((k, n)),
+        middle=np.zeros((k, 3)),
         simplex=np.zeros((4, 3)),
     )

@@ -22,7 +22,6 @@ from ..kernels.packed import (
     FIRST,
     MIDDLES,
     PAIR_STANDOFF,
-    POSITION_ERROR,
     RADII,
     SECOND,
     Floats,
@@ -36,32 +35,32 @@ ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
 
 
 @kernel
-def judge(packed: Packed, work: Work, moved: Floats, report: Floats, decided: bool) -> int:
+def judge(packed: Packed, work: Work, report: Floats, decided: bool) -> int:
     """At the configuration in `work`: 1 all pairs apart beyond the sweep, 0 not decided, -1 too
     near even at rest.
 
-    moved (n,): sup |q_j(t) - q_j(m)| over the interval, without the tracking error; work.lever is
-    that of m. report (3,) gets pair, value and bound; of what is not decided only if `decided`,
-    that is, if nothing else was undecided before.
+    work holds what the workspace has just found of the interval: how far the joints up to each one
+    move each capsule, by tracking error and by motion (the sums of r_j · e_j and of
+    r_j · sup|q_j(t) - q_j(m)|), and the capsules' middles. report (3,) gets pair, value and bound;
+    of what is not decided only if `decided`: if nothing else was undecided before.
     """
     verdict = 1
     for p in range(packed.pair.shape[0]):
         a, b = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
-        still, sweep = packed.pair[p, PAIR_STANDOFF], 0.0
-        for j in range(int(packed.capsule[a, 0]) + 1, int(packed.capsule[b, 0]) + 1):
-            still += work.lever[b, j] * packed.joint[j, POSITION_ERROR]
-            sweep += work.lever[b, j] * moved[j]
-        one, other = work.segment[a], work.segment[b]
-        x = 0.5 * (one[0] + one[3] - other[0] - other[3])
-        y = 0.5 * (one[1] + one[4] - other[1] - other[4])
-        z = 0.5 * (one[2] + one[5] - other[2] - other[5])
+        before, last = int(packed.capsule[a, 0]), int(packed.capsule[b, 0])
+        # The joints behind a: all up to b's less all up to a's.
+        still = work.still[b, last] - work.still[b, before] + packed.pair[p, PAIR_STANDOFF]
+        sweep = work.sweep[b, last] - work.sweep[b, before]
+        x = work.middle[a, 0] - work.middle[b, 0]
+        y = work.middle[a, 1] - work.middle[b, 1]
+        z = work.middle[a, 2] - work.middle[b, 2]
         if not math.isfinite(x + y + z):  # below, min would drop a NaN (TRAPS 8)
             report[0], report[1], report[2] = p, -math.inf, still
             return -1
         far = (packed.pair[p, MIDDLES] + still + sweep) * ROUNDING + ROUNDING_M
         if x * x + y * y + z * z > far * far:
             continue
-        apart = segment_segment(one, other) - packed.pair[p, RADII]
+        apart = segment_segment(work.segment[a], work.segment[b]) - packed.pair[p, RADII]
         if not (apart > still):
             report[0], report[1], report[2] = p, apart, still
             return -1

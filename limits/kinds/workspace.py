@@ -50,19 +50,20 @@ def _judge(packed: Packed, work: Work, moved: Floats, report: Floats) -> int:
     """At one configuration: 1 all clear beyond the sweep, 0 not decided, -1 too near even at rest.
 
     moved (n,): sup |q_j(t) - q_j(m)| over the interval, without the tracking error. Writes
-    work.lever.
+    still, sweep and middle of every capsule into work.
     """
     verdict, volumes = 1, packed.volume.shape[0]
     for k in range(packed.capsule.shape[0]):
         sweep = still = 0.0
         for j in range(int(packed.capsule[k, 0]) + 1):
             lever = 1.0 if packed.joint[j, PRISMATIC] > 0.0 else _from_axis(work, j, k)
-            work.lever[k, j] = lever
             still += lever * packed.joint[j, POSITION_ERROR]
             sweep += lever * moved[j]
+            work.still[k, j], work.sweep[k, j] = still, sweep
         still += packed.scalar[STANDOFF]
         axis = work.segment[k]
         x, y, z = 0.5 * (axis[0] + axis[3]), 0.5 * (axis[1] + axis[4]), 0.5 * (axis[2] + axis[5])
+        work.middle[k, 0], work.middle[k, 1], work.middle[k, 2] = x, y, z
         # The capsule lies within a ball about its middle; more than rounding is added.
         far = packed.capsule[k, 7] + math.sqrt(
             (axis[0] - x) ** 2 + (axis[1] - y) ** 2 + (axis[2] - z) ** 2
@@ -115,7 +116,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
         evaluations += 1
         verdict, code = _judge(packed, work, moved, report), WORKSPACE
         if verdict >= 0:
-            paired = _pairs_judged(packed, work, moved, report, verdict > 0)
+            paired = _pairs_judged(packed, work, report, verdict > 0)
             if paired < verdict:
                 verdict, code = paired, SELF_COLLISION
         if verdict > 0:
