@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from .declared import JointLimits, Limits
 from .errors import FeasibilityError
@@ -91,7 +92,7 @@ def _pair(limits: Limits, p: int) -> tuple[str, str]:
     return limits.capsules[first].name, limits.capsules[second].name
 
 
-def _check_pairs(limits: Limits, q: Array) -> Array:
+def _check_pairs(limits: Limits, q: Array) -> npt.NDArray[np.bool_]:
     """Which of the samples q (m, n) keep all links apart (m,); the home position must."""
     if not len(capsule_pairs(limits)):
         return np.ones(len(q), dtype=bool)
@@ -171,16 +172,18 @@ def _check_samples(limits: Limits) -> None:
     clear = ~blocked.any(axis=(1, 2)) & apart
     if not float(apart.mean()) >= SHARE_MIN:
         raise FeasibilityError(
-            f"self_collision: only {apart.mean():.1%} of {SAMPLES} sampled configurations keep all "
-            f"links apart, at least {SHARE_MIN:.0%} must; fit tighter capsules or a smaller standoff"
+            f"self_collision: only {apart.mean():.1%} of {SAMPLES} sampled configurations keep "
+            f"all links apart, at least {SHARE_MIN:.0%} must; fit tighter capsules or declare a "
+            f"smaller standoff"
         )
     if not float(clear.mean()) >= SHARE_MIN:
         share = blocked.mean(axis=0)
         v, k = np.unravel_index(int(share.argmax()), share.shape)
         raise FeasibilityError(
             f"only {clear.mean():.1%} of {SAMPLES} sampled configurations clear every volume "
-            f"and keep all links apart, at least {SHARE_MIN:.0%} must: link {limits.capsules[k].name!r} and volume "
-            f"{limits.volumes[v].name!r} alone block {share[v, k]:.1%}"
+            f"and keep all links apart, at least {SHARE_MIN:.0%} must: link "
+            f"{limits.capsules[k].name!r} and volume {limits.volumes[v].name!r} alone block "
+            f"{share[v, k]:.1%}"
         )
     allowed = np.array([joint.max_effort - joint.effort_error for joint in limits.joints])
     over = np.any(_needed(limits, q[clear]) > allowed, axis=1)  # (m, n)

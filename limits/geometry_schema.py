@@ -94,11 +94,14 @@ class VolumeModel(Model):
             raise ValueError(f"size: {self.size} must be greater than 0")
         return self
 
+    def _length(self) -> float:
+        return math.dist(self.start or ORIGIN, self.end or ORIGIN)
+
     @model_validator(mode="after")
     def _solid(self) -> Self:
-        if self.shape == "cylinder" and self.start is not None and self.end is not None:
-            if not math.dist(self.start, self.end) > 1e-6:
-                raise ValueError(f"start, end: a cylinder from {self.start} to {self.end} is flat")
+        has_ends = self.start is not None and self.end is not None
+        if self.shape == "cylinder" and has_ends and not self._length() > 1e-6:
+            raise ValueError(f"start, end: a cylinder from {self.start} to {self.end} is flat")
         if self.shape == "mesh":
             if (self.vertices is None) == (self.file is None):
                 raise ValueError("shape mesh: give either vertices or file, an .stl or .obj")

@@ -14,7 +14,14 @@ import numpy as np
 
 from .records import Array
 
-__all__ = ["ON_PLANE_M", "VERTICES_MAX", "edges_of", "segment_distance", "why_not_solid"]
+__all__ = [
+    "ON_PLANE_M",
+    "VERTICES_MAX",
+    "edges_of",
+    "segment_distance",
+    "segment_gaps",
+    "why_not_solid",
+]
 
 VERTICES_MAX = 64
 ON_PLANE_M = 1e-9
@@ -50,8 +57,8 @@ def why_not_solid(vertices: Array, planes: Array) -> str | None:
         return f"vertices.{v} is {heights[v, f] * 1e3:g} mm in front of planes.{f}: not convex"
     touching = (np.abs(heights) <= ON_PLANE_M).sum(axis=0)
     if not int(touching.min()) >= 3:
-        f = int(touching.argmin())
-        return f"planes.{f} holds {touching[f]} vertices, a face has 3 or more"
+        least = int(touching.argmin())
+        return f"planes.{least} holds {touching[least]} vertices, a face has 3 or more"
     edges = len(edges_of(vertices, planes))
     if count - edges + len(planes) != 2:
         return (
@@ -61,7 +68,7 @@ def why_not_solid(vertices: Array, planes: Array) -> str | None:
     return None
 
 
-def _along(start: Array, end: Array, first: Array, second: Array) -> Array:
+def segment_gaps(start: Array, end: Array, first: Array, second: Array) -> Array:
     """Distance (..., e) of segments start-end (..., 3) from segments first-second (e, 3).
 
     After Ericson, Real-Time Collision Detection (2005), 5.1.9: the best s without bounds, clamped,
@@ -88,7 +95,7 @@ def _along(start: Array, end: Array, first: Array, second: Array) -> Array:
 def segment_distance(vertices: Array, planes: Array, start: Array, end: Array) -> Array:
     """Distance (...) [m] of segments start-end (..., 3) from the solid; 0 where they enter it."""
     edges = edges_of(vertices, planes)
-    best = _along(start, end, vertices[edges[:, 0]], vertices[edges[:, 1]]).min(axis=-1)
+    best = segment_gaps(start, end, vertices[edges[:, 0]], vertices[edges[:, 1]]).min(axis=-1)
     normals = planes[:, :3]
     heights = [points @ normals.T - planes[:, 3] for points in (start, end)]
     for points, height in zip((start, end), heights, strict=True):

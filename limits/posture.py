@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from .declared import Kinematics, Limits, Volume
 from .polyhedra import segment_distance
@@ -160,7 +161,7 @@ def clearances(limits: Limits, q: Array) -> Array:
     return out
 
 
-def capsule_pairs(limits: Limits) -> Array:
+def capsule_pairs(limits: Limits) -> npt.NDArray[np.int64]:
     """Indices (p, 2) of the capsules that self-collision keeps apart, nearer to the base first."""
     declared, capsules = limits.self_collision, limits.capsules
     names = () if declared is None else declared.pairs

@@ -67,8 +67,10 @@ def _volume(volume: Volume) -> str:
         "sphere": lambda: f"center {_three(volume.center)}, radius {volume.radius:g} m",
         "capsule": lambda: _round(volume),
         "cylinder": lambda: _round(volume),
-        "mesh": lambda: f"{size} between {_three(_corner(volume, 'min'))} and "
-        f"{_three(_corner(volume, 'max'))} m",
+        "mesh": lambda: (
+            f"{size} between {_three(_corner(volume, 'min'))} and "
+            f"{_three(_corner(volume, 'max'))} m"
+        ),
     }
     exempt = f"; exempt: {', '.join(volume.exempt)}" if volume.exempt else ""
     return f"{volume.kind} {volume.shape}: {numbers[volume.shape]()}{exempt}"
@@ -98,8 +100,8 @@ def _self_collision_rows(limits: Limits) -> list[dict[str, Any]]:
         for one, others in kept.items()
     ]
     return rows + [
-        _row(limits, f"self_collision.ignored.{one}/{other}", f"ignored: {reason}", "")
-        for one, other, reason in declared.ignored
+        _row(limits, f"self_collision.ignored.{k}", f"{one}, {other}: {reason}", "")
+        for k, (one, other, reason) in enumerate(declared.ignored)
     ]
 
 

@@ -2,7 +2,8 @@
 
 Guarantees: shares no code with the filter. Convex shapes are judged by their vertices: inside a
 convex keep-in volume or outside a half-space, exact; against other keep-out volumes PyBullet's
-closest points *and* every vertex are judged, the smaller clearance counts.
+closest points *and* every vertex are judged, the smaller clearance counts. A mesh to keep out of
+is never nearer than its clearance says, and the sign is exact.
 
 Clearances are in metres, negative: violated.
 """
@@ -53,6 +54,8 @@ class ObservedVolume:
             "box": ("center", "rotation", "half_extents"),
             "sphere": ("center", "radius"),
             "capsule": ("start", "end", "radius"),
+            "cylinder": ("start", "end", "radius"),
+            "mesh": ("vertices", "planes"),
         }[volume["shape"]]
         if volume["kind"] not in ("keep_in", "keep_out"):
             raise ValueError(f"volume {volume['name']!r}: unknown kind {volume['kind']!r}")
@@ -63,7 +66,10 @@ class ObservedVolume:
 
 
 def point_clearances(volume: ObservedVolume, points: Array) -> Array:  # (m, 3) -> (m,)
-    """Signed distance of each point from what the volume forbids."""
+    """Signed distance of each point from what the volume forbids.
+
+    From a mesh to keep out of: no more than that, and positive where the point is outside.
+    """
     f = volume.fields
     if volume.shape == "half_space":
         inside = f["offset"] - points @ f["normal"]
@@ -74,6 +80,17 @@ def point_clearances(volume: ObservedVolume, points: Array) -> Array:  # (m, 3) 
     elif volume.shape == "sphere":
         offset = points - f["center"]
         inside = f["radius"] - np.sqrt((offset * offset).sum(axis=1))
+    elif volume.shape == "mesh":
+        inside = (f["planes"][:, 3] - points @ f["planes"][:, :3].T).min(axis=1)
+    elif volume.shape == "cylinder":
+        axis = f["end"] - f["start"]
+        length = np.sqrt(axis @ axis)
+        along = (points - f["start"]) @ axis / length
+        offset = points - f["start"] - along[:, None] * axis / length
+        radial = np.sqrt((offset * offset).sum(axis=1)) - f["radius"]
+        axial = np.abs(along - length / 2.0) - length / 2.0
+        beyond = np.hypot(np.maximum(radial, 0.0), np.maximum(axial, 0.0))
+        inside = -(beyond + np.minimum(np.maximum(radial, axial), 0.0))
     else:
         axis = f["end"] - f["start"]
         square = float(axis @ axis)

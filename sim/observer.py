@@ -5,6 +5,7 @@ Guarantees:
 - Position, velocity, acceleration and jerk of the applied stream are differences of the setpoints
   q over T, T², T³, judged with 1e-9 of the bound plus 8 eps max|q| / T^p: rounding, nothing more.
 - Measured position, velocity, effort, TCP speeds and contact force are judged at every substep.
+- Links that the file keeps apart and that touch each other all the same are a `collision`.
 - A comparison with NaN counts as a violation.
 
 `counts` has ticks in violation per kind, `onsets` how often a violation began. A lost object is
@@ -75,6 +76,7 @@ class _Bounds:
     force_n: float
     period_s: float
     volumes: tuple[ObservedVolume, ...]
+    pairs: tuple[tuple[str, str], ...]  # links that must not touch each other
 
     @staticmethod
     def parse(frozen: Mapping[str, Any]) -> _Bounds:
@@ -99,6 +101,7 @@ class _Bounds:
             float(frozen["tcp"]["max_force"]),
             float(frozen["period_s"]),
             tuple(ObservedVolume.parse(volume) for volume in frozen["volumes"]),
+            tuple((a, b) for a, b in (frozen.get("self_collision") or {}).get("pairs", ())),
         )
 
 
@@ -107,9 +110,15 @@ _DIFFERENCES = np.array([[0.0, 0.0, -1.0, 1.0], [0.0, 1.0, -2.0, 1.0], [-1.0, 3.
 
 
 class _Clearances:
-    """Smallest clearance of the moving links from the declared volumes, cheap while it is large."""
+    """Smallest clearance of the moving links from the declared volumes, cheap while it is large;
+    and which of the declared pairs of links touch each other."""
 
-    def __init__(self, world: World, volumes: Sequence[ObservedVolume]) -> None:
+    def __init__(
+        self,
+        world: World,
+        volumes: Sequence[ObservedVolume],
+        pairs: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self._world = world
         self._hulls: list[Hull] = read_hulls(world.urdf, world.moving_links)
         self._links = [world.link_index[hull.link] for hull in self._hulls]
@@ -128,15 +137,51 @@ class _Clearances:
             for volume in volumes
         ]
 
-    def smallest(self) -> tuple[float, str]:
-        """The smallest clearance [m] and `link/volume`; a lower bound where it is above NEAR_M."""
-        if not self._hulls or not self._volumes:
-            return math.inf, ""
+        links = [hull.link for hull in self._hulls]
+        near = [
+            (i, k)
+            for a, b in pairs  # the carried object is no link: the tool that holds it stands for it
+            for i, one in enumerate(links)
+            for k, other in enumerate(links)
+            if (one, other) == (a, b)
+        ]
+        self._pairs = np.array(near, dtype=np.int64).reshape(len(near), 2)
+
+    def look(self) -> tuple[float, str, tuple[str, str] | None]:
+        """The smallest clearance [m] and `link/volume`, and the first pair of links that overlap.
+
+        The clearance is a lower bound where it is above NEAR_M.
+        """
+        if not self._hulls:
+            return math.inf, "", None
         world = self._world
         states = world.p.getLinkStates(
             world.robot, self._links, computeForwardKinematics=1, physicsClientId=world.client
         )
         centers = np.array([state[0] for state in states])
+        return (*self._smallest(states, centers), self._touching(centers))
+
+    def _touching(self, centers: Array) -> tuple[str, str] | None:
+        """By PyBullet's closest points of the hulls; centers (k, 3) of the balls that hold them."""
+        if not len(self._pairs):
+            return None
+        first, second = self._pairs.T
+        gaps = np.sqrt(((centers[first] - centers[second]) ** 2).sum(axis=1))
+        world = self._world
+        for p in np.flatnonzero(~(gaps > self._reach[first] + self._reach[second])):
+            points = world.p.getClosestPoints(
+                bodyA=world.robot,
+                bodyB=world.robot,
+                distance=0.0,
+                linkIndexA=self._links[first[p]],
+                linkIndexB=self._links[second[p]],
+                physicsClientId=world.client,
+            )
+            if any(not float(point[8]) >= 0.0 for point in points):
+                return self._hulls[first[p]].link, self._hulls[second[p]].link
+        return None
+
+    def _smallest(self, states: Any, centers: Array) -> tuple[float, str]:
         smallest, subject = math.inf, ""
         for volume, exempt in zip(self._volumes, self._exempt, strict=True):
             bounds = point_clearances(volume, centers) - self._reach + exempt
@@ -189,7 +234,7 @@ class Observer:
     def __init__(self, frozen: Mapping[str, Any], world: World, robot: SimulatedRobot) -> None:
         self._bounds = _Bounds.parse(frozen)
         self._world, self._robot = world, robot
-        self._clearances = _Clearances(world, self._bounds.volumes)
+        self._clearances = _Clearances(world, self._bounds.volumes, self._bounds.pairs)
         powers = self._bounds.period_s ** np.arange(1.0, 4.0)
         self._change_max: Array = np.array(self._bounds.rate) * powers[:, None]  # (3, n)
         self.clearance_m = math.inf
@@ -237,9 +282,11 @@ class Observer:
             raise ValueError(f"applied setpoint is {off} rad from what the motors were told")
         self._judge_stream(q)
         self._judge_measured(self._robot.trace)
-        self.clearance_m, subject = self._clearances.smallest()
+        self.clearance_m, subject, touching = self._clearances.look()
         if not self.clearance_m >= -RELATIVE_TOLERANCE:
             self._note("workspace", subject, self.clearance_m, 0.0, "m")
+        if touching is not None:
+            self._note("collision", "/".join(touching), 0.0, 0.0, "m")
         if not self._object_gone and self._world.object_lost():
             self._object_gone = True
             self._note("object_lost", "object", 1.0, 0.0, "")

@@ -208,8 +208,8 @@ def _capsule(value: Any, n: int, where: str) -> CapsuleShape:
 def _mesh(value: dict[str, Any], where: str) -> dict[str, Array]:
     """Corners, planes and edges of a convex body; edges are what two planes have in common."""
     corners, planes = (
-        np.array([_vector(r, w, f"{where}.{key}[{i}]") for i, r in enumerate(_rows(value[key], key))])
-        for key, w in (("vertices", 3), ("planes", 4))
+        np.array([_vector(row, width, f"{where}.{key}") for row in _rows(value[key], key)])
+        for key, width in (("vertices", 3), ("planes", 4))
     )
     if corners.shape[0] < 4 or planes.shape[0] < 4:
         raise FrozenFileError(f"{where}: a body has 4 corners and 4 planes or more")

@@ -41,4 +41,4 @@ def pair_clearances(robot: Robot, ends: list[tuple[Array, Array]]) -> Array:
         a, b = first[pair], second[pair]
         axes = (starts[a, :, row].T, stops[a, :, row].T, starts[b, :, row].T, stops[b, :, row].T)
         bound[pair, row] = segment_segment(*axes) - radii[pair, 0]
-    return bound.T
+    return np.asarray(bound.T)

@@ -78,4 +78,4 @@ def _merged(equations: Array, vertices: Array) -> Array:
         touches = np.abs(vertices @ normal - offset) <= ON_PLANE_M
         plane = np.round(np.append(normal, offset), DECIMALS) + 0.0
         faces.setdefault(touches.tobytes(), plane)
-    return np.array(sorted(faces.values(), key=lambda plane: tuple(plane)))
+    return np.array(sorted(faces.values(), key=tuple))

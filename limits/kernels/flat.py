@@ -103,6 +103,9 @@ def work_in(flat: Floats, n: int, k: int, p: int) -> Work:
     shifted, at = _part(flat, at, 6)
     combined, at = flat[at : at + 16].reshape((4, 1, 4)), at + 16
     hint, at = _part(flat, at, 2)
+    still, at = _table(flat, at, k, n)
+    sweep, at = _table(flat, at, k, n)
+    middle, at = _table(flat, at, k, 3)
     simplex, at = _table(flat, at, 4, 3)
     return Work(
         pieces,
@@ -130,5 +133,8 @@ def work_in(flat: Floats, n: int, k: int, p: int) -> Work:
         shifted,
         combined,
         hint,
+        still,
+        sweep,
+        middle,
         simplex,
     )

@@ -25,7 +25,7 @@ PERIOD, STANDOFF, TCP_SPEED, GRAVITY = 0, 1, 2, 3  # gravity takes 3, 4 and 5
 TCP_ROTATION, TWIST_LENGTH, TWIST_SPEED = 6, 7, 8
 # Columns of each table.
 SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 9, 12, 12, 11
-CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 4
+CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 5
 # Columns of `volume`: shape, kind, then what the shape needs.
 SHAPE, KIND, DATA = 0, 1, 2
 HALF_SPACE, BOX, SPHERE, CAPSULE, CYLINDER, MESH = 0, 1, 2, 3, 4, 5
@@ -38,9 +38,9 @@ _SHAPES = {
     "cylinder": CYLINDER,
     "mesh": MESH,
 }
-# Columns of `pair`: two capsules, the first nearer to the base; how far apart their axes must be;
-# and their middles, to be surely that far apart.
-FIRST, SECOND, AXES_APART, MIDDLES_APART = 0, 1, 2, 3
+# Columns of `pair`: two capsules, the first nearer to the base; the sum of their radii; how far
+# apart they must be; and how far their middles are apart, at most, where they touch.
+FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES = 0, 1, 2, 3, 4
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.
 STACK_ROWS = 64
 # Rows that the translation of TCP commands needs beside the Jacobian's: see kernels.jacobian.
@@ -65,10 +65,8 @@ class Packed(NamedTuple):
     capsule: Floats  # (k, 8) joint, start, end, radius
     volume: Floats  # (v, 18)
     checked: Floats  # (v, k) 1 where the volume constrains the capsule, else 0
-    mesh: (
-        Floats  # (m, 4) vertices, then planes, of the mesh volumes; their rows say which are theirs
-    )
-    pair: Floats  # (p, 4) capsules that must not touch each other
+    mesh: Floats  # (m, 4) vertices, then planes, of each mesh volume; its row says where
+    pair: Floats  # (p, 5) capsules that must not touch each other
 
 
 class Work(NamedTuple):
@@ -100,6 +98,9 @@ class Work(NamedTuple):
     combined: Floats  # (4, 1, 4) pieces of a sum of joint motions
     # (2,) [s] when the last rejection was certain, or negative; the first ease that is worth a try
     hint: Floats
+    still: Floats  # (k, n) [m] tracking errors of the joints up to j can move the capsule so far
+    sweep: Floats  # (k, n) [m] the motion of the joints up to j can move it so far
+    middle: Floats  # (k, 3) [m] of each capsule
     simplex: Floats  # (4, 3) of the distance to a convex body
 
 
@@ -158,9 +159,9 @@ def _pairs(limits: Limits) -> Floats:
         for a, first in enumerate(capsules):
             for b, second in enumerate(capsules):
                 if (first.name, second.name) == (one, other) and declared is not None:
-                    apart = first.radius + second.radius + declared.standoff
+                    radii = first.radius + second.radius
                     halves = [float(np.linalg.norm(c.end - c.start)) / 2.0 for c in (first, second)]
-                    rows.append((a, b, apart, apart + sum(halves)))
+                    rows.append((a, b, radii, declared.standoff, radii + sum(halves)))
     return np.array(rows, dtype=np.float64).reshape(len(rows), PAIR_COLUMNS)
 
 
@@ -265,5 +266,8 @@ def work_for(packed: Packed) -> Work:
         shifted=np.zeros(6),
         combined=np.zeros((4, 1, 4)),
         hint=np.zeros(2),
+        still=np.zeros((k, n)),
+        sweep=np.zeros((k, n)),
+        middle=np.zeros((k, 3)),
         simplex=np.zeros((4, 3)),
     )

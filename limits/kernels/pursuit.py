@@ -69,7 +69,7 @@ def arriving(dq: float, ddq: float, target: float, step: float, period: float) -
 def _with_pace(
     start: Floats, i: int, row: Floats, share: float, rate: float, period: float
 ) -> float:
-    """As `arriving`, onto the ray at `share` of it after the tick, which then grows by `rate` [1/s].
+    """As `arriving`, onto the ray at `share` of it after the tick, growing by `rate` [1/s].
 
     Held to the joint's bounds.
     """

@@ -35,7 +35,7 @@ from .packed import (
     Work,
 )
 
-__all__ = ["bend", "direction", "extent", "levers", "stays_beyond", "widest_gap"]
+__all__ = ["bend", "direction", "extent", "stays_beyond", "sweeps", "widest_gap"]
 
 SHIFT_M = 1e-5
 
@@ -55,13 +55,25 @@ def _from_axis(work: Work, j: int, k: int) -> float:
 
 
 @kernel
-def levers(packed: Packed, work: Work, k: int) -> None:
-    """Write how far capsule k can be moved by each joint, per radian or metre, into work.lever."""
-    if work.known[k] == 0.0:
-        work.known[k] = 1.0
-        for j in range(int(packed.capsule[k, 0]) + 1):
-            slides = packed.joint[j, PRISMATIC] > 0.0
-            work.lever[k, j] = 1.0 if slides else _from_axis(work, j, k)
+def sweeps(packed: Packed, work: Work, k: int, moved: Floats) -> None:
+    """Write what the joints can do to capsule k: once for each configuration looked at.
+
+    work.lever[k]: how far each moves it, per radian or metre; work.still[k] and work.sweep[k]: how
+    far all joints up to each one move it [m], by their position errors and by `moved` (n,);
+    work.middle[k].
+    """
+    if work.known[k] != 0.0:
+        return
+    work.known[k] = 1.0
+    still = sweep = 0.0
+    for j in range(int(packed.capsule[k, 0]) + 1):
+        slides = packed.joint[j, PRISMATIC] > 0.0
+        lever = 1.0 if slides else _from_axis(work, j, k)
+        still += lever * packed.joint[j, POSITION_ERROR]
+        sweep += lever * moved[j]
+        work.lever[k, j], work.still[k, j], work.sweep[k, j] = lever, still, sweep
+    for i in range(3):
+        work.middle[k, i] = 0.5 * (work.segment[k, i] + work.segment[k, 3 + i])
 
 
 @kernel
@@ -168,7 +180,7 @@ def direction(packed: Packed, work: Work, v: int, k: int, clear: float, n: Float
 
 @kernel
 def widest_gap(work: Work, a: int, b: int, n: Floats) -> bool:
-    """Write a unit direction (3,) that leads from capsule a's axis to b's; False if there is none."""
+    """Write a unit direction (3,) from capsule a's axis to b's; False if there is none."""
     one, other = work.segment[a], work.segment[b]
     apart = segment_segment(one, other)
     for way in range(3):

@@ -2,7 +2,8 @@
 
 Of a pair, capsule a on joint ja and capsule b on joint jb > ja, only the joints ja+1..jb move one
 against the other. Seen from link ja, over an interval with middle m it is enough that
-    distance of the axes at m - radii - standoff > sum_{j=ja+1..jb} r_j·(sup|q_j(t) - q_j(m)| + e_j)
+    distance of the axes at m - radii - standoff
+        > sum_{j=ja+1..jb} r_j · (sup|q_j(t) - q_j(m)| + e_j)
 with r_j the largest distance of b's axis from joint j's axis at m, 1 for a prismatic joint. For
 take the joints from ja+1 outwards, one at a time, from where they are at m to where they are at t:
 joint j turns all that is behind it as one body, so that r_j is at its turn still what it is at m,
@@ -18,16 +19,16 @@ import math
 from ..kernels.clearance import segment_segment
 from ..kernels.jit import kernel
 from ..kernels.packed import (
-    AXES_APART,
     FIRST,
-    MIDDLES_APART,
-    POSITION_ERROR,
+    MIDDLES,
+    PAIR_STANDOFF,
+    RADII,
     SECOND,
     Floats,
     Packed,
     Work,
 )
-from ..kernels.separation import bend, levers, stays_beyond, widest_gap
+from ..kernels.separation import bend, stays_beyond, sweeps, widest_gap
 
 __all__ = ["judge"]
 
@@ -42,13 +43,14 @@ def _stays_apart(
     a, b = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
     base = int(packed.capsule[a, 0])
     bent = bend(packed, work, b, base, moved)
+    apart -= packed.pair[p, PAIR_STANDOFF]
     if not (apart > bent) or not widest_gap(work, a, b, work.plane):
         return False
     n, one = work.plane, work.segment[a]
     reach = max(
         n[0] * one[0] + n[1] * one[1] + n[2] * one[2], n[0] * one[3] + n[1] * one[4] + n[2] * one[5]
     )
-    needed = reach + packed.pair[p, AXES_APART] + bent + ROUNDING_M
+    needed = reach + packed.pair[p, RADII] + packed.pair[p, PAIR_STANDOFF] + bent + ROUNDING_M
     return stays_beyond(packed, work, b, base, n, needed, first, last)
 
 
@@ -76,22 +78,22 @@ def judge(
             continue
         opened[p] = 0.0
         a, b = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
-        one, other = work.segment[a], work.segment[b]
-        x = 0.5 * (one[0] + one[3] - other[0] - other[3])
-        y = 0.5 * (one[1] + one[4] - other[1] - other[4])
-        z = 0.5 * (one[2] + one[5] - other[2] - other[5])
+        before, outer = int(packed.capsule[a, 0]), int(packed.capsule[b, 0])
+        # The joints behind a: all up to b's less all up to a's.
+        sweeps(packed, work, a, moved)
+        sweeps(packed, work, b, moved)
+        still = work.still[b, outer] - work.still[b, before] + packed.pair[p, PAIR_STANDOFF]
+        sweep = work.sweep[b, outer] - work.sweep[b, before]
+        x = work.middle[a, 0] - work.middle[b, 0]
+        y = work.middle[a, 1] - work.middle[b, 1]
+        z = work.middle[a, 2] - work.middle[b, 2]
         if not math.isfinite(x + y + z):  # below, min would drop a NaN (TRAPS 8)
             report[0], report[1], report[2] = p, -math.inf, 0.0
             return -1
-        levers(packed, work, b)
-        still = sweep = 0.0
-        for j in range(int(packed.capsule[a, 0]) + 1, int(packed.capsule[b, 0]) + 1):
-            still += work.lever[b, j] * packed.joint[j, POSITION_ERROR]
-            sweep += work.lever[b, j] * moved[j]
-        far = (packed.pair[p, MIDDLES_APART] + still + sweep) * ROUNDING + ROUNDING_M
+        far = (packed.pair[p, MIDDLES] + still + sweep) * ROUNDING + ROUNDING_M
         if x * x + y * y + z * z > far * far:
             continue
-        apart = segment_segment(one, other) - packed.pair[p, AXES_APART]
+        apart = segment_segment(work.segment[a], work.segment[b]) - packed.pair[p, RADII]
         if apart > still + sweep or _stays_apart(packed, work, p, moved, apart, first, last):
             continue
         if not (apart > still):

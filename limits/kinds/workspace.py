@@ -35,7 +35,7 @@ from ..kernels.packed import (
     Packed,
     Work,
 )
-from ..kernels.separation import bend, direction, extent, levers, stays_beyond
+from ..kernels.separation import bend, direction, extent, stays_beyond, sweeps
 from . import self_collision
 
 __all__ = ["SELF_COLLISION", "WORKSPACE", "least_clearance", "violated"]
@@ -129,14 +129,10 @@ def _judge(
         if opened[k] == 0.0:
             continue
         opened[k] = 0.0
-        levers(packed, work, k)
-        sweep = still = 0.0
-        for j in range(int(packed.capsule[k, 0]) + 1):
-            still += work.lever[k, j] * packed.joint[j, POSITION_ERROR]
-            sweep += work.lever[k, j] * moved[j]
-        still += packed.scalar[STANDOFF]
-        axis = work.segment[k]
-        x, y, z = 0.5 * (axis[0] + axis[3]), 0.5 * (axis[1] + axis[4]), 0.5 * (axis[2] + axis[5])
+        sweeps(packed, work, k, moved)
+        joint, axis = int(packed.capsule[k, 0]), work.segment[k]
+        still, sweep = work.still[k, joint] + packed.scalar[STANDOFF], work.sweep[k, joint]
+        x, y, z = work.middle[k, 0], work.middle[k, 1], work.middle[k, 2]
         # The capsule lies within a ball about its middle; more than rounding is added.
         far = packed.capsule[k, 7] + math.sqrt(
             (axis[0] - x) ** 2 + (axis[1] - y) ** 2 + (axis[2] - z) ** 2
@@ -175,9 +171,14 @@ def _look(
     forward(packed, q, work)
     for k in range(packed.capsule.shape[0]):
         work.known[k] = 0.0
+    total = 0.0
     for j in range(q.shape[0]):
         low, high = position_range(work.pieces, work.ends, j, first, last)
         moved[j] = max(high - q[j], q[j] - low)
+        total += moved[j]
+    if not math.isfinite(total):  # also where the joint moves nothing that is asked about
+        report[0], report[1], report[2] = 0.0, -math.inf, 0.0
+        return -1, WORKSPACE if packed.volume.shape[0] > 0 else SELF_COLLISION
     verdict = _judge(packed, work, moved, opened, first, last, report)
     if verdict < 0:
         return verdict, WORKSPACE

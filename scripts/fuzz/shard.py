@@ -105,7 +105,10 @@ def without_margins(robot: Robot, limits: Limits) -> tuple[Robot, Limits]:
         for joint in limits.joints
     )
     bounds = {k: np.zeros(robot.n) if k in zero else v for k, v in robot.bounds.items()}
-    return replace(robot, bounds=bounds), replace(limits, joints=joints, standoff=0.0)
+    links = limits.self_collision
+    links = None if links is None else replace(links, standoff=0.0)
+    bare = replace(limits, joints=joints, standoff=0.0, self_collision=links)
+    return replace(robot, bounds=bounds), bare
 
 
 class _Driver:

@@ -59,7 +59,12 @@ def _mesh(volume: Volume, points: Array) -> Array:
     """Inside by its planes; outside by Wolfe-like descent: the nearest mix of its vertices."""
     vertices, planes = _given(volume.vertices), _given(volume.planes)
     height = (points @ planes[:, :3].T - planes[:, 3]).max(axis=1)
-    return np.asarray([h if h <= 0.0 else _nearest(vertices - p) for h, p in zip(height, points)])
+    return np.asarray(
+        [
+            h if h <= 0.0 else _nearest(vertices - p)
+            for h, p in zip(height.tolist(), points, strict=True)
+        ]
+    )
 
 
 def _nearest(corners: Array) -> float:

@@ -15,6 +15,7 @@ from checkrein.limits.errors import FormatError, InputError, LimitsFileError
 from checkrein.limits.frozen import BYTES_MAX, parse_frozen
 
 GOLDEN = Path(__file__).parent / "golden" / "frozen_format_1.json"
+SHAPES = Path(__file__).parent / "golden" / "frozen_format_1_shapes.json"
 FOLDER = Path("/nowhere")
 
 
@@ -59,6 +60,16 @@ def test_a_rotation_limit_is_read_and_its_absence_too(plain: Any) -> None:
         plain["tcp"]["max_rot_vel"] = wrong
         with pytest.raises(LimitsFileError, match="max_rot_vel"):
             parse(plain)
+
+
+def test_golden_of_every_shape_and_of_pairs_is_read() -> None:
+    limits = parse_frozen(SHAPES.read_bytes(), "x.json", FOLDER)
+    assert {volume.shape for volume in limits.volumes} == {
+        "half_space", "box", "capsule", "sphere", "cylinder", "mesh",
+    }  # fmt: skip
+    assert limits.self_collision is not None
+    assert len(limits.self_collision.pairs) == 10
+    assert limits.self_collision.ignored == (("upper", "carriage", "a test"),)
 
 
 def test_arrays_are_read_only() -> None:

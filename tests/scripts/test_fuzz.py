@@ -23,14 +23,14 @@ from checkrein.scripts.fuzz.campaign import Campaign, open_bench, run_campaign
 from checkrein.scripts.fuzz.command import command
 from checkrein.scripts.fuzz.doubles import ScorerDouble
 from checkrein.scripts.fuzz.limits_source import find
-from checkrein.scripts.fuzz.poses import find_poses
+from checkrein.scripts.fuzz.poses import TOUCHING, find_poses
 from checkrein.scripts.fuzz.replay import read_violation, replay, write_violation
 from checkrein.scripts.fuzz.report import required_binds, summarize
 from checkrein.scripts.fuzz.rules import RunRules
 from checkrein.scripts.fuzz.shard import Bench, MakeFilter
 from checkrein.scripts.fuzz.streams import STREAMS, rubbish
 from checkrein.scripts.fuzz.view import View
-from checkrein.sim.oracle import clearances
+from checkrein.sim.oracle import clearances, link_clearances
 
 SOURCE = find("franka_panda")
 
@@ -182,6 +182,10 @@ PLANTED: dict[str, tuple[str, MakeFilter]] = {
         "workspace",
         believing(lambda limits: replace(limits, volumes=limits.volumes[1:])),
     ),
+    "links that may touch": (
+        "self_collision",
+        believing(lambda limits: replace(limits, self_collision=None)),
+    ),
     "velocity": ("joint_velocity", believing(lambda limits: stronger(limits, max_velocity=1.001))),
     "acceleration": (
         "joint_acceleration",
@@ -284,6 +288,8 @@ def test_every_volume_has_poses_inside_and_beside(bench: Bench) -> None:
         columns = [i for i, name in enumerate(names) if name.endswith(f"/{volume.name}")]
         assert (values[:, columns].min(axis=1) < 0.0).all()
         assert clearances(bench.robot, poses.beside[volume.name])[0].min() > 0.0
+    assert (link_clearances(bench.robot, poses.pressed[TOUCHING])[0].min(axis=1) < 0.0).all()
+    assert link_clearances(bench.robot, poses.beside[TOUCHING])[0].min() > 0.0
 
 
 @pytest.mark.parametrize("stream", [stream for stream, _ in STREAMS])

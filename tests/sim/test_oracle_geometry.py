@@ -73,7 +73,7 @@ def _wedge(points: np.ndarray) -> np.ndarray:
         inside = np.maximum(inside, (flat - a) @ normal)
     over = np.where(inside > 0.0, away, 0.0)
     outside = np.hypot(over, np.maximum(side, 0.0))
-    return np.where(outside > 0.0, outside, np.maximum(inside, side))
+    return np.asarray(np.where(outside > 0.0, outside, np.maximum(inside, side)))
 
 
 def _section(f: dict[str, np.ndarray], points: np.ndarray) -> np.ndarray:
@@ -85,7 +85,7 @@ def _section(f: dict[str, np.ndarray], points: np.ndarray) -> np.ndarray:
     wall, cap = away - f["radius"], np.abs(along - np.linalg.norm(axis) / 2.0)
     cap -= np.linalg.norm(axis) / 2.0
     past_both = (wall > 0.0) & (cap > 0.0)
-    return np.where(past_both, np.sqrt(wall**2 + cap**2), np.maximum(wall, cap))
+    return np.asarray(np.where(past_both, np.hypot(wall, cap), np.maximum(wall, cap)))
 
 
 @pytest.mark.parametrize("name", SHAPES)
