@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from .batch import BatchFilter
+from .batch_decision import BatchDecision
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
 from .filter import SafetyFilter
 from .policy_client import PolicyClient
 from .vetting import VettedChunk
 
 __all__ = [
+    "BatchDecision",
+    "BatchFilter",
     "Decision",
     "Finding",
     "Outcome",

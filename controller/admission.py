@@ -12,7 +12,7 @@ import numpy as np
 
 from ..limits.core import Core, duration_ticks
 from ..limits.kernels.reference import MODE_CODES
-from ..limits.records import COMMAND_ROWS_MAX, Array, Command, RobotState
+from ..limits.records import COMMAND_ROWS_MAX, TCP_MODES, TCP_WIDTH, Array, Command, RobotState
 from .decision import Finding
 
 __all__ = [
@@ -36,27 +36,34 @@ def is_fresh_state(core: Core, age_ms: float) -> bool:
     return 0.0 <= age_ms <= core.limits.timing.state_age_max_ms
 
 
-def state_fault(core: Core, state: RobotState, motion: Array, now_ns: int) -> Finding | None:
-    """Why this state cannot be acted on; None if it can. Each is a reason to stop."""
+def state_fault(
+    core: Core, state: RobotState, motion: Array, now_ns: int, passed: Array | None = None
+) -> Finding | None:
+    """Why this state cannot be acted on; None if it can. Each is a reason to stop.
+
+    passed (2, n): where the stream was within the declared latency; None: where `motion` is.
+    """
     limits, n = core.limits, core.n
     age_ms = (now_ns - state.stamp_ns) / NS_PER_MS
     is_fresh = is_fresh_state(core, age_ms)
-    if is_fresh and core.state_holds(state, motion):
+    if is_fresh and core.state_holds(state, motion, passed):
         return None
     for name, values in (("q", state.q), ("dq", state.dq)):
         if values.shape != (n,):
             return _finding("wrong_length", f"state.{name}", float(values.size), float(n), "")
     if not is_fresh:
         return _finding("stale", "state", age_ms, limits.timing.state_age_max_ms, "ms")
-    joint = core.off_track(state.q, state.dq, motion)
+    joint = core.off_track(state.q, state.dq, motion, passed)
     if joint is not None:
         q, dq = float(state.q[joint]), float(state.dq[joint])
         declared = limits.joints[joint]
         if not (math.isfinite(q) and math.isfinite(dq)):
             return Finding("non_finite", f"state of {declared.name}", math.nan, 0.0, "", math.nan)
         unit = "rad" if declared.type == "revolute" else "m"
-        away = abs(q - float(motion[joint, 0]))
-        return _finding("tracking_error", declared.name, away, declared.tracking_error, unit)
+        low = float(motion[joint, 0] if passed is None else passed[0, joint])
+        high = float(motion[joint, 0] if passed is None else passed[1, joint])
+        bound = declared.position_error + declared.position_noise
+        return _finding("tracking_error", declared.name, max(low - q, q - high), bound, unit)
     for name, extra in (("tau", state.tau), ("tau_ext", state.tau_ext)):
         if extra is not None and not (extra.shape == (n,) and bool(np.isfinite(extra).all())):
             return Finding("non_finite", f"state.{name}", math.nan, 0.0, "", math.nan)
@@ -84,7 +91,8 @@ def period_fault(core: Core, last_now_ns: int, now_ns: int) -> Finding | None:
 
 
 def _shape_fault(core: Core, command: Command) -> Finding | None:
-    shape, n = command.values.shape, core.n
+    shape = command.values.shape
+    n = TCP_WIDTH if command.mode in TCP_MODES else core.n
     if len(shape) not in (1, 2) or shape[-1] != n:
         size = float(shape[-1]) if shape else 0.0
         return _finding("wrong_length", "command.values", size, float(n), "")

@@ -19,6 +19,7 @@ from .decide import Memory, Scorer
 from .decision import Decision, Outcome, StopCategory, StopStatus
 from .errors import ArmError, NotArmedError, ScorerError
 from .stop_state import Event, Phase
+from .trail import settling_ticks, started
 
 __all__ = ["armed", "held", "retired", "scorer_for"]
 
@@ -41,6 +42,17 @@ def scorer_for(limits: Limits, given: Scorer | None) -> Scorer | None:
     return loaded
 
 
+def _require_settled(core: Core, memory: Memory) -> None:
+    """Where a latency is declared: the stream must have rested for that long."""
+    left = settling_ticks(core, memory.trail)
+    if left > 0:
+        latency = core.limits.timing.latency_ticks
+        raise ArmError(
+            f"timing.latency_ticks: the robot may lag {latency} ticks behind the stream, which "
+            f"has only just come to rest: call step() for {left} more ticks first"
+        )
+
+
 def armed(
     core: Core, memory: Memory | None, retired_seq: int, state: RobotState, now_ns: int
 ) -> Memory:
@@ -53,6 +65,8 @@ def armed(
         raise ArmError(f"a stop is latched ({memory.cause}): call reset() first, then arm()")
     if memory is not None and memory.phase is not Phase.AT_REST:
         raise ArmError(f"the robot is {memory.phase.value}: it can only be armed at rest")
+    if memory is not None:
+        _require_settled(core, memory)
     for name, values in (("q", state.q), ("dq", state.dq)):
         if values.shape != (core.n,) or not bool(np.isfinite(values).all()):
             raise ArmError(f"state.{name}: expected {core.n} finite numbers, got {values.tolist()}")
@@ -76,16 +90,20 @@ def armed(
         )
     seq = max(0 if memory is None else memory.seq, retired_seq)
     phase = stop_state.step(Phase.DISARMED, Event.ARMED)
-    return Memory(seq, motion, phase, None, history=((seq, motion),), continues=(seq, 0))
+    return Memory(
+        seq, motion, phase, None, history=((seq, motion),), continues=(seq, 0),
+        trail=started(core, seq, motion),
+    )  # fmt: skip
 
 
-def retired(memory: Memory) -> int:
+def retired(core: Core, memory: Memory) -> int:
     """The setpoint number that a reset leaves behind; ArmError while the robot moves."""
     if memory.phase not in (Phase.LATCHED_AT_REST, Phase.AT_REST):
         raise ArmError(
             f"the robot is {memory.phase.value}: reset() is possible once it is at rest "
             f"({ticks_left(memory.motion)} ticks of its stop are left)"
         )
+    _require_settled(core, memory)
     stop_state.step(memory.phase, Event.RESET)
     return memory.seq
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
 from ..limits import batch_calls
 from ..limits.core import Core, setpoint_of
 from ..limits.records import Array, Command, Mode, frozen_array
 from .admission import command_fault
 from .batch_memory import PHASES, Flags, Whole
-from .decide import expired, findings_of, status_of
+from .decide import status_of
 from .decision import Decision, Finding, Outcome
+from .findings import expired, findings_of
 from .stop_state import Phase
 
 __all__ = ["NOT_STEPPED", "OUTCOMES", "BatchDecision", "Given", "Reasons"]

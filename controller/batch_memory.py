@@ -1,7 +1,7 @@
 """The memories of many filters, one row each: arrays for the kernel, `decide.Memory` for the rest.
 
 Guarantees: a row that is taken out and put back is the same memory, but for what only matters to a
-robot that reports what it executed (`Memory.history`); plans are of one row each.
+robot that reports what it executed (`Memory.history`); plans are of one row each, and held.
 """
 
 from __future__ import annotations
@@ -50,18 +50,21 @@ class BatchMemory:
         self.plan_seq: Whole = np.full(count, NONE)
         self.rows: Array = np.zeros((count, max(n, ROW_MAX)))
         self.anchor: Array = np.zeros((count, 2, n))
-        # Rare: why a row is latched, and what a classifier has to do with it.
+        # Rare: why a row is latched, and memories that hold more than the arrays do (what a
+        # classifier has to do with it, a trail); good for as long as their number is the row's.
         self.cause: dict[int, str] = {}
-        self.appraised: dict[int, tuple[int | None, Array | None]] = {}
+        self.whole: dict[int, Memory] = {}
 
     def take(self, k: int) -> Memory:
         """Row k as one filter's memory; it must be armed."""
+        whole = self.whole.get(k)
+        if whole is not None and whole.seq == self.seq[k]:
+            return whole
         plan, (mode, width, ticks, elapsed) = None, self.plan[k].tolist()
-        since_ns, drift = self.appraised.get(k, (None, None))
         if ticks > 0:
             row = frozen_array(self.rows[k, :width][None, :], "plan")
             anchor = self.anchor[k].copy()
-            plan = Plan(int(self.plan_seq[k]), mode, row, 0.0, anchor, ticks, elapsed, drift)
+            plan = Plan(int(self.plan_seq[k]), mode, row, 0.0, anchor, ticks, elapsed, None)
         seq, stop_tick = int(self.seq[k]), int(self.stop_tick[k])
         continues = (int(self.continues[k, 0]), int(self.continues[k, 1]))
         return Memory(
@@ -72,7 +75,6 @@ class BatchMemory:
             stop_tick=stop_tick,
             plan=plan,
             command_seq=int(self.command_seq[k]) if self.has_commanded[k] else None,
-            resample_since_ns=since_ns,
             cause=self.cause.get(k),
             continues=continues,
         )
@@ -99,7 +101,6 @@ class BatchMemory:
             self.anchor[k] = plan.anchor
             self.plan[k, MODE], self.plan[k, WIDTH] = plan.mode, width
             self.plan[k, TICKS], self.plan[k, ELAPSED] = plan.ticks, plan.elapsed
-        if memory.resample_since_ns is None and drift is None:
-            self.appraised.pop(k, None)
-        else:
-            self.appraised[k] = (memory.resample_since_ns, drift)
+        self.whole.pop(k, None)
+        if memory.trail or drift is not None or memory.resample_since_ns is not None:
+            self.whole[k] = memory

@@ -19,26 +19,17 @@ import numpy as np
 
 from ..limits import tick
 from ..limits.building import builder_of
-from ..limits.core import Core, Found, is_at_rest, setpoint_of, ticks_left
-from ..limits.kernels.reference import MODE_CODES, VELOCITY
-from ..limits.records import Array, Candidates, Command, OnViolation, RobotState
+from ..limits.core import Core, is_at_rest, setpoint_of, ticks_left
+from ..limits.kernels.reference import MODE_CODES, TWIST, VELOCITY
+from ..limits.records import Array, Candidates, Command, RobotState
 from . import stop_state
 from .admission import command_fault, command_ticks, period_fault, state_fault
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
+from .findings import expired, findings_of, refuses
 from .stop_state import Event, Phase
+from .trail import Trail, extended, passed, rebased
 
-__all__ = [
-    "Memory",
-    "Plan",
-    "Scorer",
-    "decide",
-    "expired",
-    "findings_of",
-    "rebased",
-    "refusal_of",
-    "status_of",
-    "stop_decision",
-]
+__all__ = ["Memory", "Plan", "Scorer", "decide", "resumed", "status_of", "stop_decision"]
 
 HISTORY = 16  # setpoints that a robot may report as executed
 REBASE_TICKS_MAX = 100_000
@@ -69,7 +60,7 @@ class Plan(NamedTuple):
 
     command_seq: int
     mode: int
-    rows: Array  # (rows, n), read-only
+    rows: Array  # (rows, n), or (rows, 6) in a TCP mode; read-only
     row_period_s: float  # 0: a single row that is held
     anchor: Array  # (2, n) commanded position and velocity when it was accepted
     ticks: int
@@ -91,9 +82,10 @@ class Memory(NamedTuple):
     cause: str | None = None
     history: tuple[tuple[int, Array], ...] = ()  # (seq, motion) of the last setpoints
     continues: tuple[int, int] = (0, 0)
+    trail: Trail = ()  # what the stream passed lately; empty: no latency is declared
 
 
-def rebased(core: Core, memory: Memory, state: RobotState) -> Memory | None:
+def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
     """Memory as of what the robot says it executed; None if that cannot be continued."""
     executed = state.executed
     if executed is None or (executed.seq == memory.seq and executed.stop_tick == 0):
@@ -101,9 +93,14 @@ def rebased(core: Core, memory: Memory, state: RobotState) -> Memory | None:
     motion = next((m for seq, m in memory.history if seq == executed.seq), None)
     if motion is None or not 0 <= executed.stop_tick <= REBASE_TICKS_MAX:
         return None
+    played = [motion]
     for _ in range(min(executed.stop_tick, ticks_left(motion) + 1)):
-        motion = core.brake(motion)
-    return memory._replace(motion=motion, continues=(executed.seq, executed.stop_tick))
+        played.append(core.brake(played[-1]))
+    rests = min(executed.stop_tick - len(played) + 1, HISTORY)
+    return memory._replace(
+        motion=played[-1], continues=(executed.seq, executed.stop_tick),
+        trail=rebased(memory.trail, executed.seq, [*played, *[played[-1]] * rests]),
+    )  # fmt: skip
 
 
 def _risk(scorer: Scorer, motion: Array, plan: Plan, period_s: float) -> float:
@@ -208,48 +205,6 @@ def _rescore(core: Core, memory: Memory, now_ns: int, scorer: Scorer, draft: _Dr
         _veto(core, draft, risk, scorer.threshold, now_ns)
 
 
-def _refuses(core: Core, finding: Finding) -> bool:
-    """Whether the limit that bound is declared `refuse`."""
-    limits = core.limits
-    if finding.limit == "workspace":
-        name = finding.subject.rpartition("/")[2]
-        chosen = next((v.on_violation for v in limits.volumes if v.name == name), None)
-    else:
-        chosen = limits.on_violation.get(finding.limit, OnViolation.CLAMP)
-    return chosen is not OnViolation.CLAMP
-
-
-def refusal_of(core: Core, limit: str) -> bool | None:
-    """Whether a limit that binds refuses: for whomever it binds; None if that depends on whom."""
-    subjects = [f"/{volume.name}" for volume in core.limits.volumes] if limit == "workspace" else []
-    found = [Finding(limit, subject, 0.0, 0.0, "", 0.0) for subject in subjects or [""]]
-    answers = {_refuses(core, finding) for finding in found}
-    return answers.pop() if len(answers) == 1 else None
-
-
-def _is_lower_bound(core: Core, limit: str, subject: str, bound: float) -> bool:
-    """Whether values above the bound are the allowed ones: clearance, and min_position."""
-    if limit != "joint_position":
-        return limit == "workspace"
-    joint = next(joint for joint in core.limits.joints if joint.name == subject)
-    return bound < 0.5 * (joint.min_position + joint.max_position)
-
-
-def findings_of(core: Core, found: list[Found]) -> list[Finding]:
-    """What a tick found, with its margins: counted upwards from a lower bound."""
-    findings = []
-    for limit, subject, value, bound, unit in found:
-        margin = value - bound if _is_lower_bound(core, limit, subject, bound) else bound - value
-        findings.append(Finding(limit, subject, value, bound, unit, margin))
-    return findings
-
-
-def expired(core: Core, command_seq: int, ticks_over: int) -> Finding:
-    """That a command has been followed for as long as it may."""
-    over_ms = ticks_over * core.limits.period_s * 1e3
-    return Finding("command_expired", f"command {command_seq}", over_ms, 0.0, "ms", -over_ms)
-
-
 def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Array, bool]:
     """The motion of this tick, and whether it is a tick of the stored stop."""
     plan = draft.plan
@@ -268,7 +223,7 @@ def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Arr
         draft.plan = _followed(core, plan, wanted, motion)
         return motion, False
     draft.findings += findings_of(core, found)
-    if any(_refuses(core, finding) for finding in draft.findings):
+    if any(refuses(core, finding) for finding in draft.findings):
         draft.outcome, draft.plan = Outcome.REFUSE, None
         return core.brake(memory.motion), True
     if draft.outcome is Outcome.PASS:
@@ -281,7 +236,7 @@ def _followed(core: Core, plan: Plan, wanted: Array, motion: Array) -> Plan:
     """The plan one tick on, with how far the executed motion is from what was scored."""
     drift = None
     if core.limits.classifier.rescore_deviation is not None:
-        if plan.mode == VELOCITY:
+        if plan.mode in (VELOCITY, TWIST):
             step = (motion[:-1, 1] - wanted[1]) * core.limits.period_s
             drift = step if plan.drift is None else plan.drift + step
         else:
@@ -301,13 +256,13 @@ def decide(
     scorer: Scorer | None,
 ) -> tuple[Decision, Memory]:
     """One tick. `memory` must be armed; see the module's rules."""
-    continued = rebased(core, memory, state)
+    known = resumed(core, memory, state)
     if stop_state.is_latched(memory.phase):
-        return stop_decision(core, continued or memory, now_ns, scorer, memory.cause or "", ())
-    if continued is None:
+        return stop_decision(core, known or memory, now_ns, scorer, memory.cause or "", ())
+    if known is None:
         return stop_decision(core, memory, now_ns, scorer, "executed setpoint is unknown", ())
-    memory = continued
-    fault = state_fault(core, state, memory.motion, now_ns)
+    memory = known
+    fault = state_fault(core, state, memory.motion, now_ns, passed(core, memory.trail))
     if fault is not None:
         return stop_decision(core, memory, now_ns, scorer, str(fault), (fault,))
     waiting = memory.resample_since_ns is not None
@@ -368,7 +323,7 @@ def _conclude(
     history = (*memory.history[1 - HISTORY :], (seq, motion))
     return decision, Memory(
         seq, motion, phase, now_ns, stop_tick, draft.plan, draft.command_seq,
-        draft.resample_since_ns, cause, history, (seq, 0),
+        draft.resample_since_ns, cause, history, (seq, 0), extended(memory.trail, seq, motion),
     )  # fmt: skip
 
 

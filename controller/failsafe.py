@@ -1,7 +1,7 @@
 """`decide`, failing closed: whatever goes wrong inside, the certified stop runs.
 
-Guarantees: never raises; an error of ours becomes a latched STOP that plays the stored stop to rest,
-tick by tick, with the error attached.
+Guarantees: never raises; an error of ours becomes a latched STOP that plays the stored stop to
+rest, tick by tick, with the error attached.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class SafetyFilter:
     def reset(self) -> None:
         """Leave a latched stop, once at rest; arm() must follow. Raises ArmError while moving."""
         if self._memory is not None:
-            self._retired, self._memory = retired(self._memory), None
+            self._retired, self._memory = retired(self._core, self._memory), None
 
     def vet_chunk(
         self, state: RobotState, chunk: Command, *, now_ns: int | None = None

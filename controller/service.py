@@ -337,7 +337,11 @@ class ControllerService:
             self.report.rejected_robot["reset while nothing is latched at rest"] += 1
             return
         if self._is_armed:
-            self._guard.reset()
+            try:
+                self._guard.reset()
+            except ArmError as error:  # what is measured may still lag behind the rest
+                self.report.rejected_robot[f"reset: {error}"] += 1
+                return
             self._is_armed = self._is_latched_at_rest = False
             if self._audit is not None:
                 self._recorded(self._audit.reset("operator", now_ns=self._now_ns))

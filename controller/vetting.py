@@ -17,7 +17,7 @@ from ..limits.core import Core, duration_ticks
 from ..limits.declared import JointLimits
 from ..limits.records import Array, Command, RobotState, frozen_array
 from .admission import command_fault, command_ticks
-from .decide import Memory, Scorer, rebased
+from .decide import Memory, Scorer, resumed
 from .decision import Decision, Finding, Outcome
 from .failsafe import decide_or_stop
 
@@ -163,7 +163,7 @@ def vet(
         at_ns = memory.now_ns + round(core.limits.period_s * 1e9)
     state = replace(state, stamp_ns=state.stamp_ns + at_ns - now_ns)
     chunk = replace(chunk, stamp_ns=chunk.stamp_ns + at_ns - now_ns)
-    start = rebased(core, memory, state) or memory
+    start = resumed(core, memory, state) or memory
     is_admitted = command_fault(core, chunk, memory.command_seq, at_ns) is None
     played = list(_simulated(core, memory, state, chunk, at_ns, scorer))
     decisions = [decision for decision, _ in played]

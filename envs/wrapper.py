@@ -16,6 +16,10 @@ from the assumption that the robot follows them within the declared tracking err
 observation is checked against it), and `from_setpoint` gets the last one: for environments that
 interpolate by themselves. A single-row command is held no longer than the limits'
 `command_timeout_ms`; a policy slower than that proposes chunks.
+
+A policy that thinks of the tool needs no kinematics of its own: `to_command` returns a `Command` of
+mode `tcp_twist` (velocity [m/s] and angular velocity [rad/s]) or `tcp_delta` (displacement [m] and
+rotation vector [rad]), base frame; the setpoints are those of the joints all the same.
 """
 
 from __future__ import annotations

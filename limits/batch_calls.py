@@ -33,7 +33,8 @@ SKIP, STAY_STOPPED, CONTINUE, COMMAND = 0, 1, 2, 3
 # What came of it, beside PASSED, ALTERED and STOP_TICK: a tick of the stop for REFUSED (a limit
 # that is declared so), IDLE (nothing to follow), EXPIRED, NOT_FINITE (the command) and LATCHED.
 REFUSED, IDLE, EXPIRED, NOT_FINITE, LATCHED, UNJUDGED, SKIPPED = 3, 4, 5, 6, 7, 8, 9
-# Columns of `plan`: mode, numbers in a row, ticks that it may be followed (0: none), ticks followed.
+# Columns of `plan`: mode, numbers in a row, ticks that it drives the robot (0: none), ticks done
+# (once expired: ticks beyond).
 MODE, WIDTH, TICKS, ELAPSED = 0, 1, 2, 3
 PLAN_COLUMNS = 4
 # Whether a kind of limit refuses when it binds.
@@ -124,7 +125,7 @@ def advance_rows(
                 plan[k, TICKS] = 0
         if plan[k, TICKS] > 0 and plan[k, ELAPSED] >= plan[k, TICKS]:
             what = EXPIRED
-            plan[k, TICKS] = 0
+            plan[k, ELAPSED], plan[k, TICKS] = plan[k, ELAPSED] - plan[k, TICKS], 0
         if plan[k, TICKS] > 0:
             row = rows[k][: plan[k, WIDTH]].reshape((1, plan[k, WIDTH]))
             what, counts[k] = follow(
@@ -140,6 +141,6 @@ def advance_rows(
                 plan[k, TICKS] = 0
             else:
                 plan[k, ELAPSED] += 1
-        if not (what == PASSED or what == ALTERED or what == STOP_TICK):
+        if what not in (PASSED, ALTERED, STOP_TICK):
             brake(model, scratch, now, next_)
         result[k] = what

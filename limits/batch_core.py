@@ -20,7 +20,6 @@ import numpy as np
 from .batch_calls import ALWAYS, DEPENDS, NEVER, PLAN_COLUMNS, SKIP, SKIPPED, Whole, advance_rows
 from .certify import KINDS
 from .core import Core
-from .declared import Limits
 from .kernels.jit import seal
 from .project import FOUND_MAX
 from .records import Array
@@ -40,9 +39,9 @@ def cores_available() -> int:
 class BatchCore:
     """The batch kernel for one set of limits. Not thread-safe: one batch at a time."""
 
-    def __init__(self, limits: Limits, refusals: dict[str, bool | None], threads: int) -> None:
+    def __init__(self, core: Core, refusals: dict[str, bool | None], threads: int) -> None:
         """Compile; refusals: for each limit kind, whether it refuses (None: it depends)."""
-        self.core = Core(limits)
+        self.core = core
         self._refuses: Whole = np.array(
             [
                 {True: ALWAYS, False: NEVER, None: DEPENDS}[refusals.get(kind, False)]

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import math
 
+from .certify import SINGULARITY
 from .kernels.flat import packed_in, work_in
 from .kernels.jit import kernel
-from .kernels.packed import Floats, Work
-from .kernels.reference import reference
+from .kernels.motion import build, position_range
+from .kernels.packed import PERIOD, Floats, Work
+from .kernels.reference import TWIST, VELOCITY, reference
+from .kernels.tray import Arm
+from .kernels.twist import in_joints, remember
 from .kinds import contact_force, tracking
-from .tick import advance, certify_rest, next_of_stop
+from .tick import ALTERED, PASSED, advance, certify_rest, next_of_stop
 
-__all__ = ["brake", "follow", "is_finite", "rest", "state_holds"]
+__all__ = ["brake", "follow", "is_finite", "passed", "rest", "state_holds", "state_within"]
+
+# A twist of which less is made is not what was asked for.
+FOLLOWED = 0.999
 
 _norm = contact_force.norm
 _force_holds = contact_force.holds
 _tracks = tracking.holds
+_tracks_within = tracking.within
 
 
 @kernel
@@ -45,7 +53,7 @@ def _load(work: Work, motion: Floats) -> None:
 
 @kernel
 def _work(model: Floats, scratch: Floats) -> Work:
-    return work_in(scratch, int(model[0]), int(model[1]))
+    return work_in(scratch, int(model[0]), int(model[1]), int(model[4]))
 
 
 @kernel
@@ -76,6 +84,50 @@ def state_holds(
 
 
 @kernel
+def state_within(
+    model: Floats,
+    scratch: Floats,
+    passed: Floats,
+    q: Floats,
+    dq: Floats,
+    tau: Floats,
+    tau_ext: Floats,
+    wrench: Floats,
+    force_max_n: float,
+) -> bool:
+    """As `state_holds`, for a stream that lately passed all of [passed[0], passed[1]], (2, n)."""
+    work = _work(model, scratch)
+    for i in range(q.shape[0]):
+        work.measured[0, i], work.measured[1, i] = q[i], dq[i]
+    if _tracks_within(packed_in(model), work.measured, passed) >= 0:
+        return False
+    if not (is_finite(tau) and is_finite(tau_ext)):
+        return False
+    return _force_holds(_norm(wrench), force_max_n)
+
+
+@kernel
+def passed(model: Floats, scratch: Floats, motions: Floats, out: Floats) -> None:
+    """Write least and largest position (2, n) over the ticks between motions (m, n + 1, 6)."""
+    work, n = _work(model, scratch), out.shape[1]
+    period = packed_in(model).scalar[PERIOD]
+    ticks, jerk = work.stored[n, :3], work.stored[:n, 3:]
+    for i in range(n):
+        out[0, i] = out[1, i] = motions[0, i, 0]
+    for k in range(1, motions.shape[0]):
+        _load(work, motions[k])
+        for i in range(n):
+            for p in range(3):
+                work.start[i, p] = motions[k - 1, i, p]
+            work.wanted[0, i] = motions[k, i, 2]
+        build(work.start, work.wanted[0], period, ticks, jerk, work.pieces, work.ends)
+        for i in range(n):
+            low, high = position_range(work.pieces, work.ends, i, 0.0, work.ends[1])
+            out[0, i] = min(out[0, i], low, motions[k, i, 0])
+            out[1, i] = max(out[1, i], high, motions[k, i, 0])
+
+
+@kernel
 def follow(
     model: Floats,
     scratch: Floats,
@@ -91,14 +143,31 @@ def follow(
 ) -> tuple[int, int]:
     """The next motion (n + 1, 6) towards what a command asks for at time t [s]; see tick.advance.
 
-    rows, row_period_s, anchor as kernels.reference, which writes wanted (3, n). Without rows,
-    wanted is what is asked for.
+    rows, row_period_s, anchor as kernels.reference, which writes wanted (3, n); kernels.twist for
+    the TCP modes, which are followed as the joint velocity that they ask for, with a finding where
+    the arm cannot make that twist. Without rows, wanted is what is asked for.
     """
-    work = _work(model, scratch)
+    work, packed, share = _work(model, scratch), packed_in(model), 1.0
     _load(work, motion)
-    if rows.shape[0] > 0:
+    held = mode in (VELOCITY, TWIST) and not row_period_s > 0.0
+    if rows.shape[0] > 0 and mode >= TWIST:
+        arm = Arm(packed.scalar, packed.joint, packed.chain, packed.tcp)
+        for i in range(work.start.shape[0]):
+            work.measured[0, i] = work.start[i, 0]
+        remember(arm, anchor, work.task)
+        share = in_joints(
+            arm, mode, rows, row_period_s, t, work.measured[0], math.inf, work.task,
+            work.vector[:3], wanted,
+        )  # fmt: skip
+        mode = VELOCITY
+    elif rows.shape[0] > 0:
         reference(mode, rows, row_period_s, anchor, t, wanted)
-    return advance(packed_in(model), work.start, work.stored, mode, wanted, work, found, out)
+    code, count = advance(packed, work.start, work.stored, mode, held, wanted, work, found, out)
+    if 0.0 <= share < FOLLOWED and count < found.shape[0]:
+        found[count, 0], found[count, 1] = SINGULARITY, 0.0
+        found[count, 2], found[count, 3] = share, 1.0
+        return (ALTERED if code == PASSED else code), count + 1
+    return code, count
 
 
 @kernel

@@ -11,19 +11,22 @@ from .kernels.jit import kernel
 from .kernels.motion import build
 from .kernels.packed import PERIOD, Floats, Packed, Work
 from .kinds import (
+    certified_stop,
     joint_acceleration,
     joint_effort,
     joint_jerk,
     joint_position,
     joint_velocity,
+    tcp_rotation,
     tcp_speed,
     workspace,
 )
 
-__all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "certify"]
+__all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "SINGULARITY", "TCP_ROTATIONAL", "certify"]
 
-CERTIFIED, EFFORT, NO_STOP = 0, 7, 8
-# What a rejection's code means; 0 is no rejection and the last one "there is no stop at all".
+CERTIFIED, EFFORT, NO_STOP, TCP_ROTATIONAL, SINGULARITY = 0, 7, 8, 10, 11
+# What a rejection's code means; 0 is no rejection, NO_STOP "there is no stop, or it does not end at
+# rest". SINGULARITY rejects nothing: a twist that the arm cannot make, see kernels.twist.
 KINDS = (
     "",
     "joint_jerk",
@@ -34,14 +37,19 @@ KINDS = (
     "tcp_speed",
     "joint_effort",
     "certified_stop",
+    "self_collision",
+    "tcp_rotational_speed",
+    "singularity",
 )
 
+_rests = certified_stop.holds
 _jerk_holds = joint_jerk.holds
 _acceleration_holds = joint_acceleration.holds
 _velocity_holds = joint_velocity.holds
 _position_holds = joint_position.holds
-_workspace_holds = workspace.holds
+_body_violates = workspace.violated
 _tcp_speed_holds = tcp_speed.holds
+_tcp_rotation_holds = tcp_rotation.holds
 _effort_holds = joint_effort.holds
 
 
@@ -71,10 +79,15 @@ def certify(
         return 3
     if not _position_holds(bounds[0], bounds[1], work, report):
         return 4
-    if not _workspace_holds(packed, work, report):
-        return 5
+    code = _body_violates(packed, work, report)
+    if code != CERTIFIED:
+        return code
     if not _tcp_speed_holds(packed, work, report):
         return 6
+    if not _tcp_rotation_holds(packed, work, report):
+        return TCP_ROTATIONAL
     if not _effort_holds(packed, work, report):
         return EFFORT
+    if not _rests(packed, ticks, work, report):
+        return NO_STOP
     return 0

@@ -8,6 +8,7 @@ ticks. It is everything that the next decision needs to know about the last one.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -67,14 +68,19 @@ class Core:
         self.efforts(home, np.zeros(n), np.zeros(n))
         self.clearance(home)
         self.force_exceeded(self._no_wrench)
+        passed = self.passed((motion, motion))
         self.off_track(home, self._absent, motion)
+        self.off_track(home, self._absent, motion, passed)
         state = RobotState(home, self._absent, 0, wrench_tcp=self._no_wrench)
         self.state_holds(state, motion)
+        self.state_holds(state, motion, passed)
         self.is_finite(home)
         setpoint_of(motion, self.limits.period_s)
         ticks_left(motion)
         for entry in (calls.brake, calls.follow, calls.is_finite, calls.rest, calls.state_holds):
             seal(entry)
+        seal(calls.state_within)
+        seal(calls.passed)
 
     @property
     def model(self) -> Array:
@@ -134,16 +140,32 @@ class Core:
         copied = np.array(q, dtype=np.float64)
         return float(workspace.least_clearance(self._packed, copied, self._work))
 
-    def off_track(self, q: Array, dq: Array, motion: Array) -> int | None:
-        """The first joint that is not finite or not where `motion` commands it; None: all are."""
+    def passed(self, motions: Sequence[Array]) -> Array:
+        """Least and largest commanded position (2, n) over consecutive ticks of the stream."""
+        out = np.empty((2, self.n))
+        calls.passed(self._model, self._scratch, np.array(motions), out)
+        out.setflags(write=False)
+        return out
+
+    def off_track(
+        self, q: Array, dq: Array, motion: Array, passed: Array | None = None
+    ) -> int | None:
+        """The first joint that is not finite or not where `motion` commands it; None: all are.
+
+        passed (2, n): where the stream was lately, if what is measured may lag behind.
+        """
         self._measured[0], self._measured[1] = q, dq
-        joint = int(tracking.holds(self._packed, self._measured, np.array(motion)))
+        if passed is None:
+            joint = int(tracking.holds(self._packed, self._measured, np.array(motion)))
+        else:
+            joint = int(tracking.within(self._packed, self._measured, np.array(passed)))
         return None if joint < 0 else joint
 
-    def state_holds(self, state: RobotState, motion: Array) -> bool:
+    def state_holds(self, state: RobotState, motion: Array, passed: Array | None = None) -> bool:
         """Whether nothing is wrong with a measured state but, perhaps, its age.
 
         False also where a closer look is needed, which the methods around this one give.
+        passed (2, n): as in `off_track`.
         """
         shape, absent = self._vector_shape, self._absent
         q, dq, wrench = state.q, state.dq, state.wrench_tcp
@@ -155,6 +177,11 @@ class Core:
             return False
         if tau.shape != shape or tau_ext.shape != shape:
             return False
+        if passed is not None:
+            return calls.state_within(
+                self._model, self._scratch, passed, q, dq, tau, tau_ext, wrench,
+                self.limits.tcp.max_force,
+            )  # fmt: skip
         return calls.state_holds(
             self._model, self._scratch, motion, q, dq, tau, tau_ext, wrench,
             self.limits.tcp.max_force,
@@ -182,8 +209,16 @@ class Core:
             volume, capsule = divmod(pair, len(capsules))
             name = f"{capsules[capsule].name}/{self.limits.volumes[volume].name}"
             return kind, name, value, bound, "m"
+        if kind == "self_collision":
+            first, second = self._packed.pair[int(subject), :2].astype(int).tolist()
+            capsules = self.limits.capsules
+            return kind, f"{capsules[first].name}/{capsules[second].name}", value, bound, "m"
         if kind == "tcp_speed":
             return kind, "tcp", value, bound, "m/s"
+        if kind == "tcp_rotational_speed":
+            return kind, "tcp", value, bound, "rad/s"
+        if kind == "singularity":
+            return kind, "tcp", value, bound, "of the twist"
         joint = self.limits.joints[int(subject)]
         length = "rad" if joint.type == "revolute" else "m"
         unit = {

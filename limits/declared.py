@@ -18,6 +18,7 @@ __all__ = [
     "JointLimits",
     "Kinematics",
     "Limits",
+    "SelfCollision",
     "TcpLimits",
     "Timing",
     "Volume",
@@ -26,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class JointLimits:
-    """Limits of one joint, and how far its measurement may be from what was commanded."""
+    """Limits of one joint, and how far it may be from what was commanded, and measured so."""
 
     name: str
     type: Literal["revolute", "prismatic"]
@@ -36,12 +37,19 @@ class JointLimits:
     max_acceleration: float  # rad/s² or m/s²
     max_jerk: float  # rad/s³ or m/s³
     max_effort: float  # N·m or N
-    tracking_error: float  # rad or m: sup |q measured - q commanded|
+    tracking_error: float  # rad or m: sup |q - q commanded|; without position_noise: |q measured …|
     velocity_error: float  # rad/s or m/s: sup |dq measured - dq commanded|
     effort_error: (
         float  # N·m or N: sup |measured effort - inverse dynamics of the commanded motion|
     )
     recovery_velocity: float  # rad/s or m/s: cap while the joint comes back from outside
+    position_noise: float = 0.0  # rad or m: sup |q measured - q|; 0: contained in tracking_error
+
+    @property
+    def position_error(self) -> float:
+        """How far the joint may be from the stream [rad or m]: what it tracks with, and the error
+        of the measurement that the stream was seeded from."""
+        return self.tracking_error + self.position_noise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,12 +82,14 @@ class Volume:
     """A convex set in the base frame that every link must stay inside of, or out of.
 
     half_space: {x: normal · x <= offset};  box: centre, rotation (3, 3), half_extents;
-    sphere: centre, radius;  capsule: start, end, radius. Unused fields are None.
+    sphere: centre, radius;  capsule and cylinder (flat ends): start, end, radius;
+    mesh: the convex hull of vertices (m, 3) = {x: planes[:, :3] @ x <= planes[:, 3]}, planes (f, 4)
+    with unit normals. Unused fields are None.
     """
 
     name: str
     kind: Literal["keep_in", "keep_out"]
-    shape: Literal["half_space", "box", "sphere", "capsule"]
+    shape: Literal["half_space", "box", "sphere", "capsule", "cylinder", "mesh"]
     on_violation: OnViolation
     exempt: tuple[str, ...]  # capsule names that this volume does not constrain
     normal: Array | None = None
@@ -90,6 +100,22 @@ class Volume:
     radius: float | None = None
     start: Array | None = None
     end: Array | None = None
+    vertices: Array | None = None
+    planes: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCollision:
+    """Which links must not touch each other, by the names of their capsules.
+
+    Every pair of links whose joints are neither the same nor neighbours is either in `pairs`
+    (the first one nearer to the base) or in `ignored`; with `none_reason` both are empty.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    ignored: tuple[tuple[str, str, str], ...]  # two names and the reason
+    standoff: float  # m, between any two links of a pair
+    none_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +125,19 @@ class TcpLimits:
     max_trans_vel: float  # m/s
     max_force: float  # N, norm of the measured force; above it: stop
     force_required: bool  # whether a state without a measured force is a reason to stop
+    max_rot_vel: float | None = None  # rad/s, norm of the angular velocity; None: not declared
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Deadlines; all in milliseconds."""
+    """Deadlines, in milliseconds, and delays, in ticks."""
 
     command_timeout_ms: float  # a single command is held no longer than this
     state_age_max_ms: float  # an older state is STALE
     period_tolerance: float  # allowed relative deviation of the measured tick period
     resample_deadline_ms: float  # how long RESAMPLE waits for a better proposal before REFUSE
     watchdog_ms: float  # robot side: silence after which the stop latches
+    latency_ticks: int = 0  # how many ticks a measured position may lag behind the stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +172,4 @@ class Limits:
     classifier: ClassifierLimits
     source: dict[str, object]  # the URDF, locked joints, tool and payload it was frozen from
     provenance: dict[str, object]  # per value: where it comes from, what it was tightened from
+    self_collision: SelfCollision | None = None  # None: not declared, so not certified

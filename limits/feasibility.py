@@ -2,9 +2,11 @@
 
 Guarantees, of limits that pass:
 - The home position is within its limits and at rest there every link clears every volume, tracking
-  errors and standoff included.
+  errors and standoff included, and every two links that must not touch each other are apart.
 - At least 1 % of sampled configurations are such, and hold themselves and each joint's declared
   acceleration, with payload, within the declared efforts.
+- No two links that must not touch each other do so wherever the robot is: such a pair has
+  capsules that overlap by construction, and belongs into self_collision.ignore.
 - Every joint can stop from its declared velocity within its declared range.
 """
 
@@ -13,16 +15,25 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from .declared import JointLimits, Limits
 from .errors import FeasibilityError
-from .posture import clearances, efforts, sweep_bounds
+from .posture import (
+    capsule_pairs,
+    clearances,
+    efforts,
+    pair_clearances,
+    pair_sweeps,
+    sweep_bounds,
+)
 from .records import Array
 
 __all__ = ["check_feasible", "stop_distance"]
 
 SAMPLES = 400
 SHARE_MIN = 0.01
+TOUCHING_MAX = 0.9  # of the samples; a pair that touches more often always does
 SEED = 0
 
 
@@ -42,15 +53,19 @@ def _units(joint: JointLimits) -> tuple[str, str]:
     return ("rad", "N·m") if joint.type == "revolute" else ("m", "N")
 
 
+def _margin(joint: JointLimits) -> str:
+    return "tracking_error and position_noise" if joint.position_noise else "tracking_error"
+
+
 def _check_joints(limits: Limits) -> None:
     for joint, home in zip(limits.joints, limits.home, strict=True):
         unit = _units(joint)[0]
-        low = joint.min_position + joint.tracking_error
-        high = joint.max_position - joint.tracking_error
+        low = joint.min_position + joint.position_error
+        high = joint.max_position - joint.position_error
         if not low <= home <= high:
             raise FeasibilityError(
                 f"home and joint_limits.{joint.name} contradict each other: home is {home:g} "
-                f"{unit}, allowed are {low:g} to {high:g} {unit} (tracking_error included)"
+                f"{unit}, allowed are {low:g} to {high:g} {unit} ({_margin(joint)} included)"
             )
         way, room = stop_distance(joint, limits.period_s), high - low
         if not way <= room:
@@ -64,6 +79,44 @@ def _check_joints(limits: Limits) -> None:
 def _room(limits: Limits, q: Array) -> Array:
     """What is left (m, v, k) [m] of each clearance after tracking errors and standoff."""
     return clearances(limits, q) - sweep_bounds(limits, q)[:, None] - limits.standoff
+
+
+def _apart(limits: Limits, q: Array) -> Array:
+    """What is left (m, p) [m] between the links of each pair after tracking errors and standoff."""
+    standoff = 0.0 if limits.self_collision is None else limits.self_collision.standoff
+    return pair_clearances(limits, q) - pair_sweeps(limits, q) - standoff
+
+
+def _pair(limits: Limits, p: int) -> tuple[str, str]:
+    first, second = capsule_pairs(limits)[p]
+    return limits.capsules[first].name, limits.capsules[second].name
+
+
+def _check_pairs(limits: Limits, q: Array) -> npt.NDArray[np.bool_]:
+    """Which of the samples q (m, n) keep all links apart (m,); the home position must."""
+    if not len(capsule_pairs(limits)):
+        return np.ones(len(q), dtype=bool)
+    home = _apart(limits, limits.home[None])[0]
+    if not float(home.min()) > 0.0:
+        p = int(home.argmin())
+        one, other = _pair(limits, p)
+        raise FeasibilityError(
+            f"home: links {one!r} and {other!r} contradict each other: {-home[p] * 1e3:.1f} mm are "
+            f"missing between them (standoff and tracking errors included); move home, fit tighter "
+            f"capsules, or put [{one}, {other}] into self_collision.ignore, with the reason why it "
+            f"is no harm"
+        )
+    touching = _apart(limits, q) <= 0.0
+    share = touching.mean(axis=0)
+    if not float(share.max()) <= TOUCHING_MAX:
+        p = int(share.argmax())
+        one, other = _pair(limits, p)
+        raise FeasibilityError(
+            f"self_collision: links {one!r} and {other!r} touch in {share[p]:.0%} of {len(q)} "
+            f"sampled configurations, as capsules at least; put [{one}, {other}] into "
+            f"self_collision.ignore, with the reason why it is no harm"
+        )
+    return np.asarray(~touching.any(axis=1))
 
 
 def _needed(limits: Limits, q: Array) -> Array:
@@ -115,14 +168,22 @@ def _check_samples(limits: Limits) -> None:
     high = np.array([joint.max_position for joint in limits.joints])
     q = np.random.default_rng(SEED).uniform(low, high, (SAMPLES, len(low)))
     blocked = _room(limits, q) <= 0.0  # (m, v, k)
-    clear = ~blocked.any(axis=(1, 2))
+    apart = _check_pairs(limits, q)
+    clear = ~blocked.any(axis=(1, 2)) & apart
+    if not float(apart.mean()) >= SHARE_MIN:
+        raise FeasibilityError(
+            f"self_collision: only {apart.mean():.1%} of {SAMPLES} sampled configurations keep "
+            f"all links apart, at least {SHARE_MIN:.0%} must; fit tighter capsules or declare a "
+            f"smaller standoff"
+        )
     if not float(clear.mean()) >= SHARE_MIN:
         share = blocked.mean(axis=0)
         v, k = np.unravel_index(int(share.argmax()), share.shape)
         raise FeasibilityError(
-            f"only {clear.mean():.1%} of {SAMPLES} sampled configurations clear every volume, at "
-            f"least {SHARE_MIN:.0%} must: link {limits.capsules[k].name!r} and volume "
-            f"{limits.volumes[v].name!r} alone block {share[v, k]:.1%}"
+            f"only {clear.mean():.1%} of {SAMPLES} sampled configurations clear every volume "
+            f"and keep all links apart, at least {SHARE_MIN:.0%} must: link "
+            f"{limits.capsules[k].name!r} and volume {limits.volumes[v].name!r} alone block "
+            f"{share[v, k]:.1%}"
         )
     allowed = np.array([joint.max_effort - joint.effort_error for joint in limits.joints])
     over = np.any(_needed(limits, q[clear]) > allowed, axis=1)  # (m, n)

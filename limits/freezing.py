@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 
 from .authoring.capsules import Segment, box_capsules, excess_m
+from .authoring.hulls import convex_hull, mesh_points
 from .authoring.urdf import Body, Chain, load_chain, read_joints, resolve_urdf, urdf_sha256
 from .document import parse_document
 from .errors import LimitsFileError, MissingExtraError, RobotError
 from .frozen import KIND
+from .frozen_pairs import candidate_pairs
+from .geometry_schema import MeshOriginModel, SelfCollisionModel, VolumeModel
 from .records import Array
-from .schema import CapsuleModel, ClassifierModel, LimitsFile, VolumeModel
+from .schema import CapsuleModel, ClassifierModel, LimitsFile
 from .tightening import tightest
 
 __all__ = ["freeze", "freeze_yaml", "frozen_document"]
@@ -152,7 +155,19 @@ def _added_capsules(file: LimitsFile, chain: Chain) -> list[dict[str, Any]]:
     return out
 
 
-def _volume(volume: VolumeModel) -> dict[str, Any]:
+def _hull(volume: VolumeModel, beside: Path | None) -> dict[str, Any]:
+    """Corners and planes of a mesh volume, in the base frame."""
+    where = f"volumes.{volume.name}"
+    if volume.file is not None:
+        points = mesh_points(volume.file, volume.scale or 1.0, beside, where)
+    else:
+        points = np.array(volume.vertices, dtype=np.float64)
+    origin = volume.origin or MeshOriginModel()
+    vertices, planes = convex_hull(points @ rotation_of(origin.rpy).T + origin.xyz, where)
+    return {"vertices": [_list(v) for v in vertices], "planes": [_list(p) for p in planes]}
+
+
+def _volume(volume: VolumeModel, beside: Path | None) -> dict[str, Any]:
     out: dict[str, Any] = {
         "name": volume.name,
         "kind": volume.kind,
@@ -171,9 +186,42 @@ def _volume(volume: VolumeModel) -> dict[str, Any]:
         }
     if volume.shape == "sphere":
         out |= {"center": _list(volume.center), "radius": volume.radius}
-    if volume.shape == "capsule":
+    if volume.shape in ("capsule", "cylinder"):
         out |= {"start": _list(volume.start), "end": _list(volume.end), "radius": volume.radius}
+    if volume.shape == "mesh":
+        out |= _hull(volume, beside)
     return out
+
+
+def _self_collision(declared: SelfCollisionModel, capsules: list[dict[str, Any]]) -> dict[str, Any]:
+    """The explicit list of pairs: all but those that can never part and those that are ignored."""
+    if declared.none is not None:
+        return {"none": declared.none}
+    pairs = candidate_pairs((capsule["name"], capsule["joint"]) for capsule in capsules)
+    reasons: dict[frozenset[str], str] = {}
+    known = {capsule["name"]: capsule["joint"] for capsule in capsules}
+    for k, item in enumerate(declared.ignore):
+        where = f"self_collision.ignore.{k}.pair"
+        for name in item.pair:
+            if name not in known:
+                raise LimitsFileError(
+                    f"{where}: no link {name!r} with a capsule; there are: {', '.join(known)}"
+                )
+        if abs(known[item.pair[0]] - known[item.pair[1]]) < 2:
+            raise LimitsFileError(
+                f"{where}: {item.pair[0]!r} and {item.pair[1]!r} are on the same or on "
+                f"neighbouring joints, which are left out anyway; remove the entry"
+            )
+        reasons[frozenset(item.pair)] = item.reason
+    return {
+        "standoff": declared.standoff,
+        "pairs": [list(pair) for pair in pairs if frozenset(pair) not in reasons],
+        "ignored": [
+            {"pair": list(pair), "reason": reasons[frozenset(pair)]}
+            for pair in pairs
+            if frozenset(pair) in reasons
+        ],
+    }
 
 
 def _kinematics(file: LimitsFile, chain: Chain) -> dict[str, Any]:
@@ -201,6 +249,13 @@ def _kinematics(file: LimitsFile, chain: Chain) -> dict[str, Any]:
         ],
         "gravity": list(file.robot.gravity),
     }
+
+
+def _tcp(file: LimitsFile) -> dict[str, Any]:
+    """The tool's limits; what is not declared is absent, as it was before it could be."""
+    names = ("max_trans_vel", "max_rot_vel", "max_force", "force_required")
+    declared = {name: getattr(file.tcp, name) for name in names}
+    return {name: value for name, value in declared.items() if value is not None}
 
 
 def _source(file: LimitsFile, urdf: Path) -> dict[str, Any]:
@@ -232,7 +287,10 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         classifier = file.classifier.model_dump(mode="json")
     else:
         classifier = {"none": file.classifier.none}
-    return {
+    capsules = sorted(
+        _link_capsules(file, chain) + _added_capsules(file, chain), key=lambda c: c["joint"]
+    )
+    document = {
         "format": file.format,
         "kind": KIND,
         "name": file.name,
@@ -240,30 +298,28 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         "period_s": file.period,
         "joints": joints,
         "kinematics": _kinematics(file, chain),
-        "capsules": sorted(
-            _link_capsules(file, chain) + _added_capsules(file, chain), key=lambda c: c["joint"]
-        ),
-        "volumes": [_volume(volume) for volume in file.volumes],
+        "capsules": capsules,
+        "volumes": [_volume(volume, beside) for volume in file.volumes],
         "standoff": file.standoff,
-        "tcp": {
-            "max_trans_vel": file.tcp.max_trans_vel,
-            "max_force": file.tcp.max_force,
-            "force_required": file.tcp.force_required,
-        },
+        "tcp": _tcp(file),
         "timing": {
             "command_timeout_ms": timing.command_timeout * 1e3,
             "state_age_max_ms": timing.state_age_max * 1e3,
             "period_tolerance": timing.period_tolerance,
             "resample_deadline_ms": timing.resample_deadline * 1e3,
             "watchdog_ms": timing.watchdog * 1e3,
+            **({} if timing.latency_ticks is None else {"latency_ticks": timing.latency_ticks}),
         },
         "home": [file.home[name] for name in chain.joint_names],
-        "on_violation": file.on_violation.model_dump(mode="json"),
+        "on_violation": file.on_violation.model_dump(mode="json", exclude_none=True),
         "stop_category": file.stop_category,
         "classifier": classifier,
         "source": _source(file, urdf),
         "provenance": provenance,
     }
+    if file.self_collision is not None:
+        document["self_collision"] = _self_collision(file.self_collision, capsules)
+    return document
 
 
 def freeze_yaml(data: bytes, path: Path) -> bytes:

@@ -34,12 +34,16 @@ from .frozen_layout import (
     BoxLayout,
     CapsuleVolumeLayout,
     ClassifierLayout,
+    CylinderLayout,
     Document,
     HalfSpaceLayout,
-    NoClassifierLayout,
+    MeshLayout,
+    NoneLayout,
     SphereLayout,
     VolumeLayout,
 )
+from .frozen_pairs import self_collision_of
+from .polyhedra import why_not_solid
 from .records import Array, frozen_array
 
 __all__ = ["FORMAT", "KIND", "parse_frozen"]
@@ -132,9 +136,11 @@ def _volume(volume: VolumeLayout) -> Volume:
         BoxLayout: "box",
         SphereLayout: "sphere",
         CapsuleVolumeLayout: "capsule",
+        CylinderLayout: "cylinder",
+        MeshLayout: "mesh",
     }
     fields: dict[str, Any] = {}
-    for name in ("normal", "center", "half_extents", "start", "end"):
+    for name in ("normal", "center", "half_extents", "start", "end", "vertices", "planes"):
         if hasattr(volume, name):
             fields[name] = frozen_array(getattr(volume, name), f"volumes.{volume.name}.{name}")
     if isinstance(volume, HalfSpaceLayout):
@@ -145,8 +151,14 @@ def _volume(volume: VolumeLayout) -> Volume:
         fields["rotation"] = _rotation(volume.rotation, f"volumes.{volume.name}.rotation")
         if not all(half > 0.0 for half in volume.half_extents):
             raise LimitsFileError(f"volumes.{volume.name}.half_extents: must be above 0")
+    elif isinstance(volume, MeshLayout):
+        wrong = why_not_solid(fields["vertices"], fields["planes"])
+        if wrong is not None:
+            raise LimitsFileError(f"volumes.{volume.name}: {wrong}")
     else:
         fields["radius"] = float(volume.radius)
+    if isinstance(volume, CylinderLayout) and not math.dist(volume.start, volume.end) > 1e-6:
+        raise LimitsFileError(f"volumes.{volume.name}: start and end are the same point")
     return Volume(
         volume.name,
         volume.kind,
@@ -187,6 +199,10 @@ def _check(document: Document) -> None:
                     f"joints.{joint.name}.{part}: {getattr(joint, part):g} exceeds {whole}, "
                     f"{getattr(joint, whole):g}"
                 )
+    if (document.tcp.max_rot_vel is None) is not (
+        document.on_violation.tcp_rotational_speed is None
+    ):
+        raise LimitsFileError("tcp.max_rot_vel, on_violation.tcp_rotational_speed: one of two")
     names = [joint.name for joint in document.joints]
     if len(set(names)) != n or len({v.name for v in document.volumes}) != len(document.volumes):
         raise LimitsFileError("joints, volumes: a name is used twice")
@@ -205,7 +221,7 @@ def _check(document: Document) -> None:
 
 def _classifier(plain: dict[str, Any], folder: Path) -> ClassifierLimits:
     if "none" in plain:
-        reason = msgspec.convert(plain, NoClassifierLayout, strict=True).none
+        reason = msgspec.convert(plain, NoneLayout, strict=True).none
         return ClassifierLimits(None, None, None, None, reason)
     declared = msgspec.convert(plain, ClassifierLayout, strict=True)
     return ClassifierLimits(
@@ -254,9 +270,10 @@ def _limits(document: Document, data: bytes, folder: Path) -> Limits:
         tcp=TcpLimits(**msgspec.structs.asdict(document.tcp)),
         timing=Timing(**msgspec.structs.asdict(timing)),
         home=frozen_array(document.home, "home"),
-        on_violation=msgspec.structs.asdict(on),
+        on_violation={k: v for k, v in msgspec.structs.asdict(on).items() if v is not None},
         stop_category=document.stop_category,
         classifier=_classifier(document.classifier, folder),
         source=document.source,
         provenance=document.provenance,
+        self_collision=self_collision_of(document),
     )

@@ -16,19 +16,26 @@ __all__ = [
     "BoxLayout",
     "CapsuleVolumeLayout",
     "ClassifierLayout",
+    "CylinderLayout",
     "Document",
     "HalfSpaceLayout",
-    "NoClassifierLayout",
+    "MeshLayout",
+    "NoneLayout",
+    "SelfCollisionLayout",
     "SphereLayout",
     "VolumeLayout",
 ]
 
 JOINTS_MAX = 16
+LATENCY_TICKS_MAX = 15  # the filter remembers that many ticks of its stream
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Three = Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
+Four = Annotated[list[float], msgspec.Meta(min_length=4, max_length=4)]
 Six = Annotated[list[float], msgspec.Meta(min_length=6, max_length=6)]
 Nine = Annotated[list[float], msgspec.Meta(min_length=9, max_length=9)]
+
+Pair = Annotated[list[str], msgspec.Meta(min_length=2, max_length=2)]
 
 
 class Layout(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,6 +57,7 @@ class JointLayout(Layout):
     velocity_error: NotNegative
     effort_error: NotNegative
     recovery_velocity: Positive
+    position_noise: NotNegative = 0.0  # absent: contained in tracking_error
 
 
 class PoseLayout(Layout):
@@ -125,7 +133,39 @@ class CapsuleVolumeLayout(VolumeBase, tag_field="shape", tag="capsule"):
     radius: Positive
 
 
-VolumeLayout = HalfSpaceLayout | BoxLayout | SphereLayout | CapsuleVolumeLayout
+class CylinderLayout(VolumeBase, tag_field="shape", tag="cylinder"):
+    """A cylinder with flat ends."""
+
+    start: Three
+    end: Three
+    radius: Positive
+
+
+class MeshLayout(VolumeBase, tag_field="shape", tag="mesh"):
+    """A convex polyhedron, by its corners [m] and its outward planes {x: normal·x <= offset}."""
+
+    vertices: Annotated[list[Three], msgspec.Meta(min_length=4, max_length=64)]
+    planes: Annotated[list[Four], msgspec.Meta(min_length=4, max_length=128)]
+
+
+VolumeLayout = (
+    HalfSpaceLayout | BoxLayout | SphereLayout | CapsuleVolumeLayout | CylinderLayout | MeshLayout
+)
+
+
+class IgnoredPairLayout(Layout):
+    """Two links that may touch, and why."""
+
+    pair: Pair
+    reason: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class SelfCollisionLayout(Layout):
+    """Pairs of links, by the names of their capsules, that stay `standoff` [m] apart."""
+
+    standoff: NotNegative
+    pairs: Annotated[list[Pair], msgspec.Meta(max_length=2048)]
+    ignored: list[IgnoredPairLayout]
 
 
 class TcpLayout(Layout):
@@ -134,16 +174,18 @@ class TcpLayout(Layout):
     max_trans_vel: Positive
     max_force: Positive
     force_required: bool
+    max_rot_vel: Positive | None = None  # absent: not declared
 
 
 class TimingLayout(Layout):
-    """Deadlines [ms]."""
+    """Deadlines [ms], delays [ticks]."""
 
     command_timeout_ms: Positive
     state_age_max_ms: Positive
     period_tolerance: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
     resample_deadline_ms: Positive
     watchdog_ms: Positive
+    latency_ticks: Annotated[int, msgspec.Meta(ge=0, le=LATENCY_TICKS_MAX)] = 0
 
 
 class OnViolationLayout(Layout):
@@ -156,6 +198,8 @@ class OnViolationLayout(Layout):
     joint_effort: OnViolation
     tcp_speed: OnViolation
     contact_force: OnViolation
+    tcp_rotational_speed: OnViolation | None = None  # absent: not declared
+    self_collision: OnViolation | None = None
 
 
 class ClassifierLayout(Layout):
@@ -188,9 +232,10 @@ class Document(Layout):
     classifier: dict[str, Any]
     source: dict[str, Any]
     provenance: dict[str, Any]
+    self_collision: dict[str, Any] | None = None  # none at all, or why none, or SelfCollisionLayout
 
 
-class NoClassifierLayout(Layout):
-    """Why there is no classifier."""
+class NoneLayout(Layout):
+    """Why there is no classifier, or no self-collision."""
 
     none: Annotated[str, msgspec.Meta(min_length=1)]

@@ -1,7 +1,8 @@
 """The joints' part of a limits file, and what all parts of it share.
 
-Guarantees: no field has a default; degrees that were written where radians belong are refused when
-they cannot be radians; a margin is smaller than what it is a margin of.
+Guarantees: no limit has a default, and what may be left out (position_noise) counts as contained in
+what may not (tracking_error); degrees that were written where radians belong are refused when they
+cannot be radians; a margin is smaller than what it is a margin of.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .units import (
 
 __all__ = [
     "POSITION_MAX_RAD",
+    "RADIANS_MAX",
     "JointModel",
     "Model",
     "Name",
@@ -42,6 +44,7 @@ RADIANS_MAX = {
     "max_acceleration": 5e3,
     "max_jerk": 1e6,
     "tracking_error": 0.2,
+    "position_noise": 0.2,
     "velocity_error": 5.0,
     "recovery_velocity": 2.0,
 }
@@ -77,6 +80,7 @@ class JointModel(Model):
     velocity_error: float
     effort_error: float
     recovery_velocity: float
+    position_noise: float | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -91,9 +95,13 @@ class JointModel(Model):
             ("velocity_error", self.max_velocity),
             ("effort_error", self.max_effort),
             ("tracking_error", (self.max_position - self.min_position) / 2.0),
+            (
+                "position_noise",
+                (self.max_position - self.min_position) / 2.0 - self.tracking_error,
+            ),
         ):
             value = getattr(self, error)
-            if not 0.0 <= value < limit:
+            if value is not None and not 0.0 <= value < limit:
                 raise ValueError(
                     f"{error}: {value:g} must be at least 0 and below {limit:g}, "
                     f"what it is a margin of"
@@ -129,6 +137,7 @@ class RevoluteModel(JointModel):
     velocity_error: AngularSpeed
     effort_error: Torque
     recovery_velocity: AngularSpeed
+    position_noise: Angle | None = None
 
     @model_validator(mode="after")
     def _radians(self) -> Self:
@@ -136,10 +145,15 @@ class RevoluteModel(JointModel):
             value = getattr(self, name)
             if not abs(value) <= POSITION_MAX_RAD:
                 raise suspect_degrees(name, value, POSITION_MAX_RAD, "rad")
-        units = {"max_acceleration": "rad/s^2", "max_jerk": "rad/s^3", "tracking_error": "rad"}
+        units = {
+            "max_acceleration": "rad/s^2",
+            "max_jerk": "rad/s^3",
+            "tracking_error": "rad",
+            "position_noise": "rad",
+        }
         for name, bound in RADIANS_MAX.items():
             value = getattr(self, name)
-            if not value <= bound:
+            if value is not None and not value <= bound:
                 raise suspect_degrees(name, value, bound, units.get(name, "rad/s"))
         return self
 
@@ -158,3 +172,4 @@ class PrismaticModel(JointModel):
     velocity_error: Speed
     effort_error: Force
     recovery_velocity: Speed
+    position_noise: Length | None = None

@@ -10,11 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from .declared import Kinematics, Limits, Volume
+from .polyhedra import segment_distance
 from .records import Array
 
-__all__ = ["clearances", "efforts", "joint_frames", "sweep_bounds"]
+__all__ = [
+    "capsule_pairs",
+    "clearances",
+    "efforts",
+    "joint_frames",
+    "pair_clearances",
+    "pair_sweeps",
+    "sweep_bounds",
+]
 
 TERNARY_STEPS = 24  # (2/3)^24 of a segment; the distance is flat at its least
 
@@ -74,10 +84,36 @@ def _least_along(start: Array, end: Array, distance: Callable[[Array], Array]) -
     return np.asarray(distance(start + middle[..., None] * (end - start)))
 
 
+def _cylinder(volume: Volume) -> Callable[[Array], Array]:
+    """Signed distance of points (..., 3) from a cylinder; inside: depth below its nearest side."""
+    start, end = np.asarray(volume.start), np.asarray(volume.end)
+    length, own = float(np.linalg.norm(end - start)), float(volume.radius or 0.0)
+    axis = (end - start) / length
+
+    def outside(points: Array) -> Array:
+        along = (points - start) @ axis
+        away = np.linalg.norm(points - start - along[..., None] * axis, axis=-1) - own
+        over = np.abs(along - length / 2.0) - length / 2.0
+        beyond = np.hypot(np.maximum(away, 0.0), np.maximum(over, 0.0))
+        return np.asarray(beyond + np.minimum(np.maximum(away, over), 0.0))
+
+    return outside
+
+
 def _clearance(volume: Volume, start: Array, end: Array, radius: Array) -> Array:
     """Signed clearance (m, k) of capsules from one volume; positive: admissible."""
     ends = np.stack([start, end])
     inside = volume.kind == "keep_in"
+    if volume.vertices is not None and volume.planes is not None:
+        if inside:
+            height = ends @ volume.planes[:, :3].T - volume.planes[:, 3]
+            return np.asarray(-height.max(axis=(0, -1)) - radius)
+        return segment_distance(volume.vertices, volume.planes, start, end) - radius
+    if volume.shape == "cylinder":
+        signed = _cylinder(volume)
+        if inside:
+            return np.asarray(-signed(ends).max(axis=0) - radius)
+        return np.maximum(_least_along(start, end, signed), 0.0) - radius
     if volume.normal is not None and volume.offset is not None:
         depth = ends @ volume.normal - volume.offset
         return np.asarray((-depth if inside else depth).min(axis=0) - radius)
@@ -125,21 +161,74 @@ def clearances(limits: Limits, q: Array) -> Array:
     return out
 
 
-def sweep_bounds(limits: Limits, q: Array) -> Array:
-    """How far [m] (m, k) tracking errors can move each capsule from where it is at q (m, n)."""
+def capsule_pairs(limits: Limits) -> npt.NDArray[np.int64]:
+    """Indices (p, 2) of the capsules that self-collision keeps apart, nearer to the base first."""
+    declared, capsules = limits.self_collision, limits.capsules
+    names = () if declared is None else declared.pairs
+    rows = [
+        (a, b)
+        for one, other in names
+        for a, first in enumerate(capsules)
+        for b, second in enumerate(capsules)
+        if (first.name, second.name) == (one, other)
+    ]
+    return np.array(rows, dtype=np.int64).reshape(len(rows), 2)
+
+
+def pair_clearances(limits: Limits, q: Array) -> Array:
+    """Distance [m] (m, p) between the capsules of every pair at q (m, n), less the radii.
+
+    Without standoff and tracking error.
+    """
+    _, _, start, end = _axes(limits, q)
+    radius = np.array([capsule.radius for capsule in limits.capsules])
+    first, second = capsule_pairs(limits).T
+    low, high = start[:, second], end[:, second]
+
+    def from_axis(points: Array) -> Array:
+        return _segment_point(low, high, points)
+
+    apart = _least_along(start[:, first], end[:, first], from_axis)
+    return np.asarray(apart - radius[first] - radius[second])
+
+
+def pair_sweeps(limits: Limits, q: Array) -> Array:
+    """How far [m] (m, p) tracking errors can move the capsules of each pair together at q (m, n).
+
+    Only the joints between the two count.
+    """
+    pairs = capsule_pairs(limits)
+    levers = _levers(limits, q)
+    index = np.array([capsule.joint for capsule in limits.capsules])
+    bounds = np.zeros((len(q), len(pairs)))
+    for j, joint in enumerate(limits.joints):
+        between = (index[pairs[:, 0]] < j) & (j <= index[pairs[:, 1]])
+        bounds += np.where(between, levers[:, j][:, pairs[:, 1]] * joint.position_error, 0.0)
+    return bounds
+
+
+def _levers(limits: Limits, q: Array) -> Array:
+    """Largest distance [m] (m, n, k) of each capsule from each joint's axis; 1 where it slides."""
     rotations, origins, start, end = _axes(limits, q)
+    radius = np.array([capsule.radius for capsule in limits.capsules])
+    levers = np.ones((len(q), len(limits.joints), len(radius)))
+    for j, joint in enumerate(limits.joints):
+        if joint.type == "prismatic":
+            continue
+        axis = rotations[:, j, :, 2][:, None]  # (m, 1, 3)
+        away = [points - origins[:, j][:, None] for points in (start, end)]
+        arms = [np.linalg.norm(np.cross(each, axis), axis=-1) for each in away]
+        levers[:, j] = np.maximum(*arms) + radius
+    return levers
+
+
+def sweep_bounds(limits: Limits, q: Array) -> Array:
+    """How far [m] (m, k) position errors can move each capsule from where it is at q (m, n)."""
+    levers = _levers(limits, q)
     bounds = np.zeros((len(q), len(limits.capsules)))
     for j, joint in enumerate(limits.joints):
-        axis = rotations[:, j, :, 2][:, None]  # (m, 1, 3)
-        arm = np.zeros_like(bounds)
-        for points in (start, end):
-            away = points - origins[:, j][:, None]
-            arm = np.maximum(arm, np.linalg.norm(np.cross(away, axis), axis=-1))
-        arm += np.array([capsule.radius for capsule in limits.capsules])
-        if joint.type == "prismatic":
-            arm = np.ones_like(arm)
         moved = np.array([capsule.joint >= j for capsule in limits.capsules])
-        bounds += np.where(moved, arm * joint.tracking_error, 0.0)
+        bounds += np.where(moved, levers[:, j] * joint.position_error, 0.0)
     return bounds
 
 

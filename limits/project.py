@@ -1,6 +1,7 @@
 """From what a command asks for to an acceleration that is worth certifying.
 
-The reference is followed by a cascade whose bandwidth is what the declared jerk and acceleration
+A velocity that is held is pursued as fast as the limits allow, in its own direction (see
+kernels.pursuit). Any other reference is followed by a cascade whose bandwidth is what the declared jerk and acceleration
 allow: ddq lags by beta = min(1, j_max·T/a_max) a tick, speed by beta/4, position by beta/12 (three
 nearly equal poles). First all joints slow down together, along the commanded direction; then each
 is held to its own bounds, position by the speed from which it could still stop. Nothing here is
@@ -17,23 +18,41 @@ from .kernels.packed import (
     ACCELERATION,
     JERK,
     PERIOD,
+    STANDOFF,
     TCP_SPEED,
     VELOCITY_ERROR,
     Floats,
     Packed,
     Work,
 )
+from .kernels.pursuit import (
+    HIGHEST,
+    LOWEST,
+    SHARE_MIN,
+    SLOPE,
+    STEP,
+    TARGET,
+    arriving,
+    pursue,
+)
 from .kernels.reference import VELOCITY as MODE_VELOCITY
+from .kernels.sliding import slide
+from .kinds import tcp_rotation
 
-__all__ = ["FOUND_MAX", "project"]
+__all__ = ["FOUND_MAX", "project", "slid"]
 
 FOUND_MAX = 32
 # Codes of `certify.KINDS`.
 _JERK, _ACCELERATION, _VELOCITY, _POSITION, _TCP_SPEED = 1.0, 2.0, 3.0, 4.0, 6.0
+_TCP_ROTATION = 10.0
 # Stay this far inside, so that rounding in q' = q + … does not leave the bound.
 INSIDE = 1.0 - 1e-11
 # The certificate also charges the bending of the path within a tick; leave it something.
 TCP_SHARE = 0.97
+# In how many ticks what is left of a clearance may be used up while a link slides along a volume.
+ROOM_TICKS = 25.0
+
+_turning = tcp_rotation.rotational_speed_and_bound
 
 
 @kernel
@@ -77,7 +96,7 @@ def _wanted_speed(
 def _slowdown(
     packed: Packed, speeds: Floats, bounds: Floats, work: Work, found: Floats, count: int
 ) -> int:
-    """Scale all speeds (n,) by one factor until joint velocities and the TCP speed fit.
+    """Scale all speeds (n,) by one factor until joint velocities and the TCP's speeds fit.
 
     One factor keeps the direction of the motion, per-joint clamps would bend it (TRAPS 6).
     """
@@ -89,13 +108,154 @@ def _slowdown(
         errors += packed.joint[i, VELOCITY_ERROR] * packed.reach[n, i]
     fast = tcp_velocity(packed, work, speeds) * scale
     # What the certificate will ask for: see kinds/tcp_speed.py.
-    bound = (packed.scalar[TCP_SPEED] - errors) * TCP_SHARE
+    bound = max(0.0, packed.scalar[TCP_SPEED] - errors) * TCP_SHARE
     if not (fast <= bound):
         count = _found(found, count, _TCP_SPEED, 0, fast, bound)
         scale *= bound / fast * INSIDE
+    turning, bound = _turning(packed, work, speeds)
+    if not (turning * scale <= bound * TCP_SHARE):
+        count = _found(found, count, _TCP_ROTATION, 0, turning * scale, bound * TCP_SHARE)
+        scale = bound * TCP_SHARE / turning * INSIDE
     if scale < 1.0:
         for i in range(n):
             speeds[i] *= scale
+    return count
+
+
+@kernel
+def _cap(
+    packed: Packed, start: Floats, bounds: Floats, speed: float, slowest: float, i: int
+) -> float:
+    """The speed [rad/s or m/s] from which joint i can still stop before its bound ahead."""
+    period, q, dq, now = packed.scalar[PERIOD], start[i, 0], start[i, 1], start[i, 2]
+    a_max, j_max = packed.joint[i, ACCELERATION], packed.joint[i, JERK]
+    ahead = dq * period + now * period * period / 2.0
+    room = (
+        (bounds[1, i] - q - max(0.0, ahead))
+        if speed > 0.0
+        else (q - bounds[0, i] + min(0.0, ahead))
+    )
+    shared = slowest + a_max / j_max + 2.0 * period
+    return min(_speed_for(room, a_max, j_max, period), 2.0 * max(0.0, room) / shared)
+
+
+@kernel
+def _pursued(
+    packed: Packed,
+    start: Floats,
+    bounds: Floats,
+    reference: Floats,
+    work: Work,
+    found: Floats,
+    count: int,
+    ddq: Floats,
+    slow: Floats,
+) -> int:
+    """Towards the speeds in work.vector[0], each at most work.vector[2], all by one factor."""
+    n, period, share = start.shape[0], packed.scalar[PERIOD], 1.0
+    speeds, cap, arrived = work.vector[0], work.vector[2], work.vector[3]
+    for i in range(n):
+        arrived[i] = 0.0
+        if abs(speeds[i]) > cap[i]:
+            bound = bounds[1, i] if speeds[i] > 0.0 else bounds[0, i]
+            count = _found(found, count, _POSITION, i, start[i, 0], bound)
+            if cap[i] >= SHARE_MIN * abs(speeds[i]):
+                share = min(share, cap[i] / abs(speeds[i]))
+            else:  # it has arrived: the others go on, along this bound
+                arrived[i] = 1.0
+                speeds[i] = math.copysign(cap[i], speeds[i])
+    for i in range(n):
+        row, now = work.ray[i], start[i, 2]
+        a_max, step = (
+            packed.joint[i, ACCELERATION] * INSIDE,
+            packed.joint[i, JERK] * period * INSIDE,
+        )
+        row[TARGET] = speeds[i] if arrived[i] > 0.0 else share * speeds[i]
+        row[SLOPE] = reference[2, i] if share == 1.0 else 0.0
+        row[STEP] = step
+        row[LOWEST], row[HIGHEST] = max(-a_max, now - step), min(a_max, now + step)
+        wanted = row[SLOPE] + arriving(start[i, 1], now - row[SLOPE], row[TARGET], step, period)
+        if not abs(wanted) <= a_max:
+            count = _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
+        if not abs(wanted - now) <= step:
+            count = _found(found, count, _JERK, i, abs(wanted - now) / period, step / period)
+        row[TARGET] += row[SLOPE] * period
+    pursue(start, work.ray, period, ddq, slow)
+    return count
+
+
+@kernel
+def slid(
+    packed: Packed,
+    start: Floats,
+    bounds: Floats,
+    reference: Floats,
+    pair: int,
+    lift: float,
+    work: Work,
+    found: Floats,
+    ddq: Floats,
+    slow: Floats,
+) -> bool:
+    """As `project` for a held velocity, along the volume that was too near; False if that is none.
+
+    pair: volume · (number of capsules) + capsule; lift >= 0 [m]: how far from its margin it is to
+    stay. work.measured[0] holds the velocity and keeps what becomes of it, so that one volume can
+    be added to another. The findings are those of `project`: none is added.
+    """
+    n, q, speeds, asked = start.shape[0], work.vector[1], work.vector[0], work.measured[0]
+    room_s, slowest, full = ROOM_TICKS * packed.scalar[PERIOD], 0.0, found.shape[0]
+    for i in range(n):
+        q[i] = start[i, 0]
+        slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, ACCELERATION])
+    v, k = pair // packed.capsule.shape[0], pair % packed.capsule.shape[0]
+    if not slide(packed, work, q, v, k, room_s, packed.scalar[STANDOFF] + lift, asked):
+        return False
+    for i in range(n):
+        speeds[i] = asked[i] if math.isfinite(asked[i]) else 0.0
+    _slowdown(packed, speeds, bounds, work, found, full)
+    for i in range(n):
+        work.vector[2, i] = _cap(packed, start, bounds, speeds[i], slowest, i)
+    _pursued(packed, start, bounds, reference, work, found, full, ddq, slow)
+    return True
+
+
+@kernel
+def _cascade(
+    packed: Packed,
+    start: Floats,
+    bounds: Floats,
+    reference: Floats,
+    work: Work,
+    found: Floats,
+    count: int,
+    slowed: int,
+    ddq: Floats,
+) -> int:
+    """Towards the speeds in work.vector[0], each at most work.vector[2], joint by joint."""
+    n, period, speeds, is_slowed = (
+        start.shape[0],
+        packed.scalar[PERIOD],
+        work.vector[0],
+        count > slowed,
+    )
+    for i in range(n):
+        q, dq, now, speed = start[i, 0], start[i, 1], start[i, 2], speeds[i]
+        a_max, j_max = packed.joint[i, ACCELERATION], packed.joint[i, JERK]
+        beta = min(1.0, j_max * period / a_max)
+        cap, feed = work.vector[2, i], 0.0 if is_slowed else reference[2, i]
+        if abs(speed) > cap:
+            bound = bounds[1, i] if speed > 0.0 else bounds[0, i]
+            count = _found(found, count, _POSITION, i, q, bound)
+            speed, feed = math.copysign(cap, speed), 0.0
+        wanted = now + beta * (feed + beta / 4.0 * (speed - dq) / period - now)
+        if not (abs(wanted) <= a_max):
+            count = _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
+            wanted = math.copysign(a_max * INSIDE, wanted)
+        if not (abs(wanted - now) <= j_max * period):
+            count = _found(found, count, _JERK, i, abs(wanted - now) / period, j_max)
+            wanted = now + math.copysign(j_max * period * INSIDE, wanted - now)
+        ddq[i] = wanted
     return count
 
 
@@ -104,15 +264,19 @@ def project(
     packed: Packed,
     start: Floats,
     mode: int,
+    held: bool,
     reference: Floats,
     bounds: Floats,
     work: Work,
     found: Floats,
     ddq: Floats,
+    slow: Floats,
 ) -> int:
     """Write the projected ddq (n,) and the bounds that bit into found (f, 4); return their number.
 
-    A row of `found` is kind, joint, value, bound. No row: the desired motion itself.
+    A row of `found` is kind, joint, value, bound. No row: the desired motion itself. slow (n,) is
+    the slowest motion in the commanded direction; NaN where there is none. held: the command is a
+    velocity for an unknown time.
     """
     n, period, count = start.shape[0], packed.scalar[PERIOD], 0
     speeds = work.vector[0]
@@ -132,27 +296,9 @@ def project(
     forward(packed, work.vector[1], work)
     slowed = count
     count = _slowdown(packed, speeds, bounds, work, found, count)
-    is_slowed = count > slowed
     for i in range(n):
-        q, dq, now, speed = start[i, 0], start[i, 1], start[i, 2], speeds[i]
-        a_max, j_max = packed.joint[i, ACCELERATION], packed.joint[i, JERK]
-        low, high = bounds[0, i], bounds[1, i]
-        beta = min(1.0, j_max * period / a_max)
-        ahead = dq * period + now * period * period / 2.0
-        room = (high - q - max(0.0, ahead)) if speed > 0.0 else (q - low + min(0.0, ahead))
-        cap = _speed_for(room, a_max, j_max, period)
-        shared = slowest + a_max / j_max + 2.0 * period
-        cap = min(cap, 2.0 * max(0.0, room) / shared)
-        feed = 0.0 if is_slowed else reference[2, i]
-        if abs(speed) > cap:
-            count = _found(found, count, _POSITION, i, q, high if speed > 0.0 else low)
-            speed, feed = math.copysign(cap, speed), 0.0
-        wanted = now + beta * (feed + beta / 4.0 * (speed - dq) / period - now)
-        if not (abs(wanted) <= a_max):
-            count = _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
-            wanted = math.copysign(a_max * INSIDE, wanted)
-        if not (abs(wanted - now) <= j_max * period):
-            count = _found(found, count, _JERK, i, abs(wanted - now) / period, j_max)
-            wanted = now + math.copysign(j_max * period * INSIDE, wanted - now)
-        ddq[i] = wanted
-    return count
+        work.vector[2, i] = _cap(packed, start, bounds, speeds[i], slowest, i)
+        slow[i] = math.nan
+    if held:
+        return _pursued(packed, start, bounds, reference, work, found, count, ddq, slow)
+    return _cascade(packed, start, bounds, reference, work, found, count, slowed, ddq)

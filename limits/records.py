@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 __all__ = [
     "MODES",
+    "TCP_MODES",
     "Array",
     "Candidates",
     "Command",
@@ -32,8 +33,16 @@ __all__ = [
 
 
 Array = npt.NDArray[np.float64]
-Mode = Literal["joint_position", "joint_velocity", "joint_delta"]
-MODES: tuple[Mode, ...] = ("joint_position", "joint_velocity", "joint_delta")
+Mode = Literal["joint_position", "joint_velocity", "joint_delta", "tcp_twist", "tcp_delta"]
+MODES: tuple[Mode, ...] = (
+    "joint_position",
+    "joint_velocity",
+    "joint_delta",
+    "tcp_twist",
+    "tcp_delta",
+)
+TCP_MODES: tuple[Mode, ...] = ("tcp_twist", "tcp_delta")  # rows of TCP_WIDTH, whatever the robot
+TCP_WIDTH = 6
 COMMAND_ROWS_MAX = 1024
 
 
@@ -100,12 +109,15 @@ class Command:
     Row i is reached (i + 1) · period_ms after the command is accepted:
     `joint_position` [rad or m] and `joint_velocity` [rad/s or m/s] are interpolated linearly
     between rows; `joint_delta` [rad or m] is the displacement made during row i, at constant speed.
+    Rows of the TCP's modes are (6,), linear then angular, axes of the base frame: `tcp_twist` [m/s,
+    rad/s], interpolated as joint velocities are; `tcp_delta` [m, rotation vector in rad], the TCP's
+    displacement during row i, at constant speed.
     A single row is held until `valid_ms` (default and at most: the limits' `command_timeout_ms`) is
     over, a chunk until its last row; then the certified stop runs. `seq` grows within a session.
     """
 
     mode: Mode
-    values: Array  # (n,) or (rows, n)
+    values: Array  # (n,) or (rows, n); TCP modes: (6,) or (rows, 6)
     seq: int
     stamp_ns: int
     valid_ms: float | None = None

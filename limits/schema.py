@@ -9,19 +9,22 @@ Guarantees:
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Discriminator,
     Field,
     StrictBool,
+    StrictInt,
     Tag,
     model_validator,
 )
 
+from .frozen_layout import LATENCY_TICKS_MAX
+from .geometry_schema import ORIGIN, Angles, SelfCollisionModel, Vector, VolumeModel
 from .joint_schema import (
     POSITION_MAX_RAD,
+    RADIANS_MAX,
     Model,
     Name,
     PrismaticModel,
@@ -30,7 +33,7 @@ from .joint_schema import (
     suspect_degrees,
 )
 from .records import OnViolation
-from .units import Angle, Duration, Force, JointPosition, Length, Mass, Number, Speed
+from .units import AngularSpeed, Duration, Force, JointPosition, Length, Mass, Number, Speed
 
 __all__ = [
     "FORMAT",
@@ -42,14 +45,10 @@ __all__ = [
     "SourceModel",
     "TcpModel",
     "ToolModel",
-    "VolumeModel",
 ]
 
 FORMAT = 1
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
-Vector = tuple[Length, Length, Length]
-Angles = tuple[Angle, Angle, Angle]
-ORIGIN = (0.0, 0.0, 0.0)
 
 
 class RobotModel(Model):
@@ -119,10 +118,16 @@ class TcpModel(Model):
     max_trans_vel: Speed
     max_force: Force
     force_required: StrictBool
+    max_rot_vel: AngularSpeed | None = None  # not every robot's sheet gives one; `explain` says so
 
     @model_validator(mode="after")
     def _limits(self) -> Self:
         require_positive(self, ("max_trans_vel", "max_force"))
+        if self.max_rot_vel is not None:
+            require_positive(self, ("max_rot_vel",))
+            bound = RADIANS_MAX["max_velocity"]
+            if not self.max_rot_vel <= bound:
+                raise suspect_degrees("max_rot_vel", self.max_rot_vel, bound, "rad/s")
         return self
 
 
@@ -139,63 +144,19 @@ class CapsuleModel(Model):
         return self
 
 
-class VolumeModel(Model):
-    """What every capsule must stay inside of, or out of; base frame."""
-
-    name: Name
-    kind: Literal["keep_in", "keep_out"]
-    shape: Literal["half_space", "box", "sphere", "capsule"]
-    on_violation: OnViolation
-    exempt: tuple[Name, ...] = ()
-    normal: tuple[Number, Number, Number] | None = None
-    offset: Length | None = None
-    center: Vector | None = None
-    rpy: Angles | None = None
-    size: Vector | None = None
-    radius: Length | None = None
-    start: Vector | None = None
-    end: Vector | None = None
-
-    @model_validator(mode="after")
-    def _shaped(self) -> Self:
-        fields = {
-            "half_space": {"normal", "offset"},
-            "box": {"center", "rpy", "size"},
-            "sphere": {"center", "radius"},
-            "capsule": {"start", "end", "radius"},
-        }
-        needed = fields[self.shape]
-        every = set().union(*fields.values())
-        missing = sorted(n for n in needed - {"rpy"} if getattr(self, n) is None)
-        extra = sorted(n for n in every - needed if getattr(self, n) is not None)
-        if missing or extra:
-            raise ValueError(
-                f"shape {self.shape} has the fields {', '.join(sorted(needed))}"
-                + (f"; missing: {', '.join(missing)}" if missing else "")
-                + (f"; not a field of it: {', '.join(extra)}" if extra else "")
-            )
-        if self.normal is not None and not math.hypot(*self.normal) > 1e-6:
-            raise ValueError(f"normal: {self.normal} has no direction")
-        for name in ("radius",):
-            if getattr(self, name) is not None:
-                require_positive(self, (name,))
-        if self.size is not None and not all(edge > 0.0 for edge in self.size):
-            raise ValueError(f"size: {self.size} must be greater than 0")
-        return self
-
-
 class TimingModel(Model):
-    """Deadlines."""
+    """Deadlines and delays."""
 
     command_timeout: Duration
     state_age_max: Duration
     period_tolerance: Number
     resample_deadline: Duration
     watchdog: Duration
+    latency_ticks: Annotated[StrictInt, Field(ge=0, le=LATENCY_TICKS_MAX)] | None = None
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
-        require_positive(self, tuple(TimingModel.model_fields))
+        require_positive(self, tuple(set(TimingModel.model_fields) - {"latency_ticks"}))
         if not self.period_tolerance < 1.0:
             raise ValueError(f"period_tolerance: {self.period_tolerance:g} must be below 1")
         for name in ("command_timeout", "state_age_max", "resample_deadline", "watchdog"):
@@ -217,7 +178,9 @@ class OnViolationModel(Model):
     joint_jerk: OnViolation
     joint_effort: OnViolation
     tcp_speed: OnViolation
+    self_collision: OnViolation | None = None  # where self-collision is declared
     contact_force: Literal[OnViolation.REFUSE]  # a force that was felt cannot be clamped
+    tcp_rotational_speed: OnViolation | None = None  # declared where tcp.max_rot_vel is
 
 
 class ClassifierModel(Model):
@@ -271,6 +234,7 @@ class LimitsFile(Model):
     capsules: dict[Name, tuple[CapsuleModel, ...]]
     volumes: Annotated[tuple[VolumeModel, ...], Field(max_length=64)]
     standoff: Length
+    self_collision: SelfCollisionModel | None = None
     home: dict[Name, JointPosition]
     on_violation: OnViolationModel
     stop_category: Literal["cat1", "cat2"]
@@ -287,6 +251,12 @@ class LimitsFile(Model):
             raise ValueError(
                 f'period: {self.period:g} s must be within 0.0005 and 0.1 s; write e.g. "4 ms"'
             )
+        declared = self.tcp.max_rot_vel is not None
+        if declared is not (self.on_violation.tcp_rotational_speed is not None):
+            raise ValueError(
+                "tcp.max_rot_vel and on_violation.tcp_rotational_speed belong together: declare "
+                "both, or neither where the tool's rotation has no limit of its own"
+            )
         if not 0.0 <= self.standoff <= 0.1:
             raise ValueError(f"standoff: {self.standoff:g} m must be within 0 and 0.1 m")
         for name, value in self.home.items():
@@ -294,6 +264,12 @@ class LimitsFile(Model):
             is_angle = joint is not None and joint.type == "revolute"
             if is_angle and not abs(value) <= POSITION_MAX_RAD:
                 raise suspect_degrees(f"home.{name}", value, POSITION_MAX_RAD, "rad")
+        is_declared = self.self_collision is not None and self.self_collision.none is None
+        if is_declared != (self.on_violation.self_collision is not None):
+            raise ValueError(
+                "on_violation.self_collision: "
+                + ("missing; clamp or refuse" if is_declared else "self_collision is not declared")
+            )
         names = [volume.name for volume in self.volumes]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

@@ -6,6 +6,8 @@ certified before. The last tick of a stop ends at dq = 0 and ddq = 0, exactly.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,7 +26,8 @@ from .kernels.packed import (
     Packed,
     Work,
 )
-from .project import project
+from .kinds.workspace import WORKSPACE
+from .project import project, slid
 
 __all__ = [
     "ALTERED",
@@ -38,7 +41,11 @@ __all__ = [
 ]
 
 PASSED, ALTERED, STOP_TICK = 0, 1, 2
-BISECTIONS = 5
+# How often the way to a slower motion is halved: in the commanded direction, towards the stop.
+ON_RAY, TOWARDS_STOP = 2, 4
+# Sliding along a volume is tried at these distances from it, beside its standoff: a stop in joint
+# space bends the way along a wall.
+LIFTS_M = (0.0, 0.005, 0.02)
 # A stop that needs too much effort at full deceleration is tried once more, more gently.
 EASES = (1.0, 0.5)
 # A joint that rests on its bound is not "outside" because of rounding.
@@ -116,12 +123,14 @@ def _try(
     out[n, 3:] = 0.0
     code = NO_STOP
     report[0], report[1], report[2] = 0.0, 0.0, 0.0
-    for ease in EASES:
-        if not plan_stop(packed, end[:, 1], end[:, 2], ease, ticks, jerk):
+    for which in range(int(work.hint[1]), len(EASES)):
+        if not plan_stop(packed, end[:, 1], end[:, 2], EASES[which], ticks, jerk):
             return NO_STOP
         code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
         if code != EFFORT:
             break
+        # What needs too much effort here does so a little further on the way to the stop, too.
+        work.hint[1] = which + 1.0 if which + 1 < len(EASES) else work.hint[1]
     return code
 
 
@@ -134,11 +143,30 @@ def _copy(source: Floats, target: Floats) -> None:
 
 
 @kernel
+def _bisected(
+    packed: Packed, start: Floats, safe: Floats, bold: Floats, times: int, work: Work, out: Floats
+) -> bool:
+    """Write the boldest certified motion found between two accelerations (n,); False if none."""
+    low, high, certified, tried = 0.0, 1.0, False, work.wanted[1]
+    for _ in range(times):
+        share = 0.5 * (low + high)
+        for i in range(start.shape[0]):
+            tried[i] = share * bold[i] + (1.0 - share) * safe[i]
+        if _try(packed, start, tried, work.bounds, work, work.report, work.trial) == CERTIFIED:
+            low, certified = share, True
+            _copy(work.trial, out)
+        else:
+            high = share
+    return certified
+
+
+@kernel
 def advance(
     packed: Packed,
     start: Floats,
     stop: Floats,
     mode: int,
+    held: bool,
     reference: Floats,
     work: Work,
     found: Floats,
@@ -149,10 +177,10 @@ def advance(
     start (n, 3); stop (n + 1, 6) the stored stop, see `next_of_stop`; reference (3, n); found
     (f, 4) kind, subject, value, bound; out (n + 1, 6) the setpoint and its stop.
     """
-    n = start.shape[0]
-    bounds, wanted, tried, report = work.bounds, work.wanted[0], work.wanted[1], work.report
+    bounds, wanted, slow, report = work.bounds, work.wanted[0], work.wanted[2], work.report
+    work.hint[0], work.hint[1] = -1.0, 0.0
     _bounds(packed, start, bounds)
-    count = project(packed, start, mode, reference, bounds, work, found, wanted)
+    count = project(packed, start, mode, held, reference, bounds, work, found, wanted, slow)
     code = _try(packed, start, wanted, bounds, work, report, out)
     if code == CERTIFIED:
         return (PASSED if count == 0 else ALTERED), count
@@ -161,17 +189,31 @@ def advance(
         found[count, 2], found[count, 3] = report[1], report[2]
         count += 1
     next_of_stop(packed, start, stop, work.kept)
-    low, high, certified = 0.0, 1.0, False
-    for _ in range(BISECTIONS):
-        share = 0.5 * (low + high)
-        for i in range(n):
-            tried[i] = share * wanted[i] + (1.0 - share) * work.kept[i, 2]
-        if _try(packed, start, tried, bounds, work, report, work.trial) == CERTIFIED:
-            low, certified = share, True
-            _copy(work.trial, out)
-        else:
-            high = share
-    if certified:
+    if math.isfinite(slow[0]):  # slower, in the commanded direction, before anything else
+        if _bisected(packed, start, slow, wanted, ON_RAY, work, out):
+            return ALTERED, count
+        if _try(packed, start, slow, bounds, work, report, out) == CERTIFIED:
+            return ALTERED, count
+        wanted = slow
+    if held and code == WORKSPACE:
+        pair = int(found[count - 1, 1])
+        for i in range(start.shape[0]):
+            work.measured[0, i] = reference[1, i]
+        for lift in LIFTS_M:
+            if not slid(
+                packed, start, bounds, reference, pair, lift, work, found, work.wanted[0], slow
+            ):
+                break
+            code = _try(packed, start, work.wanted[0], bounds, work, report, out)
+            if code == CERTIFIED:
+                return ALTERED, count
+            wanted = work.wanted[0]
+            if code != WORKSPACE:
+                break
+            pair = int(report[0])
+    for i in range(start.shape[0]):
+        work.measured[1, i] = work.kept[i, 2]
+    if _bisected(packed, start, work.measured[1], wanted, TOWARDS_STOP, work, out):
         return ALTERED, count
     _copy(work.kept, out)
     return STOP_TICK, count
@@ -182,6 +224,7 @@ def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     """Certify staying where the robot is: what arming needs. Code as `certify`; out as above."""
     for i in range(start.shape[0]):
         work.wanted[0, i] = start[i, 2]
+    work.hint[0], work.hint[1] = -1.0, 0.0
     _bounds(packed, start, work.bounds)
     return _try(packed, start, work.wanted[0], work.bounds, work, work.report, out)
 

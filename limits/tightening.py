@@ -28,6 +28,15 @@ BOUNDED_FIELDS = (
     "max_jerk",
     "max_effort",
 )
+# Beside the joints' fields, what a reason can be given for.
+DECLARED_PATHS = (
+    "tcp.max_trans_vel",
+    "tcp.max_rot_vel",
+    "tcp.max_force",
+    "standoff",
+    "period",
+    "timing.latency_ticks",
+)
 SUSPICIOUS_RATIO = 10.0
 UNITS = {
     "revolute": ("rad", "rad/s", "rad/s^2", "rad/s^3", "N*m"),
@@ -45,6 +54,7 @@ FIELD_UNIT = {
     "velocity_error": 1,
     "effort_error": 4,
     "recovery_velocity": 1,
+    "position_noise": 0,
 }
 
 
@@ -157,6 +167,8 @@ def tightest(
         model: RevoluteModel | PrismaticModel = file.joint_limits[name]
         joint: dict[str, Any] = {"name": name, "type": kind}
         for field in FIELD_UNIT:
+            if getattr(model, field) is None:  # may be left out, and is left out
+                continue
             own = (float(getattr(model, field)), _reason(file, name, field))
             others: list[tuple[float, str]] = []
             if field in BOUNDED_FIELDS:
@@ -170,7 +182,11 @@ def tightest(
                 f"({low}) is not below max_position {joint['max_position']:g} ({high})"
             )
         joints.append(joint)
-    for path in ("tcp.max_trans_vel", "tcp.max_force", "standoff", "period"):
+    for path in DECLARED_PATHS:
+        if path == "tcp.max_rot_vel" and file.tcp.max_rot_vel is None:
+            continue
+        if path == "timing.latency_ticks" and file.timing.latency_ticks is None:
+            continue
         reason = file.reasons.get(path)
         provenance[path] = {
             "from": "declared" if reason is None else f"declared: {reason}",
@@ -180,7 +196,7 @@ def tightest(
 
 
 def _check_reason(file: LimitsFile, path: str) -> None:
-    known = {*FIELD_UNIT, "tcp.max_trans_vel", "tcp.max_force", "standoff", "period"}
+    known = {*FIELD_UNIT, *DECLARED_PATHS}
     parts = path.rsplit(".", 1)
     is_joint = (
         len(parts) == 2

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from ..limits.declared import Limits
 from ..limits.kernels.jit import kernel
-from ..limits.kernels.packed import TCP_SPEED, Floats
+from ..limits.kernels.packed import TASK_ROWS, TCP_SPEED, Floats
 from ..limits.kernels.prediction import (
     BEST_DDQ,
     BEST_DQ,
@@ -34,6 +34,7 @@ from ..limits.kernels.prediction import (
     BRAKING,
     DDQ,
     DQ,
+    GAIN_MAX_1_S,
     GAINS,
     STEP_S,
     Q,
@@ -43,7 +44,7 @@ from ..limits.kernels.prediction import (
     gains_of,
     stop_from,
 )
-from ..limits.kernels.reference import DELTA, POSITION, reference
+from ..limits.kernels.reference import DELTA, POSITION, TWIST, reference
 from ..limits.kernels.reference import VELOCITY as MODE_VELOCITY
 from ..limits.kernels.tray import (
     FELT,
@@ -55,7 +56,8 @@ from ..limits.kernels.tray import (
     theta_eff,
     tray_axes,
 )
-from ..limits.records import COMMAND_ROWS_MAX, Array
+from ..limits.kernels.twist import in_joints, remember
+from ..limits.records import COMMAND_ROWS_MAX, TCP_WIDTH, Array
 
 __all__ = [
     "FEATURES_VERSION",
@@ -185,6 +187,8 @@ def _window(
     after: Floats,
     scalars: Floats,
     table: Floats,
+    task: Floats,
+    spare: Floats,
 ) -> None:
     """Write the table (KNOTS, ROW) and the scalars of HORIZON_S from joints[:3] on.
 
@@ -216,12 +220,21 @@ def _window(
                 left_s -= STEP_S
             else:
                 # Just before a row's end, so that its own slope is read, not the next one's.
-                reference(mode, rows, row_period, anchor, t - 0.01 * STEP_S, asked)
+                at, followed = t - 0.01 * STEP_S, mode
+                if mode >= TWIST:  # translated where the joints are by then
+                    q, followed = joints[Q], MODE_VELOCITY
+                    made = in_joints(
+                        arm, mode, rows, row_period, at, q, GAIN_MAX_1_S, task, spare, asked
+                    )
+                    if not made >= 0.0:
+                        joints[DQ, 0] = math.nan  # then nothing that follows is finite
+                else:
+                    reference(mode, rows, row_period, anchor, at, asked)
                 if k == 1 and s == 0:
                     for i in range(n):
                         change = abs(asked[1, i] - joints[DQ, i]) * gains[i, 3]
                         scalars[12] = max(scalars[12], change)
-                scalars[11] = max(scalars[11], follow(arm, gains, mode, asked, joints))
+                scalars[11] = max(scalars[11], follow(arm, gains, followed, asked, joints))
             share = effort(gains, joints[DDQ])
             # On equal terms the first one: what decides must not be rounding.
             if not share <= best + TIE:
@@ -267,19 +280,22 @@ def _features(
     constants: hold [s], axes (3, 3), gains (n, GAINS); scratch: see `Features`. Each array
     that is passed costs, so there are few, and flat ones.
     """
-    count, n = rows.shape
+    count, n = rows.shape[0], start.shape[0]
     axes, gains = constants[1:10].reshape(3, 3), constants[10:].reshape(n, GAINS)
     joints, asked = scratch[: 8 * n].reshape(8, n), scratch[8 * n : 11 * n].reshape(3, n)
     after = scratch[11 * n : 14 * n].reshape(3, n)
     rest = scratch[14 * n :]
     slid, scalars = rest[:8].reshape(2, 4), rest[8 : 8 + SCALARS]
-    table = rest[8 + SCALARS :].reshape(KNOTS, ROW)
+    table = rest[8 + SCALARS : 8 + SCALARS + KNOTS * ROW].reshape(KNOTS, ROW)
+    rest = rest[8 + SCALARS + KNOTS * ROW :]
+    spare, task = rest[: 3 * n].reshape(3, n), rest[3 * n :].reshape(n + TASK_ROWS, 6)
     end = row_period * count if row_period > 0.0 else constants[0]
     total = 0.0
     for i in range(n):
         total += 0.0 * (start[i, 0] + start[i, 1] + start[i, 2] + anchor[0, i] + anchor[1, i])
-        for r in range(count):
-            total += 0.0 * rows[r, i]
+    for r in range(count):
+        for c in range(rows.shape[1]):
+            total += 0.0 * rows[r, c]
     if not (total == 0.0 and 0.0 <= elapsed < 1e6 and 0.0 <= row_period < 1e6 and end < 1e6):
         return 0
     if mode == DELTA:  # displacements add up to positions, and those the reference reads at once
@@ -289,6 +305,8 @@ def _features(
             for r in range(count):
                 position += rows[r, i]
                 rows[r, i] = position
+    if mode >= TWIST:
+        remember(arm, anchor, task)
     for i in range(n):
         for d in range(3):
             joints[d, i] = start[i, d]
@@ -299,22 +317,9 @@ def _features(
             return 0
     for w in range(windows):
         _window(
-            arm,
-            axes,
-            gains,
-            mode,
-            rows,
-            row_period,
-            anchor,
-            elapsed + w * WINDOW_S,
-            end,
-            joints,
-            asked,
-            slid,
-            after,
-            scalars,
-            table,
-        )
+            arm, axes, gains, mode, rows, row_period, anchor, elapsed + w * WINDOW_S, end,
+            joints, asked, slid, after, scalars, table, task, spare,
+        )  # fmt: skip
         for k in range(KNOTS):
             for c in range(ROW):
                 total += 0.0 * table[k, c]
@@ -346,15 +351,19 @@ class Features:
         self.out: Float32s = np.zeros((WINDOWS_MAX, self.size), dtype=np.float32)
         self._start = np.zeros((n, 3))
         self._rows = np.zeros((COMMAND_ROWS_MAX, n))
+        self._tcp_rows = np.zeros((COMMAND_ROWS_MAX, TCP_WIDTH))
         self._anchor = np.zeros((2, n))
-        # joints (8, n), asked (3, n), after (3, n), slid (2, 4), scalars, table (KNOTS, ROW)
-        self._scratch = np.zeros(14 * n + 8 + SCALARS + KNOTS * ROW)
+        # joints (8, n), asked (3, n), after (3, n), slid (2, 4), scalars, table (KNOTS, ROW),
+        # spare (3, n), task (n + TASK_ROWS, 6)
+        size = 17 * n + 8 + SCALARS + KNOTS * ROW + (n + TASK_ROWS) * TCP_WIDTH
+        self._scratch = np.zeros(size)
         self.of(np.zeros((n, 3)), MODE_VELOCITY, np.zeros((1, n)), 0.0, np.zeros((2, n)), 0.0)
 
     @property
     def knots(self) -> Array:
         """(KNOTS, len(KNOT_NAMES)): what is known of each knot of the last window, for people."""
-        return self._scratch[-KNOTS * ROW :].reshape(KNOTS, ROW).copy()
+        first = 14 * self.n + 8 + SCALARS
+        return self._scratch[first : first + KNOTS * ROW].reshape(KNOTS, ROW).copy()
 
     def of(
         self,
@@ -367,27 +376,19 @@ class Features:
     ) -> int:
         """Write the windows' features into `out`; return how many, 0 if it cannot be appraised.
 
-        start (n, 3) commanded q, dq, ddq now; rows (r, n), anchor (2, n) as `limits.core`.
+        start (n, 3) commanded q, dq, ddq now; rows (r, n) or (r, 6) and anchor (2, n) as
+        `limits.core`.
         """
         count = rows.shape[0]
         if not 1 <= count <= COMMAND_ROWS_MAX:
             return 0
         # Owned copies: read-only or strided arguments would each compile the kernel once more.
-        copied = self._rows[:count]
+        copied = (self._tcp_rows if mode >= TWIST else self._rows)[:count]
         copied[...] = rows
         self._start[...] = start
         self._anchor[...] = anchor
-        return int(
-            _features(
-                self._arm,
-                self._constants,
-                self._start,
-                mode,
-                copied,
-                float(row_period_s),
-                self._anchor,
-                float(elapsed_s),
-                self._scratch,
-                self.out,
-            )
-        )
+        windows = _features(
+            self._arm, self._constants, self._start, mode, copied, float(row_period_s),
+            self._anchor, float(elapsed_s), self._scratch, self.out,
+        )  # fmt: skip
+        return int(windows)

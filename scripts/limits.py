@@ -115,11 +115,15 @@ def check_command(limits: LimitsArgument, as_json: JsonOption = False) -> None:
         if as_json:
             print(json.dumps({"ok": False, "error": str(error)}))
         raise
+    declared = found.self_collision
+    pairs = None if declared is None or declared.none_reason else len(declared.pairs)
+    missing = "not declared" if declared is None else "declined"
+    links = f"{pairs} pairs of links" if pairs is not None else f"self-collision {missing}"
     _say(
         as_json,
-        {"ok": True, "name": found.name, "sha256": found.sha256},
+        {"ok": True, "name": found.name, "sha256": found.sha256, "self_collision_pairs": pairs},
         f"{found.name}: good; {len(found.joints)} joints, {len(found.capsules)} capsules, "
-        f"{len(found.volumes)} volumes\nsha256 {found.sha256}",
+        f"{len(found.volumes)} volumes, {links}\nsha256 {found.sha256}",
     )
 
 

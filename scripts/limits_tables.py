@@ -52,17 +52,57 @@ def _row(limits: Limits, path: str, value: object, unit: str) -> dict[str, Any]:
     }
 
 
+def _or_contained(limits: Limits, row: dict[str, Any]) -> dict[str, Any]:
+    """The row of a field that may be left out: where it is, that is said instead."""
+    if row["path"] in limits.provenance:
+        return row
+    return {**row, "from": "not declared: 0, contained in tracking_error"}
+
+
 def _volume(volume: Volume) -> str:
+    size = f"{len(volume.vertices)} corners" if volume.vertices is not None else ""
     numbers = {
         "half_space": lambda: f"normal {_three(volume.normal)}, offset {volume.offset:g} m",
         "box": lambda: f"center {_three(volume.center)}, half {_three(volume.half_extents)} m",
         "sphere": lambda: f"center {_three(volume.center)}, radius {volume.radius:g} m",
-        "capsule": lambda: (
-            f"{_three(volume.start)} to {_three(volume.end)}, radius {volume.radius:g} m"
+        "capsule": lambda: _round(volume),
+        "cylinder": lambda: _round(volume),
+        "mesh": lambda: (
+            f"{size} between {_three(_corner(volume, 'min'))} and "
+            f"{_three(_corner(volume, 'max'))} m"
         ),
     }
     exempt = f"; exempt: {', '.join(volume.exempt)}" if volume.exempt else ""
     return f"{volume.kind} {volume.shape}: {numbers[volume.shape]()}{exempt}"
+
+
+def _round(volume: Volume) -> str:
+    return f"{_three(volume.start)} to {_three(volume.end)}, radius {volume.radius:g} m"
+
+
+def _corner(volume: Volume, which: str) -> Any:
+    """Least or largest coordinates of a mesh."""
+    return () if volume.vertices is None else getattr(volume.vertices, which)(axis=0)
+
+
+def _self_collision_rows(limits: Limits) -> list[dict[str, Any]]:
+    declared = limits.self_collision
+    if declared is None:
+        return [_row(limits, "self_collision", "not declared: links may touch each other", "")]
+    if declared.none_reason is not None:
+        return [_row(limits, "self_collision", f"none: {declared.none_reason}", "")]
+    kept: dict[str, list[str]] = {}
+    for one, other in declared.pairs:
+        kept.setdefault(one, []).append(other)
+    rows = [_row(limits, "self_collision.standoff", declared.standoff, "m")]
+    rows += [
+        _row(limits, f"self_collision.{one}", f"apart from {', '.join(others)}", "")
+        for one, others in kept.items()
+    ]
+    return rows + [
+        _row(limits, f"self_collision.ignored.{k}", f"{one}, {other}: {reason}", "")
+        for k, (one, other, reason) in enumerate(declared.ignored)
+    ]
 
 
 def _three(values: Any) -> str:
@@ -82,16 +122,26 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     for joint in limits.joints:
         for field in FIELD_UNIT:
             path = f"joints.{joint.name}.{field}"
-            rows.append(_row(limits, path, getattr(joint, field), unit_of(joint.type, field)))
+            row = _row(limits, path, getattr(joint, field), unit_of(joint.type, field))
+            rows.append(row if field != "position_noise" else _or_contained(limits, row))
     rows.append(_row(limits, "tcp.max_trans_vel", limits.tcp.max_trans_vel, "m/s"))
+    turning = limits.tcp.max_rot_vel
+    rows.append(
+        _row(
+            limits, "tcp.max_rot_vel", "none: not declared" if turning is None else turning, "rad/s"
+        )
+    )
     rows.append(_row(limits, "tcp.max_force", limits.tcp.max_force, "N"))
     rows.append(_row(limits, "tcp.force_required", limits.tcp.force_required, ""))
     rows += [_row(limits, f"volumes.{v.name}", _volume(v), "") for v in limits.volumes]
     rows.append(_row(limits, "standoff", limits.standoff, "m"))
+    rows += _self_collision_rows(limits)
     rows += [_row(limits, key, _body(limits, key), "") for key in ("tool", "payload")]
     for field in ("command_timeout_ms", "state_age_max_ms", "resample_deadline_ms", "watchdog_ms"):
         rows.append(_row(limits, f"timing.{field}", getattr(limits.timing, field), "ms"))
     rows.append(_row(limits, "timing.period_tolerance", limits.timing.period_tolerance, ""))
+    latency = _row(limits, "timing.latency_ticks", limits.timing.latency_ticks, "ticks")
+    rows.append(_or_contained(limits, latency))
     rows += [_row(limits, f"on_violation.{k}", str(v), "") for k, v in limits.on_violation.items()]
     rows.append(_row(limits, "stop_category", limits.stop_category, ""))
     classifier = limits.classifier
@@ -108,7 +158,7 @@ def print_explained(limits: Limits) -> None:
     table = Table()
     table.add_column("value of", no_wrap=True)
     for head in ("value", "unit", "from", "tightened from"):
-        table.add_column(head, overflow="fold")
+        table.add_column(head, overflow="fold", min_width=len(head.split()[0]))
     section = ""
     for row in explained_rows(limits):
         path, value = str(row["path"]), row["value"]

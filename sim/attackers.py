@@ -102,7 +102,9 @@ def _table_slam(onset: Onset) -> Script:
 def _keepout_slam(onset: Onset) -> Script:
     volumes = _volumes(onset.frozen, half_space=False)
     volume = volumes[int(onset.rng.integers(len(volumes)))]
-    if volume["shape"] == "capsule":
+    if volume["shape"] == "mesh":
+        center = np.array(volume["vertices"], dtype=np.float64).mean(axis=0)
+    elif volume["shape"] in ("capsule", "cylinder"):
         start, end = np.array(volume["start"]), np.array(volume["end"])
         center = start + float(onset.rng.uniform(0.3, 0.9)) * (end - start)
     else:

@@ -67,12 +67,27 @@ def _shape(p: Any, client: int, volume: Frozen) -> tuple[int, Array, list[float]
         box = p.createCollisionShape(p.GEOM_BOX, halfExtents=half, physicsClientId=client)
         rotation = np.array(volume["rotation"], dtype=np.float64).reshape(3, 3)
         return box, center, _quaternion(rotation)
+    if shape == "cylinder":
+        start, end = (np.array(volume[key], dtype=np.float64) for key in ("start", "end"))
+        height = float(np.linalg.norm(end - start))
+        cylinder = p.createCollisionShape(
+            p.GEOM_CYLINDER, radius=float(volume["radius"]), height=height, physicsClientId=client
+        )
+        return cylinder, (start + end) / 2.0, _quaternion_from_z(end - start)
+    if shape == "mesh":  # of vertices alone, PyBullet makes the convex hull
+        corners: Array = np.array(volume["vertices"], dtype=np.float64)
+        middle = (corners.min(axis=0) + corners.max(axis=0)) / 2.0
+        hull = p.createCollisionShape(
+            p.GEOM_MESH, vertices=(corners - middle).tolist(), physicsClientId=client
+        )
+        return hull, middle, upright
     if shape == "sphere":
         radius = float(volume["radius"])
         ball = p.createCollisionShape(p.GEOM_SPHERE, radius=radius, physicsClientId=client)
         return ball, center, upright
     raise ValueError(
-        f"volume {volume['name']!r}: shape {shape!r} is none of half_space, box, sphere, capsule"
+        f"volume {volume['name']!r}: shape {shape!r} is none of half_space, box, sphere, capsule, "
+        f"cylinder, mesh"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .chain import Chain
 from .driver import SimulatedDriver
 from .model import Frozen
 from .naive import NaiveDriver
@@ -67,7 +68,7 @@ class RobotSide:
 
 def run_unguarded(side: RobotSide, scenario: Scenario, ticks: int) -> list[PolicyMessage]:
     """Drive the robot by the scenario, with nothing in between; returns the attacks' onsets."""
-    naive = NaiveDriver(side.robot.told, side.robot.period_s)
+    naive = NaiveDriver(side.robot.told, side.robot.period_s, Chain(side.world.frozen))
     onsets = []
     for _ in range(ticks):
         if scenario.done:

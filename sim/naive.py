@@ -2,14 +2,16 @@
 
 What it deliberately does not have: limits, age, sequence, finiteness, a watchdog. A command
 replaces the last one, old or not; `zip` decides about wrong lengths; velocities are integrated;
-when a command is over, its last row goes on for ever.
+when a command is over, its last row goes on for ever. A twist becomes joint velocities by damped
+least squares with one small damping, as textbooks have it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..limits.records import Command
+from ..limits.records import TCP_MODES, TCP_WIDTH, Command
+from .chain import Chain
 from .world import Array
 
 __all__ = ["NaiveDriver"]
@@ -18,8 +20,9 @@ __all__ = ["NaiveDriver"]
 class NaiveDriver:
     """Turns commands into one raw position target per tick, for `SimulatedRobot.step_raw`."""
 
-    def __init__(self, q: Array, period_s: float) -> None:
-        self._period_s = period_s
+    def __init__(self, q: Array, period_s: float, chain: Chain | None = None) -> None:
+        """Begin at q (n,); without its `chain` a command of the tool moves nothing."""
+        self._period_s, self._chain = period_s, chain
         self.placed(q)
 
     def placed(self, q: Array) -> None:
@@ -30,6 +33,8 @@ class NaiveDriver:
         self._start: Array = self._q
         self._speed: Array = np.zeros_like(self._q)
         self._speed_start: Array = self._speed
+        self._twist: Array = np.zeros(TCP_WIDTH)
+        self._twist_start: Array = self._twist
 
     def receive(self, command: Command) -> None:
         """Take a command, whatever it is."""
@@ -37,6 +42,7 @@ class NaiveDriver:
         self._tick = 0
         self._start = self._q.copy()
         self._speed_start = np.where(np.isfinite(self._speed), self._speed, 0.0)
+        self._twist_start = np.where(np.isfinite(self._twist), self._twist, 0.0)
 
     def target(self) -> Array:
         """The raw target for the coming tick, possibly not finite or of the wrong length.
@@ -55,6 +61,8 @@ class NaiveDriver:
         if not row_s > 0.0:
             row_s = period_s
         place = self._tick * period_s / row_s
+        if command.mode in TCP_MODES:
+            return self._tool_moved(command, values, place, row_s)
         if command.mode == "joint_position":
             return self._between(self._start, values, place)
         if command.mode == "joint_velocity":
@@ -68,6 +76,20 @@ class NaiveDriver:
     def believed(self, q: Array) -> None:
         """What the robot took the last target for (n,)."""
         self._q = q.copy()
+
+    def _tool_moved(self, command: Command, values: Array, place: float, row_s: float) -> Array:
+        """The target that moves the TCP by one tick of a twist, or of a displacement."""
+        if self._chain is None or values.shape[1] != TCP_WIDTH:
+            return self._q
+        if command.mode == "tcp_twist":
+            self._twist = self._between(self._twist_start, values, place)
+        elif place > len(values):
+            return self._q
+        else:
+            self._twist = values[min(int(np.ceil(place)) - 1, len(values) - 1)] / row_s
+        with np.errstate(invalid="ignore", over="ignore"):
+            speed = self._chain.rates(self._chain.tcp(self._q)[2], self._twist)
+            return self._added(speed * self._period_s)
 
     @staticmethod
     def _between(start: Array, values: Array, place: float) -> Array:

@@ -2,7 +2,8 @@
 
 Guarantees: shares no code with the filter. Convex shapes are judged by their vertices: inside a
 convex keep-in volume or outside a half-space, exact; against other keep-out volumes PyBullet's
-closest points *and* every vertex are judged, the smaller clearance counts.
+closest points *and* every vertex are judged, the smaller clearance counts. A mesh to keep out of
+is never nearer than its clearance says, and the sign is exact.
 
 Clearances are in metres, negative: violated.
 """
@@ -33,8 +34,6 @@ class Hull:
     link: str
     points: Array
     radius: float
-    center: Array  # (3,) of a sphere that holds all of it
-    reach: float  # that sphere's radius
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +54,8 @@ class ObservedVolume:
             "box": ("center", "rotation", "half_extents"),
             "sphere": ("center", "radius"),
             "capsule": ("start", "end", "radius"),
+            "cylinder": ("start", "end", "radius"),
+            "mesh": ("vertices", "planes"),
         }[volume["shape"]]
         if volume["kind"] not in ("keep_in", "keep_out"):
             raise ValueError(f"volume {volume['name']!r}: unknown kind {volume['kind']!r}")
@@ -65,7 +66,10 @@ class ObservedVolume:
 
 
 def point_clearances(volume: ObservedVolume, points: Array) -> Array:  # (m, 3) -> (m,)
-    """Signed distance of each point from what the volume forbids."""
+    """Signed distance of each point from what the volume forbids.
+
+    From a mesh to keep out of: no more than that, and positive where the point is outside.
+    """
     f = volume.fields
     if volume.shape == "half_space":
         inside = f["offset"] - points @ f["normal"]
@@ -76,6 +80,17 @@ def point_clearances(volume: ObservedVolume, points: Array) -> Array:  # (m, 3) 
     elif volume.shape == "sphere":
         offset = points - f["center"]
         inside = f["radius"] - np.sqrt((offset * offset).sum(axis=1))
+    elif volume.shape == "mesh":
+        inside = (f["planes"][:, 3] - points @ f["planes"][:, :3].T).min(axis=1)
+    elif volume.shape == "cylinder":
+        axis = f["end"] - f["start"]
+        length = np.sqrt(axis @ axis)
+        along = (points - f["start"]) @ axis / length
+        offset = points - f["start"] - along[:, None] * axis / length
+        radial = np.sqrt((offset * offset).sum(axis=1)) - f["radius"]
+        axial = np.abs(along - length / 2.0) - length / 2.0
+        beyond = np.hypot(np.maximum(radial, 0.0), np.maximum(axial, 0.0))
+        inside = -(beyond + np.minimum(np.maximum(radial, axial), 0.0))
     else:
         axis = f["end"] - f["start"]
         square = float(axis @ axis)
@@ -166,7 +181,5 @@ def read_hulls(urdf: Path, links: Set[str]) -> list[Hull]:
             points, radius = _shape_points(geometry)
             rotation, translation = _placement(collision.find("origin"))
             points = points @ rotation.T + translation
-            center = (points.min(axis=0) + points.max(axis=0)) / 2.0
-            reach = float(np.sqrt(((points - center) ** 2).sum(axis=1)).max()) + radius
-            hulls.append(Hull(name, points, radius, center, reach))
+            hulls.append(Hull(name, points, radius))
     return hulls

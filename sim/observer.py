@@ -4,7 +4,8 @@ Guarantees:
 - Shares no code with the filter: it parses the frozen file itself and has its own geometry.
 - Position, velocity, acceleration and jerk of the applied stream are differences of the setpoints
   q over T, T², T³, judged with 1e-9 of the bound plus 8 eps max|q| / T^p: rounding, nothing more.
-- Measured position, velocity, effort, TCP speed and contact force are judged at every substep.
+- Measured position, velocity, effort, TCP speeds and contact force are judged at every substep.
+- Links that the file keeps apart and that touch each other all the same are a `collision`.
 - A comparison with NaN counts as a violation.
 
 `counts` has ticks in violation per kind, `onsets` how often a violation began. A lost object is
@@ -36,6 +37,7 @@ KINDS = (
     "joint_jerk",
     "joint_effort",
     "tcp_speed",
+    "tcp_rotational_speed",
     "workspace",
     "collision",
     "contact_force",
@@ -70,9 +72,11 @@ class _Bounds:
     rate: tuple[Array, Array, Array]  # velocity, acceleration, jerk
     effort: Array
     tcp_speed_m_s: float
+    tcp_rotation_rad_s: float  # infinite: not declared
     force_n: float
     period_s: float
     volumes: tuple[ObservedVolume, ...]
+    pairs: tuple[tuple[str, str], ...]  # links that must not touch each other
 
     @staticmethod
     def parse(frozen: Mapping[str, Any]) -> _Bounds:
@@ -93,45 +97,97 @@ class _Bounds:
             (column("max_velocity"), column("max_acceleration"), column("max_jerk")),
             column("max_effort"),
             float(frozen["tcp"]["max_trans_vel"]),
+            float(frozen["tcp"].get("max_rot_vel", math.inf)),
             float(frozen["tcp"]["max_force"]),
             float(frozen["period_s"]),
             tuple(ObservedVolume.parse(volume) for volume in frozen["volumes"]),
+            tuple((a, b) for a, b in (frozen.get("self_collision") or {}).get("pairs", ())),
         )
 
 
-class _Clearances:
-    """Smallest clearance of the moving links from the declared volumes, cheap while it is large."""
+# First, second and third difference of four samples, the oldest first.
+_DIFFERENCES = np.array([[0.0, 0.0, -1.0, 1.0], [0.0, 1.0, -2.0, 1.0], [-1.0, 3.0, -3.0, 1.0]])
 
-    def __init__(self, world: World, volumes: Sequence[ObservedVolume]) -> None:
+
+class _Clearances:
+    """Smallest clearance of the moving links from the declared volumes, cheap while it is large;
+    and which of the declared pairs of links touch each other."""
+
+    def __init__(
+        self,
+        world: World,
+        volumes: Sequence[ObservedVolume],
+        pairs: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self._world = world
         self._hulls: list[Hull] = read_hulls(world.urdf, world.moving_links)
         self._links = [world.link_index[hull.link] for hull in self._hulls]
         self._volumes = volumes
-        self._reach: Array = np.array([hull.reach for hull in self._hulls])
-        self._centers: Array = np.array([hull.center for hull in self._hulls]).reshape(-1, 3)
+        # A ball about the link's centre of mass, which PyBullet reports: no frame has to be turned.
+        self._reach: Array = np.array(
+            [
+                float(np.linalg.norm(hull.points - self._mass_center(link), axis=1).max())
+                + hull.radius
+                for hull, link in zip(self._hulls, self._links, strict=True)
+            ]
+        )
         # An exempt pair never counts: infinity added to its clearance.
         self._exempt = [
             np.array([math.inf if hull.link in volume.exempt else 0.0 for hull in self._hulls])
             for volume in volumes
         ]
 
-    def smallest(self) -> tuple[float, str]:
-        """The smallest clearance [m] and `link/volume`; a lower bound where it is above NEAR_M."""
-        if not self._hulls or not self._volumes:
-            return math.inf, ""
+        links = [hull.link for hull in self._hulls]
+        near = [
+            (i, k)
+            for a, b in pairs  # the carried object is no link: the tool that holds it stands for it
+            for i, one in enumerate(links)
+            for k, other in enumerate(links)
+            if (one, other) == (a, b)
+        ]
+        self._pairs = np.array(near, dtype=np.int64).reshape(len(near), 2)
+
+    def look(self) -> tuple[float, str, tuple[str, str] | None]:
+        """The smallest clearance [m] and `link/volume`, and the first pair of links that overlap.
+
+        The clearance is a lower bound where it is above NEAR_M.
+        """
+        if not self._hulls:
+            return math.inf, "", None
         world = self._world
         states = world.p.getLinkStates(
             world.robot, self._links, computeForwardKinematics=1, physicsClientId=world.client
         )
-        positions = np.array([state[4] for state in states])
-        rotations = _matrices(np.array([state[5] for state in states]))
-        centers = positions + np.einsum("kij,kj->ki", rotations, self._centers)
+        centers = np.array([state[0] for state in states])
+        return (*self._smallest(states, centers), self._touching(centers))
+
+    def _touching(self, centers: Array) -> tuple[str, str] | None:
+        """By PyBullet's closest points of the hulls; centers (k, 3) of the balls that hold them."""
+        if not len(self._pairs):
+            return None
+        first, second = self._pairs.T
+        gaps = np.sqrt(((centers[first] - centers[second]) ** 2).sum(axis=1))
+        world = self._world
+        for p in np.flatnonzero(~(gaps > self._reach[first] + self._reach[second])):
+            points = world.p.getClosestPoints(
+                bodyA=world.robot,
+                bodyB=world.robot,
+                distance=0.0,
+                linkIndexA=self._links[first[p]],
+                linkIndexB=self._links[second[p]],
+                physicsClientId=world.client,
+            )
+            if any(not float(point[8]) >= 0.0 for point in points):
+                return self._hulls[first[p]].link, self._hulls[second[p]].link
+        return None
+
+    def _smallest(self, states: Any, centers: Array) -> tuple[float, str]:
         smallest, subject = math.inf, ""
         for volume, exempt in zip(self._volumes, self._exempt, strict=True):
             bounds = point_clearances(volume, centers) - self._reach + exempt
             for i in np.flatnonzero(~(bounds > min(NEAR_M, smallest))):
                 hull = self._hulls[i]
-                points = hull.points @ rotations[i].T + positions[i]
+                points = hull.points @ _matrix(states[i][5]).T + np.array(states[i][4])
                 value = float(point_clearances(volume, points).min()) - hull.radius
                 if not volume.keep_in and volume.shape != "half_space":
                     value = min(value, self._closest(volume, self._links[i], value))
@@ -141,6 +197,11 @@ class _Clearances:
             if far.size and float(far.min()) < smallest:
                 smallest, subject = float(far.min()), f"?/{volume.name}"
         return smallest, subject
+
+    def _mass_center(self, link: int) -> Array:  # (3,) in the link's frame
+        world = self._world
+        info = world.p.getDynamicsInfo(world.robot, link, physicsClientId=world.client)
+        return np.array(info[3])
 
     def _closest(self, volume: ObservedVolume, link: int, vertex_m: float) -> float:
         """Clearance of the link's hull; no vertex is nearer than `vertex_m`, a face may be."""
@@ -155,15 +216,16 @@ class _Clearances:
         return min((float(point[8]) for point in points), default=math.inf)
 
 
-def _matrices(quaternions: Array) -> Array:  # (k, 4) xyzw -> (k, 3, 3)
-    # PyBullet's are of unit length to some 1e-9 only.
-    x, y, z, w = (quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)).T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.array(rows).transpose(2, 0, 1)
+def _matrix(quaternion: Sequence[float]) -> Array:  # xyzw -> (3, 3)
+    size = math.hypot(*quaternion)  # PyBullet's are of unit length to some 1e-9 only
+    x, y, z, w = (part / size for part in quaternion)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
 
 
 class Observer:
@@ -172,7 +234,9 @@ class Observer:
     def __init__(self, frozen: Mapping[str, Any], world: World, robot: SimulatedRobot) -> None:
         self._bounds = _Bounds.parse(frozen)
         self._world, self._robot = world, robot
-        self._clearances = _Clearances(world, self._bounds.volumes)
+        self._clearances = _Clearances(world, self._bounds.volumes, self._bounds.pairs)
+        powers = self._bounds.period_s ** np.arange(1.0, 4.0)
+        self._change_max: Array = np.array(self._bounds.rate) * powers[:, None]  # (3, n)
         self.clearance_m = math.inf
         self._now: set[str] = set()
         self.forget()
@@ -218,9 +282,11 @@ class Observer:
             raise ValueError(f"applied setpoint is {off} rad from what the motors were told")
         self._judge_stream(q)
         self._judge_measured(self._robot.trace)
-        self.clearance_m, subject = self._clearances.smallest()
+        self.clearance_m, subject, touching = self._clearances.look()
         if not self.clearance_m >= -RELATIVE_TOLERANCE:
             self._note("workspace", subject, self.clearance_m, 0.0, "m")
+        if touching is not None:
+            self._note("collision", "/".join(touching), 0.0, 0.0, "m")
         if not self._object_gone and self._world.object_lost():
             self._object_gone = True
             self._note("object_lost", "object", 1.0, 0.0, "")
@@ -234,6 +300,8 @@ class Observer:
         return now
 
     def _judge_stream(self, q: Array) -> None:
+        if self._is_surely_fine(q):
+            return
         bounds, period = self._bounds, self._bounds.period_s
         self._judge_range(q, "applied")
         first, second, third = self._history
@@ -249,6 +317,13 @@ class Observer:
             excess = value - bound * (1.0 + RELATIVE_TOLERANCE) - rounding / scale
             self._judge_joints(kind, "applied", value, bound, excess, f"/s^{power}")
 
+    def _is_surely_fine(self, q: Array) -> bool:
+        """Whether the stream is within every bound without any tolerance: nearly every tick."""
+        bounds, stream = self._bounds, np.array([*self._history, q])
+        changes = np.abs(_DIFFERENCES @ stream)
+        inside = (bounds.low <= q).all() and (q <= bounds.high).all()
+        return bool(inside and (changes <= self._change_max).all())
+
     def _judge_range(self, q: Array, what: str) -> None:
         bounds = self._bounds
         slack = RELATIVE_TOLERANCE * np.maximum(np.abs(bounds.low), np.abs(bounds.high))
@@ -260,19 +335,23 @@ class Observer:
     def _judge_measured(self, trace: TickTrace) -> None:
         bounds = self._bounds
         low, high = trace.q.min(axis=0), trace.q.max(axis=0)
-        self._judge_range(low, "measured")
-        self._judge_range(high, "measured")
+        if not ((bounds.low <= low).all() and (high <= bounds.high).all()):
+            self._judge_range(low, "measured")
+            self._judge_range(high, "measured")
         speed, effort = np.abs(trace.dq).max(axis=0), np.abs(trace.tau).max(axis=0)
         for kind, value, bound, unit in (
             ("joint_velocity", speed, bounds.rate[0], "/s"),
             ("joint_effort", effort, bounds.effort, "N·m"),
         ):
-            excess = value - bound * (1.0 + RELATIVE_TOLERANCE)
-            self._judge_joints(kind, "measured", value, bound, excess, unit)
-        for kind, peak, limit, unit in (
-            ("tcp_speed", float(trace.tcp_speed_m_s.max()), bounds.tcp_speed_m_s, "m/s"),
-            ("contact_force", float(trace.contact_force_n.max()), bounds.force_n, "N"),
+            if not (value <= bound).all():
+                excess = value - bound * (1.0 + RELATIVE_TOLERANCE)
+                self._judge_joints(kind, "measured", value, bound, excess, unit)
+        for kind, values, limit, unit in (
+            ("tcp_speed", trace.tcp_speed_m_s, bounds.tcp_speed_m_s, "m/s"),
+            ("tcp_rotational_speed", trace.tcp_rotation_rad_s, bounds.tcp_rotation_rad_s, "rad/s"),
+            ("contact_force", trace.contact_force_n, bounds.force_n, "N"),
         ):
+            peak = float(values.max())
             if not peak <= limit * (1.0 + RELATIVE_TOLERANCE):
                 self._note(kind, "tcp", peak, limit, unit)
         for link, body, _ in trace.collisions:

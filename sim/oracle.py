@@ -3,7 +3,7 @@
 Guarantees:
 - Shares no code with the filter: it imports neither `checkrein.limits` nor numba, parses the frozen
   file itself, and has its own kinematics, dynamics and distances.
-- Joint quantities are exact within each tick; geometry, TCP speed and effort are sampled inside
+- Joint quantities are exact within each tick; geometry, TCP speeds and effort are sampled inside
   each tick. What it passes is not proven; what it reports is a violation.
 - Where a deviation is given (the robot within its declared tracking error of the stream), the
   geometry is judged there too.
@@ -19,9 +19,10 @@ import numpy as np
 
 from .oracle_dynamics import joint_effort
 from .oracle_file import Array, FrozenFileError, Robot, read_robot
-from .oracle_geometry import capsule_ends, clearance, forward, tcp_velocity
+from .oracle_geometry import capsule_ends, clearance, forward, tcp_rotation, tcp_velocity
 from .oracle_joints import Excess, Motion, joint_excesses, rounding, within_tick
 from .oracle_stop import Stop, expand_stops, malformed
+from .oracle_touch import pair_clearances, pair_names
 
 __all__ = [
     "KINDS",
@@ -34,6 +35,7 @@ __all__ = [
     "judge_configurations",
     "judge_stops",
     "judge_ticks",
+    "link_clearances",
     "read_robot",
 ]
 
@@ -45,13 +47,16 @@ KINDS = (
     "joint_jerk",
     "joint_effort",
     "tcp_speed",
+    "tcp_rotational_speed",
     "workspace",
+    "self_collision",
     "non_finite",
     "continuity",
     "stop_start",
     "stop_rest",
     "stop_malformed",
 )
+MARGIN_KINDS = frozenset({*KINDS[: KINDS.index("workspace")], "self_collision"})
 CLEARANCE_SLACK_M = 1e-9
 ROWS_AT_ONCE = 2048  # keeps the work arrays in the cache
 REPORTED_MAX = 64  # violations of one kind in one batch; the worst ones
@@ -74,8 +79,8 @@ class Violation:
         return f"{self.kind} {self.subject}: {self.value!r} beyond {self.bound!r} {self.unit}"
 
 
-# The smallest margin seen of each kind: a share of the bound, or for `joint_position` and
-# `workspace/<volume>` rad and m. It says how hard the limits were pressed.
+# The smallest margin seen of each kind: a share of the bound, or for `joint_position`,
+# `self_collision` and `workspace/<volume>` rad and m. It says how hard the limits were pressed.
 Margins = dict[str, float]
 
 
@@ -86,8 +91,9 @@ def _closest(excess: Excess, margins: Margins) -> None:
             key = f"workspace/{subject.rpartition('/')[2]}"
             nearest = float(np.fmin.reduce(margin[:, i], initial=np.inf))
             margins[key] = min(margins.get(key, np.inf), nearest)
-    elif excess.kind in KINDS[:6]:
-        scale = 1.0 if excess.kind == "joint_position" else excess.bound
+    elif excess.kind in MARGIN_KINDS:
+        in_units = excess.kind in ("joint_position", "self_collision")
+        scale = 1.0 if in_units else excess.bound
         nearest = float(np.fmin.reduce(margin / scale, axis=None, initial=np.inf))
         margins[excess.kind] = min(margins.get(excess.kind, np.inf), nearest)
 
@@ -113,10 +119,15 @@ def _report(
     return out
 
 
-def clearances(robot: Robot, q: Array) -> tuple[Array, tuple[str, ...]]:
-    """Clearance (B, pairs) [m] of every capsule to every volume that constrains it; pair names."""
+Ends = list[tuple[Array, Array]]
+
+
+def _ends(robot: Robot, q: Array) -> Ends:
     frames = forward(robot, q)
-    ends = [capsule_ends(frames, capsule) for capsule in robot.capsules]
+    return [capsule_ends(frames, capsule) for capsule in robot.capsules]
+
+
+def _to_volumes(robot: Robot, ends: Ends, count: int) -> tuple[Array, tuple[str, ...]]:
     columns, names = [], []
     for volume in robot.volumes:
         for capsule, (start, end) in zip(robot.capsules, ends, strict=True):
@@ -124,20 +135,37 @@ def clearances(robot: Robot, q: Array) -> tuple[Array, tuple[str, ...]]:
                 columns.append(clearance(volume, start, end, capsule.radius_m))
                 names.append(f"{capsule.name}/{volume.name}")
     if not columns:
-        return np.empty((q.shape[0], 0)), ()
+        return np.empty((count, 0)), ()
     return np.stack(columns, axis=1), tuple(names)
 
 
-def _workspace(robot: Robot, q: Array) -> Excess:
-    values, names = clearances(robot, q)
-    zero = np.zeros(len(names))
-    return Excess("workspace", -values, zero, zero + CLEARANCE_SLACK_M, names, "m inside")
+def clearances(robot: Robot, q: Array) -> tuple[Array, tuple[str, ...]]:
+    """Clearance (B, pairs) [m] of every capsule to every volume that constrains it; pair names."""
+    return _to_volumes(robot, _ends(robot, q), q.shape[0])
+
+
+def link_clearances(robot: Robot, q: Array) -> tuple[Array, tuple[str, ...]]:
+    """Distance (B, pairs) [m] of every two links that must not touch each other; pair names."""
+    return pair_clearances(robot, _ends(robot, q)), pair_names(robot)
+
+
+def _bodies(robot: Robot, q: Array) -> list[Excess]:
+    ends = _ends(robot, q)
+    values, names = _to_volumes(robot, ends, q.shape[0])
+    slack = np.full(len(names), CLEARANCE_SLACK_M)
+    out = [Excess("workspace", -values, np.zeros(len(names)), slack, names, "m inside")]
+    if robot.pairs:
+        touching, zero = -pair_clearances(robot, ends), np.zeros(len(robot.pairs))
+        slack = zero + CLEARANCE_SLACK_M
+        names = pair_names(robot)
+        out.append(Excess("self_collision", touching, zero, slack, names, "m inside"))
+    return out
 
 
 def judge_configurations(
     robot: Robot, q: Array, dq: Array, ddq: Array | None, q_body: Array
 ) -> list[Excess]:
-    """What holds at an instant: bodies at q_body; TCP speed and effort at q (all (B, n)).
+    """What holds at an instant: bodies at q_body; TCP speeds and effort at q (all (B, n)).
 
     Without ddq the effort is not judged.
     """
@@ -145,9 +173,13 @@ def judge_configurations(
     speed = np.sqrt(np.sum(tcp_velocity(robot, frames, dq) ** 2, axis=0))[:, None]
     top = np.array([robot.max_trans_vel_m_s])
     out = [
-        _workspace(robot, q_body),
+        *_bodies(robot, q_body),
         Excess("tcp_speed", speed, top, 1e-9 * top, ("tcp",), "m/s"),
     ]
+    if robot.max_rot_vel_rad_s is not None:
+        turning = np.sqrt(np.sum(tcp_rotation(robot, frames, dq) ** 2, axis=0))[:, None]
+        top = np.array([robot.max_rot_vel_rad_s])
+        out.append(Excess("tcp_rotational_speed", turning, top, 1e-9 * top, ("tcp",), "rad/s"))
     if ddq is not None:
         effort = np.abs(joint_effort(robot, frames, dq, ddq))
         bound = robot.bounds["max_effort"]

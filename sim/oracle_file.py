@@ -59,12 +59,18 @@ JOINT_NUMBERS = (
     "effort_error",
     "recovery_velocity",
 )
+# May be left out; then they are 0.
+JOINT_OPTIONAL = ("position_noise",)
 SHAPE_FIELDS = {
     "half_space": {"normal": 3, "offset": 0},
     "box": {"center": 3, "rotation": 9, "half_extents": 3},
     "sphere": {"center": 3, "radius": 0},
     "capsule": {"start": 3, "end": 3, "radius": 0},
+    "cylinder": {"start": 3, "end": 3, "radius": 0},
+    "mesh": {"vertices": 3, "planes": 4},
 }
+OPTIONAL_KEYS = frozenset({"self_collision"})
+ON_PLANE_M = 1e-9
 
 
 class FrozenFileError(ValueError):
@@ -90,7 +96,7 @@ class VolumeShape:
     keeps_in: bool
     shape: str
     exempt: frozenset[str]
-    fields: dict[str, Array]  # () or (3,) or (3, 3)
+    fields: dict[str, Array]  # () or (3,) or (3, 3); of a mesh (m, 3 or 4), and edges (e, 2, 3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +108,7 @@ class Robot:
     period_s: float
     joint_names: tuple[str, ...]
     prismatic: npt.NDArray[np.bool_]  # (n,)
-    bounds: dict[str, Array]  # each of JOINT_NUMBERS: (n,)
+    bounds: dict[str, Array]  # each of JOINT_NUMBERS and JOINT_OPTIONAL: (n,)
     rotation: Array  # (n, 3, 3) parent from joint, at q = 0
     translation: Array  # (n, 3) [m]
     tcp_translation: Array  # (3,) [m] in the last joint's frame
@@ -112,8 +118,10 @@ class Robot:
     gravity: Array  # (3,) [m/s²]
     capsules: tuple[CapsuleShape, ...]
     volumes: tuple[VolumeShape, ...]
+    pairs: tuple[tuple[int, int], ...]  # capsules that must not touch each other
     max_trans_vel_m_s: float
     max_force_n: float
+    max_rot_vel_rad_s: float | None  # None: the file declares none
     period_tolerance: float
     timing_ms: dict[str, float]
     home: Array  # (n,)
@@ -136,11 +144,13 @@ def _constant(text: str) -> Any:
     raise FrozenFileError(f"{text} is not a number")
 
 
-def _keys(value: Any, wanted: frozenset[str], where: str) -> dict[str, Any]:
+def _keys(
+    value: Any, wanted: frozenset[str], where: str, optional: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FrozenFileError(f"{where}: expected an object, got {type(value).__name__}")
-    if set(value) != wanted:
-        missing, unknown = sorted(wanted - set(value)), sorted(set(value) - wanted)
+    missing, unknown = sorted(wanted - set(value)), sorted(set(value) - wanted - optional)
+    if missing or unknown:
         raise FrozenFileError(f"{where}: missing {missing}, unknown {unknown}")
     return value
 
@@ -195,6 +205,49 @@ def _capsule(value: Any, n: int, where: str) -> CapsuleShape:
     )
 
 
+def _mesh(value: dict[str, Any], where: str) -> dict[str, Array]:
+    """Corners, planes and edges of a convex body; edges are what two planes have in common."""
+    corners, planes = (
+        np.array([_vector(row, width, f"{where}.{key}") for row in _rows(value[key], key)])
+        for key, width in (("vertices", 3), ("planes", 4))
+    )
+    if corners.shape[0] < 4 or planes.shape[0] < 4:
+        raise FrozenFileError(f"{where}: a body has 4 corners and 4 planes or more")
+    if not np.abs(np.sum(planes[:, :3] ** 2, axis=1) - 1.0).max() < 1e-9:
+        raise FrozenFileError(f"{where}.planes: a normal is not of length 1")
+    height = planes[:, :3] @ corners.T - planes[:, 3:]
+    if not height.max() <= ON_PLANE_M:
+        raise FrozenFileError(f"{where}: not convex, {height.max()} m in front of a plane")
+    on = height >= -ON_PLANE_M
+    edges = [
+        (corners[i], corners[k])
+        for i in range(corners.shape[0])
+        for k in range(i)
+        if np.count_nonzero(on[:, i] & on[:, k]) >= 2
+    ]
+    if corners.shape[0] + planes.shape[0] - len(edges) != 2:
+        raise FrozenFileError(f"{where}: corners, edges and planes are not those of a closed body")
+    return {"vertices": corners, "planes": planes, "edges": np.array(edges)}
+
+
+def _pairs(value: Any, capsules: tuple[CapsuleShape, ...]) -> tuple[tuple[int, int], ...]:
+    """Indices of the capsules that the file keeps apart; none where it declares nothing."""
+    if value is None or (isinstance(value, dict) and set(value) == {"none"}):
+        return ()
+    item = _keys(value, frozenset({"standoff", "pairs", "ignored"}), "self_collision")
+    _number(item["standoff"], "self_collision.standoff")
+    out = []
+    for k, row in enumerate(_rows(item["pairs"], "self_collision.pairs")):
+        where = f"self_collision.pairs[{k}]"
+        if len(_rows(row, where)) != 2:
+            raise FrozenFileError(f"{where}: expected two names, got {row!r}")
+        one, two = ([i for i, c in enumerate(capsules) if c.name == name] for name in row)
+        if not one or not two:
+            raise FrozenFileError(f"{where}: no capsule of that name in {row!r}")
+        out += [(i, j) for i in one for j in two]
+    return tuple(out)
+
+
 def _volume(value: Any, where: str) -> VolumeShape:
     shape = value.get("shape") if isinstance(value, dict) else None
     if shape not in SHAPE_FIELDS:
@@ -204,8 +257,8 @@ def _volume(value: Any, where: str) -> VolumeShape:
     item = _keys(value, frozenset(common | set(lengths)), where)
     if item["kind"] not in ("keep_in", "keep_out"):
         raise FrozenFileError(f"{where}.kind: {item['kind']!r} is neither keep_in nor keep_out")
-    fields: dict[str, Array] = {}
-    for key, length in lengths.items():
+    fields: dict[str, Array] = _mesh(item, where) if shape == "mesh" else {}
+    for key, length in {} if shape == "mesh" else lengths.items():
         at = f"{where}.{key}"
         if length == 9:
             fields[key] = _matrix(item[key], at)
@@ -222,16 +275,20 @@ def _joints(value: Any) -> tuple[list[str], list[bool], dict[str, Array]]:
     names, prismatic, columns = [], [], []
     for i, row in enumerate(_rows(value, "joints")):
         where = f"joints[{i}]"
-        item = _keys(row, frozenset({"name", "type", *JOINT_NUMBERS}), where)
+        wanted = frozenset({"name", "type", *JOINT_NUMBERS})
+        item = _keys(row, wanted, where, frozenset(JOINT_OPTIONAL))
         if item["type"] not in ("revolute", "prismatic"):
             raise FrozenFileError(f"{where}.type: {item['type']!r} is not known")
         names.append(_text(item["name"], f"{where}.name"))
         prismatic.append(item["type"] == "prismatic")
-        columns.append([_number(item[key], f"{where}.{key}") for key in JOINT_NUMBERS])
+        optional = {key: item.get(key, 0.0) for key in JOINT_OPTIONAL}
+        numbers = {key: item[key] for key in JOINT_NUMBERS} | optional
+        columns.append([_number(number, f"{where}.{key}") for key, number in numbers.items()])
     if not names:
         raise FrozenFileError("joints: none declared")
     table = np.array(columns)
-    return names, prismatic, {key: table[:, i].copy() for i, key in enumerate(JOINT_NUMBERS)}
+    every = (*JOINT_NUMBERS, *JOINT_OPTIONAL)
+    return names, prismatic, {key: table[:, i].copy() for i, key in enumerate(every)}
 
 
 def _chain(value: Any, n: int) -> dict[str, Array]:
@@ -256,6 +313,17 @@ def _chain(value: Any, n: int) -> dict[str, Array]:
     }
 
 
+def _tcp(value: Any) -> dict[str, Any]:
+    """The tool's limits; the one on its rotation is younger than the format, and may be absent."""
+    declared = {"max_trans_vel", "max_force", "force_required"}
+    if isinstance(value, dict) and "max_rot_vel" in value:
+        declared.add("max_rot_vel")
+    tcp = _keys(value, frozenset(declared), "tcp")
+    if not isinstance(tcp["force_required"], bool):
+        raise FrozenFileError(f"tcp.force_required: {tcp['force_required']!r} is not true or false")
+    return tcp
+
+
 def _risk_max(value: Any) -> float | None:
     if isinstance(value, dict) and set(value) == {"none"}:
         _text(value["none"], "classifier.none")
@@ -270,18 +338,19 @@ def read_robot(raw: bytes) -> Robot:
         document = json.loads(raw, object_pairs_hook=_object, parse_constant=_constant)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise FrozenFileError(f"not JSON: {error}") from error
-    top = _keys(document, TOP_KEYS, "limits file")
+    top = _keys(document, TOP_KEYS, "limits file", OPTIONAL_KEYS)
     if top["format"] != FORMAT or isinstance(top["format"], bool) or top["kind"] != KIND:
         raise FrozenFileError(f"format {top['format']!r} {top['kind']!r}: expected {FORMAT} {KIND}")
     names, prismatic, bounds = _joints(top["joints"])
-    tcp = _keys(top["tcp"], frozenset({"max_trans_vel", "max_force", "force_required"}), "tcp")
-    if not isinstance(tcp["force_required"], bool):
-        raise FrozenFileError(f"tcp.force_required: {tcp['force_required']!r} is not true or false")
+    tcp = _tcp(top["tcp"])
     each: Callable[[str], list[Any]] = lambda key: _rows(top[key], key)  # noqa: E731
     timing = top["timing"]
     if not isinstance(timing, dict):
         raise FrozenFileError("timing: expected an object")
     timing_ms = {key: _number(value, f"timing.{key}") for key, value in timing.items()}
+    capsules = tuple(
+        _capsule(row, len(names), f"capsules[{i}]") for i, row in enumerate(each("capsules"))
+    )
     return Robot(
         name=_text(top["name"], "name"),
         sha256=hashlib.sha256(raw).hexdigest(),
@@ -290,12 +359,14 @@ def read_robot(raw: bytes) -> Robot:
         prismatic=np.array(prismatic),
         bounds=bounds,
         **_chain(top["kinematics"], len(names)),
-        capsules=tuple(
-            _capsule(row, len(names), f"capsules[{i}]") for i, row in enumerate(each("capsules"))
-        ),
+        capsules=capsules,
         volumes=tuple(_volume(row, f"volumes[{i}]") for i, row in enumerate(each("volumes"))),
+        pairs=_pairs(top.get("self_collision"), capsules),
         max_trans_vel_m_s=_number(tcp["max_trans_vel"], "tcp.max_trans_vel"),
         max_force_n=_number(tcp["max_force"], "tcp.max_force"),
+        max_rot_vel_rad_s=(
+            _number(tcp["max_rot_vel"], "tcp.max_rot_vel") if "max_rot_vel" in tcp else None
+        ),
         period_tolerance=timing_ms.get("period_tolerance", 0.0),
         timing_ms=timing_ms,
         home=_vector(top["home"], len(names), "home"),

@@ -18,9 +18,21 @@ import numpy as np
 
 from .oracle_file import Array, CapsuleShape, Robot, VolumeShape
 
-__all__ = ["Frames", "capsule_ends", "clearance", "forward", "tcp_velocity"]
+__all__ = [
+    "EXACT_WITHIN_M",
+    "Frames",
+    "capsule_ends",
+    "clearance",
+    "cross",
+    "forward",
+    "segment_segment",
+    "tcp_rotation",
+    "tcp_velocity",
+]
 
 EXACT_WITHIN_M = 0.02
+GOLDEN = (5.0**0.5 - 1.0) / 2.0
+GOLDEN_SECTIONS = 55  # of a segment of 1 m, less than rounding is left
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +94,12 @@ def tcp_velocity(robot: Robot, frames: Frames, dq: Array) -> Array:
     return velocity
 
 
+def tcp_rotation(robot: Robot, frames: Frames, dq: Array) -> Array:
+    """Angular velocity of the TCP (3, B) [rad/s] at joint velocities dq (B, n)."""
+    turning = ~robot.prismatic
+    return np.asarray(np.einsum("icb,bi->cb", frames.axes[turning, 2], dq[:, turning]))
+
+
 def capsule_ends(frames: Frames, capsule: CapsuleShape) -> tuple[Array, Array]:
     """Both ends of a capsule's axis, each (3, B) [m], in the base frame."""
     axes, origin = frames.axes[capsule.joint], frames.origin[capsule.joint]
@@ -105,8 +123,8 @@ def _point_segment(point: Array, start: Array, end: Array) -> Array:
     return np.sqrt(_dot(offset, offset))
 
 
-def _segment_segment(a0: Array, a1: Array, b0: Array, b1: Array) -> Array:
-    """Smallest distance (B,) between segments a and b.
+def segment_segment(a0: Array, a1: Array, b0: Array, b1: Array) -> Array:
+    """Smallest distance between segments a and b, ends (3, ...) that broadcast.
 
     Either the closest pair lies inside both (then it solves the 2 × 2 normal equations), or one of
     the four ends takes part: the smallest of the five candidates is the distance, and each
@@ -158,6 +176,61 @@ def _segment_box(start: Array, end: Array, half: Array) -> Array:
     return np.where(np.isnan(rise).any(axis=0), np.nan, np.sqrt(_dot(gap, gap)))
 
 
+def _cylinder_signed(f: dict[str, Array], point: Array) -> Array:
+    """Distance (B,) of points (3, B) from a cylinder's surface, negative inside."""
+    axis = f["end"] - f["start"]
+    length = np.sqrt(axis @ axis)
+    along = (axis / length) @ (point - _column(f["start"]))
+    offset = point - _column(f["start"]) - _column(axis / length) * along
+    wall, cap = np.sqrt(_dot(offset, offset)) - f["radius"], np.maximum(-along, along - length)
+    rim = np.sqrt(np.maximum(wall, 0.0) ** 2 + np.maximum(cap, 0.0) ** 2)
+    return np.asarray(np.where(np.maximum(wall, cap) > 0.0, rim, np.maximum(wall, cap)))
+
+
+def _segment_cylinder(f: dict[str, Array], start: Array, end: Array) -> Array:
+    """Smallest distance (B,) of segments from a solid cylinder, by golden sections.
+
+    Along a segment the signed distance to a convex body is convex.
+    """
+    low, high = np.zeros(start.shape[1]), np.ones(start.shape[1])
+    least = np.minimum(_cylinder_signed(f, start), _cylinder_signed(f, end))
+    for _ in range(GOLDEN_SECTIONS):
+        first, second = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+        at_first = _cylinder_signed(f, start + first * (end - start))
+        at_second = _cylinder_signed(f, start + second * (end - start))
+        least = np.minimum(least, np.minimum(at_first, at_second))
+        left = at_first < at_second
+        low, high = np.where(left, low, first), np.where(left, second, high)
+    return np.asarray(np.maximum(least, 0.0))
+
+
+def _segment_mesh(f: dict[str, Array], start: Array, end: Array) -> Array:
+    """Smallest distance (B,) of segments from a convex mesh; 0 where they meet it.
+
+    The nearest connection ends on an edge, or joins an end of the segment to the inside of a face:
+    one parallel to a face can be pushed along it until either is so. They meet where some part of
+    the segment is behind every plane.
+    """
+    first, second = f["edges"].transpose(1, 2, 0)[:, :, :, None]
+    best = segment_segment(start[:, None], end[:, None], first, second).min(axis=0)
+    normal, offset = f["planes"][:, :3], f["planes"][:, 3:]
+    at_start, at_end = normal @ start - offset, normal @ end - offset  # (faces, B)
+    for point, height in ((start, at_start), (end, at_end)):
+        face = height.argmax(axis=0)
+        above = height.max(axis=0)
+        foot = point - normal[face].T * above
+        within = (normal @ foot - offset).max(axis=0) <= 1e-9
+        best = np.where(within & (above < best), above, best)
+    rise = at_end - at_start
+    moving = np.abs(rise) > 1e-15
+    crossing = -at_start / np.where(moving, rise, 1.0)
+    enters = np.max(np.where(moving & (rise < 0.0), crossing, 0.0), axis=0, initial=0.0)
+    leaves = np.min(np.where(moving & (rise > 0.0), crossing, 1.0), axis=0, initial=1.0)
+    ever = ~np.any(~moving & (at_start > 0.0), axis=0)
+    met = np.where(ever & (enters <= leaves), 0.0, np.maximum(best, 0.0))
+    return np.where(np.isfinite(rise).all(axis=0), met, np.nan)
+
+
 def _inside(volume: VolumeShape, start: Array, end: Array, radius_m: float) -> Array:
     """Clearance of a capsule that must stay inside: a convex set holds it if it holds both ends."""
     f = volume.fields
@@ -172,6 +245,10 @@ def _inside(volume: VolumeShape, start: Array, end: Array, radius_m: float) -> A
         elif volume.shape == "sphere":
             offset = point - _column(f["center"])
             ends.append(f["radius"] - np.sqrt(_dot(offset, offset)))
+        elif volume.shape == "cylinder":
+            ends.append(-_cylinder_signed(f, point))
+        elif volume.shape == "mesh":
+            ends.append(np.min(f["planes"][:, 3:] - f["planes"][:, :3] @ point, axis=0))
         else:
             away = _point_segment(point, _column(f["start"]), _column(f["end"]))
             ends.append(f["radius"] - away)
@@ -191,7 +268,11 @@ def _outside(volume: VolumeShape, start: Array, end: Array, radius_m: float) -> 
     if volume.shape == "sphere":
         away = _point_segment(_column(f["center"]), start, end)
         return away - f["radius"] - radius_m
-    away = _segment_segment(start, end, _column(f["start"]), _column(f["end"]))
+    if volume.shape == "cylinder":
+        return _segment_cylinder(f, start, end) - radius_m
+    if volume.shape == "mesh":
+        return _segment_mesh(f, start, end) - radius_m
+    away = segment_segment(start, end, _column(f["start"]), _column(f["end"]))
     return away - f["radius"] - radius_m
 
 
@@ -201,6 +282,9 @@ def _bounding_sphere(volume: VolumeShape) -> tuple[Array, float]:
         return f["center"], float(np.linalg.norm(f["half_extents"]))
     if volume.shape == "sphere":
         return f["center"], float(f["radius"])
+    if volume.shape == "mesh":
+        center = f["vertices"].mean(axis=0)
+        return center, float(np.linalg.norm(f["vertices"] - center, axis=1).max())
     half = 0.5 * float(np.linalg.norm(f["end"] - f["start"]))
     return 0.5 * (f["start"] + f["end"]), half + float(f["radius"])
 

@@ -3,7 +3,7 @@
 Guarantees:
 - The model is built from the frozen file's numbers alone; Pinocchio is imported when it is asked.
 - Disagreement is a violation (`oracle_disagrees`): then neither of the two may be trusted.
-- TCP speed and effort by Pinocchio's numbers are judged against the limits too.
+- TCP speeds and effort by Pinocchio's numbers are judged against the limits too.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 from .oracle import Violation
 from .oracle_dynamics import joint_effort
 from .oracle_file import Array, Robot
-from .oracle_geometry import forward, tcp_velocity
+from .oracle_geometry import forward, tcp_rotation, tcp_velocity
 
 __all__ = ["SecondOpinion"]
 
-AGREEMENT = 1e-9  # relative to 1 m, 1 m/s, and to the joint's max_effort
+AGREEMENT = 1e-9  # relative to 1 m, 1 m/s, 1 rad/s, and to the joint's max_effort
 
 
 class SecondOpinion:
@@ -45,7 +45,7 @@ class SecondOpinion:
         self._model, self._data = model, model.createData()
 
     def evaluate(self, q: Array, dq: Array, ddq: Array) -> tuple[Array, Array, Array]:
-        """(joint origins then TCP (n + 1, 3) [m], TCP velocity (3,) [m/s], effort (n,))."""
+        """(joint origins then TCP (n + 1, 3) [m], TCP twist (6,) [m/s, rad/s], effort (n,))."""
         pin, model, data = self._pin, self._model, self._data
         effort = np.array(pin.rnea(model, data, q, dq, ddq))
         pin.forwardKinematics(model, data, q, dq)
@@ -53,7 +53,7 @@ class SecondOpinion:
         points = [data.oMi[i + 1].translation for i in range(self._robot.n)]
         points.append(data.oMf[self._tcp].translation)
         frame = pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
-        speed = pin.getFrameVelocity(model, data, self._tcp, frame).linear
+        speed = pin.getFrameVelocity(model, data, self._tcp, frame).vector
         return np.array(points), np.array(speed), effort
 
     def judge(self, q: Array, dq: Array, ddq: Array) -> list[Violation]:
@@ -61,7 +61,7 @@ class SecondOpinion:
         robot = self._robot
         frames = forward(robot, q)
         points = np.concatenate([frames.origin, frames.tcp[None]])
-        speeds = tcp_velocity(robot, frames, dq)
+        speeds = np.vstack([tcp_velocity(robot, frames, dq), tcp_rotation(robot, frames, dq)])
         efforts = joint_effort(robot, frames, dq, ddq)
         bound = robot.bounds["max_effort"]
         out: list[Violation] = []
@@ -69,19 +69,23 @@ class SecondOpinion:
             place, speed, effort = self.evaluate(q[k], dq[k], ddq[k])
             gaps = (
                 ("positions", float(np.abs(place - points[:, :, k]).max()), "m"),
-                ("TCP velocity", float(np.abs(speed - speeds[:, k]).max()), "m/s"),
+                ("TCP twist", float(np.abs(speed - speeds[:, k]).max()), "m/s or rad/s"),
                 ("effort", float((np.abs(effort - efforts[k]) / bound).max()), "of max_effort"),
             )
             for subject, gap, unit in gaps:
                 if not gap <= AGREEMENT:
                     out.append(Violation(k, "oracle_disagrees", subject, gap, AGREEMENT, unit))
-            norm, top = float(np.linalg.norm(speed)), robot.max_trans_vel_m_s
-            if not norm <= top * (1.0 + 1e-9):
-                out.append(Violation(k, "tcp_speed", "tcp", norm, top, "m/s", "by Pinocchio"))
+            for kind, part, top, unit in (
+                ("tcp_speed", speed[:3], robot.max_trans_vel_m_s, "m/s"),
+                ("tcp_rotational_speed", speed[3:], robot.max_rot_vel_rad_s, "rad/s"),
+            ):
+                norm = float(np.linalg.norm(part))
+                if top is not None and not norm <= top * (1.0 + 1e-9):
+                    out.append(Violation(k, kind, "tcp", norm, top, unit, "by Pinocchio"))
             for i in np.flatnonzero(~(np.abs(effort) <= bound * (1.0 + 1e-9))):
                 name, value = robot.joint_names[i], float(abs(effort[i]))
-                top = float(bound[i])
+                most = float(bound[i])
                 out.append(
-                    Violation(k, "joint_effort", name, value, top, "N·m or N", "by Pinocchio")
+                    Violation(k, "joint_effort", name, value, most, "N·m or N", "by Pinocchio")
                 )
         return out

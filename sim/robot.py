@@ -26,6 +26,7 @@ from .world import SUBSTEP_S, Array, World
 
 __all__ = ["Measured", "Motion", "Segment", "SimulatedRobot", "TickTrace"]
 
+Vector = tuple[float, float, float]
 # Of the declared limits: how hard a joint that lags brakes, how fast the drives go at most.
 CATCH_UP_SHARE = 0.5
 OVERSPEED = 2.0
@@ -90,7 +91,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TickTrace:
-    """All substeps of the last tick: (m, n) joints, (m,) TCP speed and contact force.
+    """All substeps of the last tick: (m, n) joints, (m,) TCP speeds and contact force.
 
     collisions: (link index, other body, other link) that touched in any substep.
     """
@@ -99,6 +100,7 @@ class TickTrace:
     dq: Array
     tau: Array
     tcp_speed_m_s: Array
+    tcp_rotation_rad_s: Array
     contact_force_n: Array
     collisions: tuple[tuple[int, int, int], ...]
 
@@ -150,7 +152,7 @@ class SimulatedRobot:
         q, dq, tau = self._joints()
         self._told, self._q_now = q.copy(), q
         rest = np.zeros(1)
-        self.trace = TickTrace(q[None], dq[None], tau[None], rest, rest, ())
+        self.trace = TickTrace(q[None], dq[None], tau[None], rest, rest, rest, ())
         self._measured = Measured(q, dq, tau, np.zeros(6))
 
     def measured(self) -> Measured:
@@ -185,7 +187,7 @@ class SimulatedRobot:
     def _play(self, q_path: Array) -> Measured:
         """Drive the motors along q_path (substeps, n), and note every substep."""
         world, p, client = self.world, self.world.p, self.world.client
-        q, dq, tau, speeds, wrenches = [], [], [], [], []
+        q, dq, tau, speeds, turns, wrenches = [], [], [], [], [], []
         touched: dict[tuple[int, int, int], None] = {}
         before, now = self._told, self._q_now
         for target in q_path:
@@ -208,20 +210,22 @@ class SimulatedRobot:
             now = np.array(q[-1])
             dq.append([state[1] for state in states])
             tau.append([state[3] for state in states])
-            position, velocity = self._tcp()
-            speeds.append(float(np.sqrt(velocity @ velocity)))
+            position, speed_m_s, rotation_rad_s = self._tcp()
+            speeds.append(speed_m_s)
+            turns.append(rotation_rad_s)
             wrenches.append(self._wrench(position, touched))
         self._told, self._q_now = q_path[-1].copy(), now
-        forces = [float(np.sqrt(wrench[:3] @ wrench[:3])) for wrench in wrenches]
+        forces = [math.hypot(*wrench[:3]) for wrench in wrenches]
         self.trace = TickTrace(
             np.array(q),
             np.array(dq),
             np.array(tau),
             np.array(speeds),
+            np.array(turns),
             np.array(forces),
             tuple(touched),
         )
-        largest = wrenches[int(np.argmax(forces))]
+        largest = np.array(wrenches[forces.index(max(forces))])
         self._measured = Measured(self.trace.q[-1], self.trace.dq[-1], self.trace.tau[-1], largest)
         return self._measured
 
@@ -244,8 +248,11 @@ class SimulatedRobot:
         q, dq, _, tau = zip(*states, strict=True)
         return np.array(q), np.array(dq), np.array(tau)
 
-    def _tcp(self) -> tuple[Array, Array]:
-        """Position (3,) [m] and velocity (3,) [m/s] of the tool centre point."""
+    def _tcp(self) -> tuple[Vector, float, float]:
+        """Position [m], speed [m/s] and rotational speed [rad/s] of the tool centre point.
+
+        Plain numbers: a tick has many of them.
+        """
         world, p = self.world, self.world.p
         state = p.getLinkState(
             world.robot,
@@ -254,26 +261,37 @@ class SimulatedRobot:
             computeForwardKinematics=1,
             physicsClientId=world.client,
         )
-        position = p.multiplyTransforms(state[4], state[5], self._tcp_origin, (0.0, 0.0, 0.0, 1.0))
-        tcp: Array = np.array(position[0])
-        rx, ry, rz = tcp - np.array(state[0])  # PyBullet's velocity is that of the link's COM
-        wx, wy, wz = state[7]
-        turning = np.array([wy * rz - wz * ry, wz * rx - wx * rz, wx * ry - wy * rx])
-        return tcp, np.array(state[6]) + turning
+        tcp, _ = p.multiplyTransforms(state[4], state[5], self._tcp_origin, (0.0, 0.0, 0.0, 1.0))
+        x, y, z = state[0]  # PyBullet's velocity is that of the link's COM
+        turning = _cross(state[7], (tcp[0] - x, tcp[1] - y, tcp[2] - z))
+        speed_m_s = math.hypot(*(v + w for v, w in zip(state[6], turning, strict=True)))
+        return tcp, speed_m_s, math.hypot(*state[7])
 
-    def _wrench(self, tcp: Array, touched: dict[tuple[int, int, int], None]) -> Array:
-        """Force and torque (6,) of the surroundings on the TCP; notes in `touched` who touched."""
+    def _wrench(
+        self, tcp: Vector, touched: dict[tuple[int, int, int], None]
+    ) -> tuple[float, float, float, float, float, float]:
+        """Force and torque of the surroundings on the TCP; notes in `touched` who touched."""
         world = self.world
-        wrench = np.zeros(6)
-        points = world.p.getContactPoints(bodyA=world.robot, physicsClientId=world.client)
-        for point in points:
+        fx = fy = fz = mx = my = mz = 0.0
+        for point in world.p.getContactPoints(bodyA=world.robot, physicsClientId=world.client):
             if point[2] == world.object_id:
                 continue
             if point[8] > 0.0 and point[9] <= 0.0:
                 continue  # close, not touching
             touched[(point[3], point[2], point[4])] = None
-            force = point[9] * np.array(point[7])
-            force += point[10] * np.array(point[11]) + point[12] * np.array(point[13])
-            wrench[:3] += force
-            wrench[3:] += np.cross(np.array(point[5]) - tcp, force)
-        return wrench
+            # The normal force, and both directions of friction.
+            parts = ((point[9], point[7]), (point[10], point[11]), (point[12], point[13]))
+            force = tuple(sum(size * way[i] for size, way in parts) for i in range(3))
+            arm = (point[5][0] - tcp[0], point[5][1] - tcp[1], point[5][2] - tcp[2])
+            moment = _cross(arm, force)
+            fx, fy, fz = fx + force[0], fy + force[1], fz + force[2]
+            mx, my, mz = mx + moment[0], my + moment[1], mz + moment[2]
+        return fx, fy, fz, mx, my, mz
+
+
+def _cross(a: Sequence[float], b: Sequence[float]) -> Vector:
+    return (
+        a[1] * b[2] - a[2] * b[1],
+        a[2] * b[0] - a[0] * b[2],
+        a[0] * b[1] - a[1] * b[0],
+    )

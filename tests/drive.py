@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tests.limits.slow_chain import tcp
+from tests.limits.slow_chain import jacobian, tcp
 from tests.robots import column
 
 from checkrein.controller import Decision, Outcome, SafetyFilter
@@ -167,3 +167,9 @@ def assert_all_limits(rig: Rig, every: int = 7) -> None:
     tool = [tcp(limits, q) for q in rig.stream[::3]]
     speed = np.linalg.norm(np.diff(tool, axis=0), axis=1) / (3.0 * limits.period_s)
     assert (speed <= limits.tcp.max_trans_vel).all()
+    if limits.tcp.max_rot_vel is not None:
+        last = len(limits.joints) - 1
+        for decision in rig.decisions[::3]:
+            q, dq = decision.setpoint.q, decision.setpoint.dq
+            turning = jacobian(limits, q, tcp(limits, q), last)[3:] @ dq
+            assert float(np.linalg.norm(turning)) <= limits.tcp.max_rot_vel

@@ -16,6 +16,7 @@ from checkrein.limits import (
     Kinematics,
     Limits,
     OnViolation,
+    SelfCollision,
     TcpLimits,
     Timing,
     Volume,
@@ -157,6 +158,14 @@ def half_space(
     )
 
 
+def folding(limits: Limits, *pairs: tuple[str, str], standoff: float = 0.0) -> Limits:
+    """The same robot, whose links must not touch: these pairs, or the first and the last link."""
+    ends = (limits.capsules[0].name, limits.capsules[-1].name)
+    declared = SelfCollision(pairs or (ends,), (), standoff, None)
+    on_violation = {**limits.on_violation, "self_collision": OnViolation.CLAMP}
+    return replace(limits, self_collision=declared, on_violation=on_violation)
+
+
 def without_margins(limits: Limits) -> Limits:
     """The same robot, believed to follow its commands exactly."""
     return with_joints(limits, tracking_error=0.0, velocity_error=0.0, effort_error=0.0)
@@ -164,7 +173,8 @@ def without_margins(limits: Limits) -> Limits:
 
 def without_geometry(limits: Limits) -> Limits:
     """The same robot in empty space, its tool as fast as its joints."""
-    return replace(limits, volumes=(), tcp=replace(limits.tcp, max_trans_vel=1e3))
+    tcp = replace(limits.tcp, max_trans_vel=1e3, max_rot_vel=None)
+    return replace(limits, volumes=(), self_collision=None, tcp=tcp)
 
 
 def with_joints(limits: Limits, **changes: Any) -> Limits:

@@ -251,6 +251,7 @@ sys.path.insert(0, {root!r})
 import numpy as np
 from checkrein.controller import SafetyFilter
 from checkrein.limits import Command, Executed, RobotState
+from checkrein.limits.records import MODES
 from tests.robots import panda
 
 limits, now = panda(), 10**9
@@ -260,8 +261,9 @@ q, dq, n = limits.home, np.zeros(7), 0
 with event.install_recorder("numba:compile") as compiled:
     for k in range(300):
         now += 4_000_000
-        mode = ("joint_velocity", "joint_position", "joint_delta")[k // 20 % 3]
-        rows = np.full((3, 7), 0.1) if k % 2 else [0.1] * 7
+        mode = MODES[k // 20 % 5]
+        width = 6 if mode.startswith("tcp") else 7
+        rows = np.full((3, width), 0.1) if k % 2 else [0.1] * width
         command = Command(mode, rows, k, now, period_ms=8.0)
         proposal = (command, [command, command], None, ())[k % 4]
         state = RobotState(

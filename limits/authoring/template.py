@@ -12,10 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from ..units import REQUIRED
-from .capsules import fit_capsules
+from .capsules import Segment, fit_capsules
+from .overlaps import overlap_shares
 from .urdf import Chain, UrdfJoint, load_chain, read_joints
 
 __all__ = ["template"]
+
+# A pair that overlaps in a larger share of the samples cannot be kept apart.
+ALWAYS = 0.9
 
 HEAD = """# Limits of {name}, begun by `checkrein limits init` from {urdf}.
 # Fill in what is marked REQUIRED, then run `checkrein limits check {name}.yaml`.
@@ -32,6 +36,7 @@ robot:
 
 # tracking_error, velocity_error, effort_error: the largest difference between what was commanded
 # and what was measured, under load. recovery_velocity: how fast a joint comes back from outside.
+# Optional: position_noise, the error of a measured position, if tracking_error is to be without it.
 joint_limits:
 """
 TAIL = """
@@ -42,6 +47,7 @@ tcp:
   link: {tcp_link}
   xyz: [0.0, 0.0, 0.0]
   max_trans_vel: REQUIRED   # e.g. "250 mm/s"
+  # max_rot_vel: "90 deg/s"  # where the tool's rotation is limited; see on_violation
   max_force: REQUIRED       # e.g. "40 N"
   force_required: REQUIRED  # true: a state without a measured force stops the robot
 
@@ -52,6 +58,13 @@ capsules:
 # Walls, tables, fixtures; [] if there are none.
 volumes: REQUIRED
 standoff: REQUIRED  # extra distance around every volume, e.g. "3 mm"
+
+# Links that are not neighbours must not touch each other; {{none: why}} instead, if yours may.
+# Kept apart are, with how often they overlap in sampled configurations, if they ever do:
+{kept}
+self_collision:
+  standoff: REQUIRED  # extra distance between links, e.g. "2 mm"
+  ignore:{ignored}
 
 # Where the robot starts; it must be at rest there, clear of every volume.
 home:
@@ -64,6 +77,8 @@ on_violation:
   joint_jerk: clamp
   joint_effort: clamp
   tcp_speed: clamp
+  # tcp_rotational_speed: clamp  # with tcp.max_rot_vel
+  self_collision: clamp
   contact_force: refuse
 stop_category: REQUIRED  # what a latched stop ends in: cat1 (power off) or cat2 (hold, powered)
 
@@ -73,6 +88,7 @@ timing:
   period_tolerance: REQUIRED   # allowed relative deviation of the measured period, e.g. 0.5
   resample_deadline: REQUIRED  # how long a better proposal is waited for, e.g. "200 ms"
   watchdog: REQUIRED           # robot side: silence after which the stop latches, e.g. "100 ms"
+  # latency_ticks: 2           # optional: ticks that a measured position lags behind the commands
 
 # {{none: why there is none}}, or {{file, sha256, threshold, rescore_deviation}}
 classifier: REQUIRED
@@ -108,14 +124,35 @@ def _joint_block(joint: UrdfJoint) -> str:
     return "\n".join(lines)
 
 
-def _capsule_block(chain: Chain) -> str:
-    lines = []
+def _fitted(chain: Chain) -> dict[str, list[Segment]]:
+    """Capsules of each moving link, in its own frame."""
+    out = {}
     for link, triangles in chain.triangles.items():
-        if chain.link_joint[link] < 0:
-            continue
-        rotation, shift = chain.link_pose[link]
+        if chain.link_joint[link] >= 0:
+            rotation, shift = chain.link_pose[link]
+            out[link] = fit_capsules((triangles - shift) @ rotation)
+    return out
+
+
+def _pair_blocks(shares: dict[tuple[str, str], float]) -> tuple[str, str]:
+    """(comment with the pairs that are kept apart, entries of those that always overlap)."""
+    kept, ignored = [], []
+    for (one, other), share in shares.items():
+        if share > ALWAYS:
+            ignored += [
+                f"    - pair: [{one}, {other}]",
+                f"      reason: {REQUIRED}  # they overlap in {share:.0%} of the samples",
+            ]
+        else:
+            kept.append(f"#   {one}, {other}" + (f": {share:.1%}" if share > 0.0 else ""))
+    return "\n".join(kept or ["#   none"]), "\n" + "\n".join(ignored) if ignored else " []"
+
+
+def _capsule_block(fitted: dict[str, list[Segment]]) -> str:
+    lines = []
+    for link, segments in fitted.items():
         lines.append(f"  {link}:")
-        for segment in fit_capsules((triangles - shift) @ rotation):
+        for segment in segments:
             start, end = (
                 ", ".join(f"{v + 0.0:.5f}" for v in np.round(ends, 5))
                 for ends in (segment.start, segment.end)
@@ -141,9 +178,13 @@ def template(
         package="" if package is None else f"  package: {package}\n",
         locked=", ".join(f"{joint}: {value!r}" for joint, value in locked.items()),
     )
+    fitted = _fitted(chain)
+    kept, ignored = _pair_blocks(overlap_shares(chain, joints, fitted))
     tail = TAIL.format(
         tcp_link=_tcp_link(chain),
-        capsules=_capsule_block(chain),
+        capsules=_capsule_block(fitted),
+        kept=kept,
+        ignored=ignored,
         home="\n".join(f"  {joint}: {REQUIRED}" for joint in chain.joint_names),
     )
     return (

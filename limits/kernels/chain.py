@@ -11,7 +11,7 @@ import math
 from .jit import kernel
 from .packed import GRAVITY, PRISMATIC, Floats, Packed, Work
 
-__all__ = ["forward", "inverse_dynamics", "tcp_velocity"]
+__all__ = ["forward", "inverse_dynamics", "tcp_levers", "tcp_velocity"]
 
 
 @kernel
@@ -182,3 +182,24 @@ def tcp_velocity(packed: Packed, work: Work, dq: Floats) -> float:
             vy += dq[j] * (zz * x - zx * z)
             vz += dq[j] * (zx * y - zy * x)
     return math.sqrt(vx * vx + vy * vy + vz * vz)
+
+
+@kernel
+def tcp_levers(packed: Packed, work: Work, levers: Floats) -> None:
+    """Write the TCP's distance [m] from each joint's axis (n,), 1 for a prismatic joint.
+
+    The frames are those in `work` (after `forward`).
+    """
+    n = levers.shape[0]
+    px, py, pz = work.origin[n - 1, 0], work.origin[n - 1, 1], work.origin[n - 1, 2]
+    x, y, z = packed.tcp[0], packed.tcp[1], packed.tcp[2]
+    turned = work.rotation[n - 1]
+    px += turned[0] * x + turned[1] * y + turned[2] * z
+    py += turned[3] * x + turned[4] * y + turned[5] * z
+    pz += turned[6] * x + turned[7] * y + turned[8] * z
+    for j in range(n):
+        zx, zy, zz = work.rotation[j, 2], work.rotation[j, 5], work.rotation[j, 8]
+        x, y, z = px - work.origin[j, 0], py - work.origin[j, 1], pz - work.origin[j, 2]
+        cx, cy, cz = zy * z - zz * y, zz * x - zx * z, zx * y - zy * x
+        slides = packed.joint[j, PRISMATIC] > 0.0
+        levers[j] = 1.0 if slides else math.sqrt(cx * cx + cy * cy + cz * cz)

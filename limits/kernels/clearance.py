@@ -4,17 +4,19 @@ Keep-out: distance between the two, less the radii; a box that the axis enters g
 Keep-in: every volume is convex, so the distance to it (or depth within it) is extremal at an end
 of the capsule's axis; both ends are looked at.
 Segment-segment distance after Lumelsky (1985); segment-box by the monotone derivative of the
-squared distance, which is convex and piecewise quadratic along the segment.
+squared distance, which is convex and piecewise quadratic along the segment; cylinders and meshes
+by a separating direction (kernels.convex).
 """
 
 from __future__ import annotations
 
 import math
 
+from .convex import beyond_cylinder, beyond_mesh, convex_distance, cylinder_depth, mesh_depth
 from .jit import kernel
-from .packed import BOX, DATA, HALF_SPACE, KEEP_IN, KIND, SHAPE, SPHERE, Floats
+from .packed import BOX, CYLINDER, DATA, HALF_SPACE, KEEP_IN, KIND, MESH, SHAPE, SPHERE, Floats
 
-__all__ = ["clearance", "is_beyond"]
+__all__ = ["clearance", "is_beyond", "segment_segment"]
 
 # Halvings of the segment's parameter: the bracket's length is then below 1e-9 of the segment.
 BOX_HALVINGS = 30
@@ -32,7 +34,7 @@ def _point_segment(px: float, py: float, pz: float, a: Floats) -> float:
 
 
 @kernel
-def _segment_segment(a: Floats, b: Floats) -> float:
+def segment_segment(a: Floats, b: Floats) -> float:
     """Smallest distance [m] between the segments a and b, (6,) each.
 
     The minimum is at an end of one of them, unless both closest points are interior.
@@ -115,9 +117,31 @@ def _inside_box(data: Floats, x: float, y: float, z: float) -> float:
 
 
 @kernel
-def clearance(volume: Floats, a: Floats, radius: float) -> float:
+def _kept_in(volume: Floats, mesh: Floats, a: Floats) -> float:
+    """Depth [m] of a segment within a volume; it is least at one of the ends."""
+    shape, data = int(volume[SHAPE]), volume[DATA:]
+    if shape == BOX:
+        return min(_inside_box(data, a[0], a[1], a[2]), _inside_box(data, a[3], a[4], a[5]))
+    if shape == SPHERE:
+        first = math.sqrt((a[0] - data[0]) ** 2 + (a[1] - data[1]) ** 2 + (a[2] - data[2]) ** 2)
+        last = math.sqrt((a[3] - data[0]) ** 2 + (a[4] - data[1]) ** 2 + (a[5] - data[2]) ** 2)
+        return data[3] - max(first, last)
+    if shape == CYLINDER:
+        return min(cylinder_depth(data, a[0], a[1], a[2]), cylinder_depth(data, a[3], a[4], a[5]))
+    if shape == MESH:
+        return min(
+            mesh_depth(data, mesh, a[0], a[1], a[2]), mesh_depth(data, mesh, a[3], a[4], a[5])
+        )
+    first = _point_segment(a[0], a[1], a[2], data[:6])
+    last = _point_segment(a[3], a[4], a[5], data[:6])
+    return data[6] - max(first, last)
+
+
+@kernel
+def clearance(volume: Floats, mesh: Floats, a: Floats, radius: float, simplex: Floats) -> float:
     """Clearance [m] of the capsule with axis a (6,) to one packed volume (18,).
 
+    mesh (m, 4) of all volumes; simplex (4, 3) is scratch.
     -inf for an axis or a radius that is not finite: below, min would drop a NaN (TRAPS 8).
     """
     if not math.isfinite(a[0] + a[1] + a[2] + a[3] + a[4] + a[5] + radius):
@@ -131,27 +155,18 @@ def clearance(volume: Floats, a: Floats, radius: float) -> float:
             return min(-at_start, -at_end) - radius
         return min(at_start, at_end) - radius
     if volume[KIND] == KEEP_IN:
-        if shape == BOX:
-            return (
-                min(_inside_box(data, a[0], a[1], a[2]), _inside_box(data, a[3], a[4], a[5]))
-                - radius
-            )
-        if shape == SPHERE:
-            first = math.sqrt((a[0] - data[0]) ** 2 + (a[1] - data[1]) ** 2 + (a[2] - data[2]) ** 2)
-            last = math.sqrt((a[3] - data[0]) ** 2 + (a[4] - data[1]) ** 2 + (a[5] - data[2]) ** 2)
-            return data[3] - max(first, last) - radius
-        first = _point_segment(a[0], a[1], a[2], data[:6])
-        last = _point_segment(a[3], a[4], a[5], data[:6])
-        return data[6] - max(first, last) - radius
+        return _kept_in(volume, mesh, a) - radius
     if shape == BOX:
         return _segment_box(data, a) - radius
     if shape == SPHERE:
         return _point_segment(data[0], data[1], data[2], a) - data[3] - radius
-    return _segment_segment(a, data[:6]) - data[6] - radius
+    if shape >= CYLINDER:
+        return convex_distance(volume, mesh, a, simplex) - radius
+    return segment_segment(a, data[:6]) - data[6] - radius
 
 
 @kernel
-def is_beyond(volume: Floats, x: float, y: float, z: float, far: float) -> bool:
+def is_beyond(volume: Floats, mesh: Floats, x: float, y: float, z: float, far: float) -> bool:
     """Whether a volume to keep out of is surely farther than `far` [m] from a point.
 
     Cheap, and only sufficient: a box or a capsule costs thirty times as much to be sure about, and
@@ -165,6 +180,10 @@ def is_beyond(volume: Floats, x: float, y: float, z: float, far: float) -> bool:
         x, y, z = _outside(x, data[12]), _outside(y, data[13]), _outside(z, data[14])
     elif shape == SPHERE:
         x, y, z, far = x - data[0], y - data[1], z - data[2], far + data[3]
+    elif shape == CYLINDER:
+        return beyond_cylinder(data, x, y, z, far)
+    elif shape == MESH:
+        return beyond_mesh(data, mesh, x, y, z, far)
     else:
         return _point_segment(x, y, z, data[:6]) > far + data[6]
     return x * x + y * y + z * z > far * far

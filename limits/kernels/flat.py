@@ -2,7 +2,7 @@
 
 Handing an array to a kernel costs about 0.15 µs, and a call needs all of them; views that a kernel
 makes of one array cost next to nothing. The order of the fields is that of the records, after a
-header of three sizes: joints n, capsules k, volumes v.
+header of five sizes: joints n, capsules k, volumes v, mesh rows m, pairs p.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from .packed import (
     CAPSULE_COLUMNS,
     CHAIN_COLUMNS,
     JOINT_COLUMNS,
+    MESH_COLUMNS,
+    PAIR_COLUMNS,
     SCALARS,
     STACK_ROWS,
+    TASK_ROWS,
     VOLUME_COLUMNS,
     Floats,
     Packed,
@@ -26,14 +29,14 @@ from .packed import (
 
 __all__ = ["flat_packed", "flat_work", "packed_in", "work_in"]
 
-_HEADER = 3
+_HEADER = 5
 
 
 def flat_packed(packed: Packed) -> Floats:
     """A copy of `packed` as one array; `packed_in` reads it."""
-    sizes = (packed.joint.shape[0], packed.capsule.shape[0], packed.volume.shape[0])
-    parts = [np.array(sizes, dtype=np.float64), *(np.ravel(field) for field in packed)]
-    return np.concatenate(parts)
+    tables = (packed.joint, packed.capsule, packed.volume, packed.mesh, packed.pair)
+    sizes = np.array([len(table) for table in tables], dtype=np.float64)
+    return np.concatenate([sizes, *(np.ravel(field) for field in packed)])
 
 
 def flat_work(packed: Packed) -> Floats:
@@ -67,12 +70,14 @@ def packed_in(flat: Floats) -> Packed:
     capsule, at = _table(flat, at, k, CAPSULE_COLUMNS)
     volume, at = _table(flat, at, v, VOLUME_COLUMNS)
     checked, at = _table(flat, at, v, k)
-    return Packed(scalar, joint, chain, tcp, body, reach, capsule, volume, checked)
+    mesh, at = _table(flat, at, int(flat[3]), MESH_COLUMNS)
+    pair, at = _table(flat, at, int(flat[4]), PAIR_COLUMNS)
+    return Packed(scalar, joint, chain, tcp, body, reach, capsule, volume, checked, mesh, pair)
 
 
 @kernel
-def work_in(flat: Floats, n: int, k: int) -> Work:
-    """Views into what `flat_work` made, for n joints and k capsules."""
+def work_in(flat: Floats, n: int, k: int, p: int) -> Work:
+    """Views into what `flat_work` made, for n joints, k capsules and p pairs of them."""
     pieces, at = flat[: 16 * n].reshape((4, n, 4)), 16 * n
     ends, at = _part(flat, at, 5)
     rotation, at = _table(flat, at, n, 9)
@@ -82,13 +87,26 @@ def work_in(flat: Floats, n: int, k: int) -> Work:
     spatial, at = _table(flat, at, n, 18)
     stack, at = _table(flat, at, STACK_ROWS, 2)
     bounds, at = _table(flat, at, 3, n)
-    wanted, at = _table(flat, at, 2, n)
+    wanted, at = _table(flat, at, 3, n)
+    ray, at = _table(flat, at, n, 8)
     report, at = _part(flat, at, 3)
     kept, at = _table(flat, at, n + 1, 6)
     trial, at = _table(flat, at, n + 1, 6)
     start, at = _table(flat, at, n, 3)
     stored, at = _table(flat, at, n + 1, 6)
     measured, at = _table(flat, at, 2, n)
+    task, at = _table(flat, at, n + TASK_ROWS, 6)
+    lever, at = _table(flat, at, k, n)
+    known, at = _part(flat, at, k)
+    opened, at = _table(flat, at, STACK_ROWS, k + p)
+    plane, at = _part(flat, at, 3)
+    shifted, at = _part(flat, at, 6)
+    combined, at = flat[at : at + 16].reshape((4, 1, 4)), at + 16
+    hint, at = _part(flat, at, 2)
+    still, at = _table(flat, at, k, n)
+    sweep, at = _table(flat, at, k, n)
+    middle, at = _table(flat, at, k, 3)
+    simplex, at = _table(flat, at, 4, 3)
     return Work(
         pieces,
         ends,
@@ -100,10 +118,23 @@ def work_in(flat: Floats, n: int, k: int) -> Work:
         stack,
         bounds,
         wanted,
+        ray,
         report,
         kept,
         trial,
         start,
         stored,
         measured,
+        task,
+        lever,
+        known,
+        opened,
+        plane,
+        shifted,
+        combined,
+        hint,
+        still,
+        sweep,
+        middle,
+        simplex,
     )

@@ -19,26 +19,45 @@ Floats = npt.NDArray[np.float64]
 
 # Columns of `joint`.
 MIN, MAX, VELOCITY, ACCELERATION, JERK, EFFORT, POSITION_ERROR, VELOCITY_ERROR = range(8)
-EFFORT_ERROR, RECOVERY, PRISMATIC = 8, 9, 10
+EFFORT_ERROR, RECOVERY, PRISMATIC, POSITION_NOISE = 8, 9, 10, 11
 # Entries of `scalar`.
 PERIOD, STANDOFF, TCP_SPEED, GRAVITY = 0, 1, 2, 3  # gravity takes 3, 4 and 5
+TCP_ROTATION, TWIST_LENGTH, TWIST_SPEED = 6, 7, 8
 # Columns of each table.
-SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 6, 11, 12, 11
-CAPSULE_COLUMNS, VOLUME_COLUMNS = 8, 18
+SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 9, 12, 12, 11
+CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 5
 # Columns of `volume`: shape, kind, then what the shape needs.
 SHAPE, KIND, DATA = 0, 1, 2
-HALF_SPACE, BOX, SPHERE, CAPSULE = 0, 1, 2, 3
+HALF_SPACE, BOX, SPHERE, CAPSULE, CYLINDER, MESH = 0, 1, 2, 3, 4, 5
 KEEP_IN, KEEP_OUT = 0, 1
-_SHAPES = {"half_space": HALF_SPACE, "box": BOX, "sphere": SPHERE, "capsule": CAPSULE}
+_SHAPES = {
+    "half_space": HALF_SPACE,
+    "box": BOX,
+    "sphere": SPHERE,
+    "capsule": CAPSULE,
+    "cylinder": CYLINDER,
+    "mesh": MESH,
+}
+# Columns of `pair`: two capsules, the first nearer to the base; the sum of their radii; how far
+# apart they must be; and how far their middles are apart, at most, where they touch.
+FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES = 0, 1, 2, 3, 4
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.
 STACK_ROWS = 64
+# Rows that the translation of TCP commands needs beside the Jacobian's: see kernels.jacobian.
+TASK_ROWS = 24
+# A bound that no joint can reach: what is not declared binds nothing.
+UNDECLARED_RAD_S = 1e9
+# A lever shorter than this is none: it keeps the weight of angles above zero.
+LEVER_MIN_M = 0.05
 
 
 class Packed(NamedTuple):
     """One robot's limits for the kernels; n joints, k capsules, v volumes."""
 
-    scalar: Floats  # (6,) period [s], standoff [m], TCP speed [m/s], gravity [m/s²]
-    joint: Floats  # (n, 11)
+    # (9,) period [s], standoff [m], TCP speed [m/s], gravity [m/s²], TCP rotation [rad/s], the
+    # TCP's mean lever [m] and the speed that a joint gives it there [m/s]
+    scalar: Floats
+    joint: Floats  # (n, 12)
     chain: Floats  # (n, 12) rotation (row-major), translation [m]
     tcp: Floats  # (3,) [m] in the last joint's frame
     body: Floats  # (n, 11) mass, COM, ixx ixy ixz iyy iyz izz, largest principal inertia
@@ -46,6 +65,8 @@ class Packed(NamedTuple):
     capsule: Floats  # (k, 8) joint, start, end, radius
     volume: Floats  # (v, 18)
     checked: Floats  # (v, k) 1 where the volume constrains the capsule, else 0
+    mesh: Floats  # (m, 4) vertices, then planes, of each mesh volume; its row says where
+    pair: Floats  # (p, 5) capsules that must not touch each other
 
 
 class Work(NamedTuple):
@@ -60,19 +81,53 @@ class Work(NamedTuple):
     spatial: Floats  # (n, 18) per-link scratch of the inverse dynamics
     stack: Floats  # (STACK_ROWS, 2)
     bounds: Floats  # (3, n) least and largest position, largest speed
-    wanted: Floats  # (2, n) accelerations on trial
+    wanted: Floats  # (3, n) accelerations: wanted, on trial, of the slowest way
+    ray: Floats  # (n, 8) see kernels.pursuit
     report: Floats  # (3,) subject, value, bound of the last rejection
     kept: Floats  # (n + 1, 6) next tick of the stored stop
     trial: Floats  # (n + 1, 6) setpoint and stop on trial
     start: Floats  # (n, 3) q, dq, ddq at the start of the tick
     stored: Floats  # (n + 1, 6) the stop that is stored
     measured: Floats  # (2, n) q and dq
+    task: Floats  # (n + TASK_ROWS, 6) scratch of the translation of TCP commands
+    lever: Floats  # (k, n) [m or 1] of each capsule about each joint that moves it
+    known: Floats  # (k,) 1 where `lever` is that of the configuration looked at
+    open: Floats  # (STACK_ROWS, k + p) 1 where a capsule or a pair is not yet decided
+    plane: Floats  # (3,) unit normal
+    shifted: Floats  # (6,) a capsule's axis, moved a little
+    combined: Floats  # (4, 1, 4) pieces of a sum of joint motions
+    # (2,) [s] when the last rejection was certain, or negative; the first ease that is worth a try
+    hint: Floats
+    still: Floats  # (k, n) [m] tracking errors of the joints up to j can move the capsule so far
+    sweep: Floats  # (k, n) [m] the motion of the joints up to j can move it so far
+    middle: Floats  # (k, 3) [m] of each capsule
+    simplex: Floats  # (4, 3) of the distance to a convex body
 
 
-def _volume_row(volume: Volume) -> Floats:
+def _cylinder(volume: Volume) -> tuple[object, ...]:
+    start, end = np.asarray(volume.start), np.asarray(volume.end)
+    length = float(np.linalg.norm(end - start))
+    return start, end, volume.radius, (end - start) / length, length
+
+
+def _mesh(volume: Volume, first: int) -> tuple[object, ...]:
+    """See kernels.convex. first: the row of `mesh` that the volume's vertices begin at."""
+    vertices, planes = np.asarray(volume.vertices), np.asarray(volume.planes)
+    center = (vertices.min(axis=0) + vertices.max(axis=0)) / 2.0
+    ball = float(np.linalg.norm(vertices - center, axis=1).max()) * (1.0 + 1e-9)
+    rows = (first, len(vertices), first + len(vertices), len(planes))
+    return (*rows, center, ball)
+
+
+def _volume_row(volume: Volume, first: int) -> Floats:
     row = np.zeros(VOLUME_COLUMNS)
     row[SHAPE] = _SHAPES[volume.shape]
     row[KIND] = KEEP_OUT if volume.kind == "keep_out" else KEEP_IN
+    if volume.shape in ("cylinder", "mesh"):
+        fields = _cylinder(volume) if volume.shape == "cylinder" else _mesh(volume, first)
+        data = np.concatenate([np.ravel(np.asarray(v, dtype=np.float64)) for v in fields])
+        row[DATA : DATA + data.size] = data
+        return row
     fields = {
         "half_space": (volume.normal, volume.offset),
         "box": (volume.center, volume.rotation, volume.half_extents),
@@ -82,6 +137,32 @@ def _volume_row(volume: Volume) -> Floats:
     data = np.concatenate([np.ravel(np.asarray(value, dtype=np.float64)) for value in fields])
     row[DATA : DATA + data.size] = data
     return row
+
+
+def _volumes(volumes: tuple[Volume, ...]) -> tuple[Floats, Floats]:
+    """The tables `volume` and `mesh`."""
+    rows, mesh = [], [np.zeros((0, MESH_COLUMNS))]
+    for volume in volumes:
+        rows.append(_volume_row(volume, sum(len(part) for part in mesh)))
+        if volume.vertices is not None and volume.planes is not None:
+            corners = np.hstack([volume.vertices, np.zeros((len(volume.vertices), 1))])
+            mesh += [corners, np.asarray(volume.planes)]
+    table = np.array(rows, dtype=np.float64).reshape(len(volumes), VOLUME_COLUMNS)
+    return table, np.ascontiguousarray(np.concatenate(mesh))
+
+
+def _pairs(limits: Limits) -> Floats:
+    """Every two capsules of the links that self-collision keeps apart."""
+    declared, capsules = limits.self_collision, limits.capsules
+    rows = []
+    for one, other in () if declared is None else declared.pairs:
+        for a, first in enumerate(capsules):
+            for b, second in enumerate(capsules):
+                if (first.name, second.name) == (one, other) and declared is not None:
+                    radii = first.radius + second.radius
+                    halves = [float(np.linalg.norm(c.end - c.start)) / 2.0 for c in (first, second)]
+                    rows.append((a, b, radii, declared.standoff, radii + sum(halves)))
+    return np.array(rows, dtype=np.float64).reshape(len(rows), PAIR_COLUMNS)
 
 
 def _reach(limits: Limits) -> Floats:
@@ -103,6 +184,14 @@ def _reach(limits: Limits) -> Floats:
     return reach
 
 
+def _lever(limits: Limits, reach: Floats) -> tuple[float, float]:
+    """Mean over the joints of the TCP's largest lever [m], and of the speed it has there [m/s]."""
+    levers = np.maximum(reach, LEVER_MIN_M)
+    # What is not finite is refused where it stands, in the table of joints.
+    speeds = np.nan_to_num([joint.max_velocity for joint in limits.joints])
+    return float(levers.mean()), float((levers * speeds).mean())
+
+
 def pack(limits: Limits) -> Packed:
     """Copy `limits` into the arrays that the kernels read."""
     kinematics, n = limits.kinematics, len(limits.joints)
@@ -110,8 +199,8 @@ def pack(limits: Limits) -> Packed:
         [
             (
                 j.min_position, j.max_position, j.max_velocity, j.max_acceleration, j.max_jerk,
-                j.max_effort, j.tracking_error, j.velocity_error, j.effort_error,
-                j.recovery_velocity, float(j.type == "prismatic"),
+                j.max_effort, j.position_error, j.velocity_error, j.effort_error,
+                j.recovery_velocity, float(j.type == "prismatic"), j.position_noise,
             )
             for j in limits.joints
         ],
@@ -122,21 +211,29 @@ def pack(limits: Limits) -> Packed:
     tensor = np.array([[inertia[r, c] for r, c in upper] for inertia in kinematics.inertia])
     principal = np.array([[np.linalg.eigvalsh(inertia)[-1]] for inertia in kinematics.inertia])
     capsules = [np.r_[c.joint, c.start, c.end, c.radius] for c in limits.capsules]
-    volumes = [_volume_row(v) for v in limits.volumes]
+    volume, mesh = _volumes(limits.volumes)
     checked = [[c.name not in v.exempt for c in limits.capsules] for v in limits.volumes]
-    count = len(limits.capsules)
+    count, reach = len(limits.capsules), _reach(limits)
+    rotation = limits.tcp.max_rot_vel
     return Packed(
         scalar=np.r_[
-            limits.period_s, limits.standoff, limits.tcp.max_trans_vel, kinematics.gravity
+            limits.period_s,
+            limits.standoff,
+            limits.tcp.max_trans_vel,
+            kinematics.gravity,
+            UNDECLARED_RAD_S if rotation is None else rotation,
+            _lever(limits, reach[n]),
         ],
         joint=joint,
         chain=np.ascontiguousarray(chain),
         tcp=np.array(kinematics.tcp_translation),
         body=np.hstack([kinematics.mass[:, None], kinematics.com, tensor, principal]),
-        reach=_reach(limits),
+        reach=reach,
         capsule=np.array(capsules, dtype=np.float64).reshape(count, CAPSULE_COLUMNS),
-        volume=np.array(volumes, dtype=np.float64).reshape(len(volumes), VOLUME_COLUMNS),
-        checked=np.array(checked, dtype=np.float64).reshape(len(volumes), count),
+        volume=volume,
+        checked=np.array(checked, dtype=np.float64).reshape(len(limits.volumes), count),
+        mesh=mesh,
+        pair=_pairs(limits),
     )
 
 
@@ -153,11 +250,24 @@ def work_for(packed: Packed) -> Work:
         spatial=np.zeros((n, 18)),
         stack=np.zeros((STACK_ROWS, 2)),
         bounds=np.zeros((3, n)),
-        wanted=np.zeros((2, n)),
+        wanted=np.zeros((3, n)),
+        ray=np.zeros((n, 8)),
         report=np.zeros(3),
         kept=np.zeros((n + 1, 6)),
         trial=np.zeros((n + 1, 6)),
         start=np.zeros((n, 3)),
         stored=np.zeros((n + 1, 6)),
         measured=np.zeros((2, n)),
+        task=np.zeros((n + TASK_ROWS, 6)),
+        lever=np.zeros((k, n)),
+        known=np.zeros(k),
+        open=np.zeros((STACK_ROWS, k + packed.pair.shape[0])),
+        plane=np.zeros(3),
+        shifted=np.zeros(6),
+        combined=np.zeros((4, 1, 4)),
+        hint=np.zeros(2),
+        still=np.zeros((k, n)),
+        sweep=np.zeros((k, n)),
+        middle=np.zeros((k, 3)),
+        simplex=np.zeros((4, 3)),
     )

@@ -16,10 +16,11 @@ from .packed import ACCELERATION, JERK, MAX, MIN, PERIOD, VELOCITY, Floats
 from .reference import VELOCITY as MODE_VELOCITY
 from .tray import Arm
 
-__all__ = ["STEP_S", "brake_on", "effort", "follow", "gains_of", "stop_from"]
+__all__ = ["GAIN_MAX_1_S", "STEP_S", "brake_on", "effort", "follow", "gains_of", "stop_from"]
 
 STEP_S = 0.0125
 STOP_S_MAX = 2.0
+GAIN_MAX_1_S = 0.4 / STEP_S  # on position; explicit steps are stable below 2 / STEP_S
 GAINS = 5  # columns of `gains_of`
 Q, DQ, DDQ, BRAKE, BEST_Q, BEST_DQ, BEST_DDQ, BRAKING = range(8)
 
@@ -31,9 +32,9 @@ def gains_of(arm: Arm) -> Floats:
     beta = np.minimum(1.0, arm.joint[:, JERK] * period / arm.joint[:, ACCELERATION])
     with np.errstate(divide="ignore"):
         made_up = 1.0 - np.power(np.maximum(0.0, 1.0 - beta), STEP_S / period)
-    # Explicit steps are stable below 2 / STEP_S; a faster cascade is as good as its fastest step.
-    speed = np.minimum(beta / 4.0 / period, 0.8 / STEP_S)
-    position = np.minimum(beta / 12.0 / period, 0.4 / STEP_S)
+    # A faster cascade is as good as its fastest step.
+    speed = np.minimum(beta / 4.0 / period, 2.0 * GAIN_MAX_1_S)
+    position = np.minimum(beta / 12.0 / period, GAIN_MAX_1_S)
     over = 1.0 / arm.joint[:, VELOCITY], 1.0 / arm.joint[:, ACCELERATION]
     return np.ascontiguousarray(np.column_stack((made_up, speed, position, *over)))
 

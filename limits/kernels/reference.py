@@ -2,7 +2,8 @@
 
 `joint_velocity` rows and `joint_position` rows are reached at the end of their period and
 interpolated linearly; `joint_delta` rows are displacements at constant speed. A single row
-(row_period 0) is held. Times are seconds since the command was accepted.
+(row_period 0) is held. Times are seconds since the command was accepted. Rows of the two TCP modes
+are six numbers, whatever the robot; `twist` translates them, with the same rows and periods.
 """
 
 from __future__ import annotations
@@ -10,10 +11,16 @@ from __future__ import annotations
 from .jit import kernel
 from .packed import Floats
 
-__all__ = ["DELTA", "MODE_CODES", "POSITION", "VELOCITY", "reference"]
+__all__ = ["DELTA", "MODE_CODES", "POSITION", "TCP_DELTA", "TWIST", "VELOCITY", "reference"]
 
-POSITION, VELOCITY, DELTA = 0, 1, 2
-MODE_CODES = {"joint_position": POSITION, "joint_velocity": VELOCITY, "joint_delta": DELTA}
+POSITION, VELOCITY, DELTA, TWIST, TCP_DELTA = 0, 1, 2, 3, 4
+MODE_CODES = {
+    "joint_position": POSITION,
+    "joint_velocity": VELOCITY,
+    "joint_delta": DELTA,
+    "tcp_twist": TWIST,
+    "tcp_delta": TCP_DELTA,
+}
 
 
 @kernel

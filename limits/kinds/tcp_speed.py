@@ -1,19 +1,25 @@
 """TCP speed: the translational velocity of the tool centre point, in continuous time.
 
-For an interval of one piece with middle m, h its length and J(m) the TCP's Jacobian:
-    |v(t)| <= |J(m) dq(t)| + sum_j sup|dq_j| · sum_l rho_max(j,l) · sup|q_l(t) - q_l(m)|
+For an interval of one piece with middle m, d_l = sup|q_l(t) - q_l(m)| + e_l and J(m) the TCP's
+Jacobian, by the mean value theorem
+    |v(t)| <= |J(m) dq(t)| + sum_j sup|dq_j| · sum_l r_max(j,l) · d_l,
+where |dJ_j/dq_l| is at most the TCP's distance from the outer one of the axes j and l. In any
+configuration of the interval r_l is at most r_l(m) + sum_{i>l} r_i(m)·d_i, joints moved in order
+from the base (1 for a prismatic one).
 dq(t) is quadratic, so it lies in the hull of its Bernstein coefficients dq(a), dq(a) + ddq(a)·h/2,
-dq(b): the norm is largest at one of them. rho are chain lengths, no configuration exceeds them.
-The measured speed differs by what the declared position and velocity errors can add.
+dq(b): the norm is largest at one of them.
+e_l is the declared position error; a velocity error adds r_j times itself. So the bound holds for
+the measured robot.
 """
 
 from __future__ import annotations
 
-from ..kernels.chain import forward, tcp_velocity
+from ..kernels.chain import forward, tcp_levers, tcp_velocity
 from ..kernels.jit import kernel
 from ..kernels.motion import place, position_range, speed_sup
 from ..kernels.packed import (
     POSITION_ERROR,
+    PRISMATIC,
     TCP_SPEED,
     VELOCITY_ERROR,
     Floats,
@@ -27,13 +33,30 @@ EVALUATIONS_MAX = 16
 
 
 @kernel
-def _bent(packed: Packed, sup: Floats, moved: Floats) -> float:
-    """How much |J dq| can change [m/s] when joints with speeds `sup` move by `moved`, both (n,)."""
+def _bent(packed: Packed, work: Work, sup: Floats, moved: Floats) -> float:
+    """How much |J dq| can differ [m/s] from that at m: joints with speeds `sup` move by `moved`.
+
+    Both (n,), the declared errors included; adds what velocity errors do by themselves.
+    """
     n = sup.shape[0]
-    total = 0.0
+    levers = work.vector[6]
+    tcp_levers(packed, work, levers)
+    before = 0.0  # sum of `moved` over the joints nearer to the base
     for j in range(n):
-        for other in range(n):
-            total += sup[j] * moved[other] * packed.reach[n, max(j, other)]
+        before += moved[j]
+    speeds = 0.0
+    for j in range(n):
+        speeds += sup[j]
+    total = outer = 0.0
+    for i in range(n):
+        j = n - 1 - i
+        before, speeds = before - moved[j], speeds - sup[j]
+        slides = packed.joint[j, PRISMATIC] > 0.0
+        lever = 1.0 if slides else levers[j] + outer
+        outer += levers[j] * moved[j]
+        total += lever * (
+            sup[j] * (before + moved[j]) + moved[j] * speeds + packed.joint[j, VELOCITY_ERROR]
+        )
     return total
 
 
@@ -65,16 +88,12 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
         while count > 0:
             count -= 1
             first, last = stack[count, 0], stack[count, 1]
-            coarse = errors = 0.0
+            coarse = 0.0
             for j in range(n):
                 sup[j] = speed_sup(work.pieces[p, j], first, last) + packed.joint[j, VELOCITY_ERROR]
                 coarse += sup[j] * packed.reach[n, j]
-                errors += packed.joint[j, VELOCITY_ERROR] * packed.reach[n, j]
-                moved[j] = packed.joint[j, POSITION_ERROR]
-            bound = packed.scalar[TCP_SPEED] - errors
             if coarse <= packed.scalar[TCP_SPEED]:  # slower even with the arm at full stretch
                 continue
-            bound -= _bent(packed, sup, moved)
             middle = 0.5 * (first + last)
             place(work.pieces, work.ends, work.ends[p] + middle, work.vector[3])
             forward(packed, work.vector[3], work)
@@ -83,9 +102,11 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
                     work.pieces, work.ends, j, work.ends[p] + first, work.ends[p] + last
                 )
                 moved[j] = max(high - work.vector[3, j], work.vector[3, j] - low)
-            fastest = _fastest(packed, work, p, first, last)
+                moved[j] += packed.joint[j, POSITION_ERROR]
+            bent = _bent(packed, work, sup, moved)
+            fastest, bound = _fastest(packed, work, p, first, last), packed.scalar[TCP_SPEED]
             evaluations += 1
-            if fastest + _bent(packed, sup, moved) <= bound:
+            if fastest + bent <= bound:
                 continue
             report[0], report[1], report[2] = 0, fastest, bound
             out_of_reach = not (fastest <= bound) or evaluations >= EVALUATIONS_MAX

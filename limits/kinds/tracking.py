@@ -1,7 +1,10 @@
-"""Tracking: the measured position within the declared tracking error of the commanded one.
+"""Tracking: the measured position where the stream was, within the declared errors.
 
 Smoothness is judged on the command, so the command must not drift away from the robot (TRAPS 11):
 beyond this bound the certificate's assumption is gone, and the filter stops.
+With e the tracking error and s the position noise, the robot is within e + s of the stream (s: the
+stream was seeded from a measured position), and measured within s of where it is: e + 2 s.
+A position that lags behind by up to L ticks is compared with all that the stream passed in them.
 """
 
 from __future__ import annotations
@@ -9,9 +12,18 @@ from __future__ import annotations
 import math
 
 from ..kernels.jit import kernel
-from ..kernels.packed import POSITION_ERROR, Floats, Packed
+from ..kernels.packed import POSITION_ERROR, POSITION_NOISE, Floats, Packed
 
-__all__ = ["holds"]
+__all__ = ["holds", "within"]
+
+
+@kernel
+def _near(packed: Packed, i: int, q: float, low: float, high: float) -> bool:
+    """Whether q may be measured of joint i whose stream was in [low, high]; a NaN may not."""
+    slack = packed.joint[i, POSITION_ERROR] + packed.joint[i, POSITION_NOISE]
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return False
+    return q - high <= slack and low - q <= slack
 
 
 @kernel
@@ -21,7 +33,17 @@ def holds(packed: Packed, measured: Floats, motion: Floats) -> int:
     measured (2, n) q and dq; motion (n + 1, 6), whose first column is the commanded q.
     """
     for i in range(measured.shape[1]):
-        near = abs(measured[0, i] - motion[i, 0]) <= packed.joint[i, POSITION_ERROR]
+        near = _near(packed, i, measured[0, i], motion[i, 0], motion[i, 0])
+        if not (near and math.isfinite(measured[1, i])):
+            return i
+    return -1
+
+
+@kernel
+def within(packed: Packed, measured: Floats, passed: Floats) -> int:
+    """As `holds`, for a stream that passed all of [passed[0], passed[1]] lately; passed (2, n)."""
+    for i in range(measured.shape[1]):
+        near = _near(packed, i, measured[0, i], passed[0, i], passed[1, i])
         if not (near and math.isfinite(measured[1, i])):
             return i
     return -1

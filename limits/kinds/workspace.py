@@ -4,7 +4,13 @@ For an interval I of time with middle m it is enough that
     clearance(m) - standoff > sum_j r_j · (sup_I |q_j(t) - q_j(m)| + e_j)
 with r_j the largest distance of the capsule's axis from joint j's axis at m (joints moved in order
 from the base, each rotation leaves the distal chain rigid; 1 for a prismatic joint) and e_j the
-declared tracking error. Otherwise the interval is halved; too many evaluations: not certified.
+declared position error. Where that is not so, it is enough that the capsule stays beyond a plane
+that separates it from the volume, to first order in the motion (kernels.separation): that is what
+lets a link move along a wall. Otherwise the interval is halved, for the capsules that are still
+open; too many evaluations: not certified.
+
+Self-collision (kinds.self_collision) asks its own question of the same intervals, so that forward
+kinematics is computed once for both.
 """
 
 from __future__ import annotations
@@ -15,93 +21,211 @@ from ..kernels.chain import forward
 from ..kernels.clearance import clearance, is_beyond
 from ..kernels.jit import kernel
 from ..kernels.motion import place, position_range
-from ..kernels.packed import POSITION_ERROR, PRISMATIC, STANDOFF, Floats, Packed, Work
+from ..kernels.packed import (
+    BOX,
+    DATA,
+    HALF_SPACE,
+    KEEP_IN,
+    KIND,
+    MESH,
+    POSITION_ERROR,
+    SHAPE,
+    STANDOFF,
+    Floats,
+    Packed,
+    Work,
+)
+from ..kernels.separation import bend, direction, extent, stays_beyond, sweeps
+from . import self_collision
 
-__all__ = ["holds", "least_clearance"]
+__all__ = ["SELF_COLLISION", "WORKSPACE", "least_clearance", "violated"]
 
+# Codes of `certify.KINDS`.
+WORKSPACE, SELF_COLLISION = 5, 9
 EVALUATIONS_MAX = 24
 ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
+# The base frame, as the link that a motion is seen from.
+BASE = -1
+
+_pairs_judged = self_collision.judge
 
 
 @kernel
-def _from_axis(work: Work, j: int, k: int) -> float:
-    """Largest distance [m] of capsule k's axis from joint j's axis (convex: at an end)."""
-    zx, zy, zz = work.rotation[j, 2], work.rotation[j, 5], work.rotation[j, 8]
-    largest = 0.0
-    for end in range(2):
-        x = work.segment[k, 3 * end] - work.origin[j, 0]
-        y = work.segment[k, 3 * end + 1] - work.origin[j, 1]
-        z = work.segment[k, 3 * end + 2] - work.origin[j, 2]
-        along = x * zx + y * zy + z * zz
-        largest = max(largest, x * x + y * y + z * z - along * along)
-    return math.sqrt(largest)
+def _stays_inside(
+    packed: Packed, work: Work, v: int, k: int, needed: float, first: float, last: float
+) -> bool:
+    """Whether capsule k keeps `needed` [m] behind every plane of a volume to be kept in."""
+    volume, data, n = packed.volume[v], packed.volume[v, DATA:], work.plane
+    shape = int(volume[SHAPE])
+    if shape == HALF_SPACE:
+        n[0], n[1], n[2] = -data[0], -data[1], -data[2]
+        return stays_beyond(packed, work, k, BASE, n, needed - data[3], first, last)
+    if shape == BOX:
+        for i in range(6):
+            side = 1.0 if i < 3 else -1.0
+            column = i % 3
+            n[0], n[1], n[2] = (
+                side * data[3 + column],
+                side * data[6 + column],
+                side * data[9 + column],
+            )
+            from_center = n[0] * data[0] + n[1] * data[1] + n[2] * data[2]
+            edge = from_center - data[12 + column]
+            if not stays_beyond(packed, work, k, BASE, n, needed + edge, first, last):
+                return False
+        return True
+    if shape == MESH:
+        begin = int(data[2])
+        for row in range(begin, begin + int(data[3])):
+            plane = packed.mesh[row]
+            n[0], n[1], n[2] = -plane[0], -plane[1], -plane[2]
+            if not stays_beyond(packed, work, k, BASE, n, needed - plane[3], first, last):
+                return False
+        return True
+    return False  # a sphere and the like have no planes: halving has to do
 
 
 @kernel
-def _judge(packed: Packed, work: Work, moved: Floats, report: Floats) -> int:
+def _stays_clear(
+    packed: Packed,
+    work: Work,
+    v: int,
+    k: int,
+    clear: float,
+    moved: Floats,
+    first: float,
+    last: float,
+) -> bool:
+    """Whether capsule k stays clear of volume v to first order; `clear` [m] is that at m."""
+    bent = bend(packed, work, k, BASE, moved)
+    if not (clear - packed.scalar[STANDOFF] > bent):
+        return False
+    needed = packed.capsule[k, 7] + packed.scalar[STANDOFF] + bent + ROUNDING_M
+    if packed.volume[v, KIND] == KEEP_IN:
+        return _stays_inside(packed, work, v, k, needed, first, last)
+    if not direction(packed, work, v, k, clear, work.plane):
+        return False
+    needed += extent(packed, v, work.plane)
+    return stays_beyond(packed, work, k, BASE, work.plane, needed, first, last)
+
+
+@kernel
+def _judge(
+    packed: Packed,
+    work: Work,
+    moved: Floats,
+    opened: Floats,
+    first: float,
+    last: float,
+    report: Floats,
+) -> int:
     """At one configuration: 1 all clear beyond the sweep, 0 not decided, -1 too near even at rest.
 
-    moved (n,): sup |q_j(t) - q_j(m)| over the interval, without the tracking error.
+    moved (n,): sup |q_j(t) - q_j(m)| over the interval, without the position error. opened (k + p,)
+    says which capsules are looked at, and comes back with those that are not decided.
     """
-    verdict, volumes = 1, packed.volume.shape[0]
+    verdict = 1
     for k in range(packed.capsule.shape[0]):
-        sweep = still = 0.0
-        for j in range(int(packed.capsule[k, 0]) + 1):
-            lever = 1.0 if packed.joint[j, PRISMATIC] > 0.0 else _from_axis(work, j, k)
-            still += lever * packed.joint[j, POSITION_ERROR]
-            sweep += lever * moved[j]
-        still += packed.scalar[STANDOFF]
-        axis = work.segment[k]
-        x, y, z = 0.5 * (axis[0] + axis[3]), 0.5 * (axis[1] + axis[4]), 0.5 * (axis[2] + axis[5])
+        if opened[k] == 0.0:
+            continue
+        opened[k] = 0.0
+        sweeps(packed, work, k, moved)
+        joint, axis = int(packed.capsule[k, 0]), work.segment[k]
+        still, sweep = work.still[k, joint] + packed.scalar[STANDOFF], work.sweep[k, joint]
+        x, y, z = work.middle[k, 0], work.middle[k, 1], work.middle[k, 2]
         # The capsule lies within a ball about its middle; more than rounding is added.
         far = packed.capsule[k, 7] + math.sqrt(
             (axis[0] - x) ** 2 + (axis[1] - y) ** 2 + (axis[2] - z) ** 2
         )
         far = (far + still + sweep) * ROUNDING + ROUNDING_M
-        for v in range(volumes):
-            if packed.checked[v, k] == 0 or is_beyond(packed.volume[v], x, y, z, far):
+        for v in range(packed.volume.shape[0]):
+            if packed.checked[v, k] == 0:
                 continue
-            clear = clearance(packed.volume[v], axis, packed.capsule[k, 7])
+            if is_beyond(packed.volume[v], packed.mesh, x, y, z, far):
+                continue
+            clear = clearance(
+                packed.volume[v], packed.mesh, axis, packed.capsule[k, 7], work.simplex
+            )
+            if clear > still + sweep:
+                continue
+            if _stays_clear(packed, work, v, k, clear, moved, first, last):
+                continue
+            report[0], report[1] = v * packed.capsule.shape[0] + k, clear
             if not (clear > still):
-                report[0], report[1], report[2] = v * packed.capsule.shape[0] + k, clear, still
+                report[2] = still
                 return -1
-            if not (clear > still + sweep) and verdict > 0:
-                report[0], report[1] = v * packed.capsule.shape[0] + k, clear
-                report[2] = still + sweep
-                verdict = 0
+            report[2] = still + sweep
+            opened[k] = 1.0
+            verdict = 0
     return verdict
 
 
 @kernel
-def holds(packed: Packed, work: Work, report: Floats) -> bool:
-    """Whether all links stay clear during the tick and its stop; else report pair, value, bound.
-
-    The pair is volume · (number of capsules) + capsule.
-    """
-    if packed.volume.shape[0] == 0:
-        return True
+def _look(
+    packed: Packed, work: Work, opened: Floats, first: float, last: float, report: Floats
+) -> tuple[int, int]:
+    """Verdict of `_judge` for volumes and pairs over one interval, and the code it would have."""
     q, moved = work.vector[3], work.vector[4]
+    middle = 0.5 * (first + last)
+    place(work.pieces, work.ends, middle, q)
+    forward(packed, q, work)
+    for k in range(packed.capsule.shape[0]):
+        work.known[k] = 0.0
+    total = 0.0
+    for j in range(q.shape[0]):
+        low, high = position_range(work.pieces, work.ends, j, first, last)
+        moved[j] = max(high - q[j], q[j] - low)
+        total += moved[j]
+    if not math.isfinite(total):  # also where the joint moves nothing that is asked about
+        report[0], report[1], report[2] = 0.0, -math.inf, 0.0
+        return -1, WORKSPACE if packed.volume.shape[0] > 0 else SELF_COLLISION
+    verdict = _judge(packed, work, moved, opened, first, last, report)
+    if verdict < 0:
+        return verdict, WORKSPACE
+    pairs = opened[packed.capsule.shape[0] :]
+    paired = _pairs_judged(packed, work, moved, pairs, first, last, report, verdict > 0)
+    return (paired, SELF_COLLISION) if paired < verdict else (verdict, WORKSPACE)
+
+
+@kernel
+def violated(packed: Packed, work: Work, report: Floats) -> int:
+    """0 if all links stay clear of volumes and of each other during the tick and its stop.
+
+    Else WORKSPACE or SELF_COLLISION, and report gets subject, value, bound: the subject is
+    volume · (number of capsules) + capsule, or the pair. work.hint is the time that was certainly
+    too near when another motion was judged, or negative: that is looked at first.
+    """
+    if packed.volume.shape[0] == 0 and packed.pair.shape[0] == 0:
+        return 0
     stack, count, evaluations = work.stack, 1, 0
+    items = work.open.shape[1]
+    if work.hint[0] >= 0.0:
+        at = min(work.hint[0], work.ends[4])
+        for i in range(items):
+            work.open[1, i] = 1.0
+        verdict, code = _look(packed, work, work.open[1], at, at, report)
+        if verdict < 0:
+            return code
+    for i in range(items):
+        work.open[0, i] = 1.0
     stack[0, 0], stack[0, 1] = 0.0, work.ends[4]
     while count > 0:
         count -= 1
-        first, last = stack[count, 0], stack[count, 1]
-        middle = 0.5 * (first + last)
-        place(work.pieces, work.ends, middle, q)
-        forward(packed, q, work)
-        for j in range(q.shape[0]):
-            low, high = position_range(work.pieces, work.ends, j, first, last)
-            moved[j] = max(high - q[j], q[j] - low)
-        evaluations += 1
-        verdict = _judge(packed, work, moved, report)
+        first, last, opened = stack[count, 0], stack[count, 1], work.open[count]
+        verdict, code = _look(packed, work, opened, first, last, report)
         if verdict > 0:
             continue
+        middle = 0.5 * (first + last)
+        evaluations += 1
         if verdict < 0 or evaluations >= EVALUATIONS_MAX or count + 2 > stack.shape[0]:
-            return False
+            work.hint[0] = middle if verdict < 0 else -1.0
+            return code
         stack[count, 0], stack[count, 1] = middle, last
         stack[count + 1, 0], stack[count + 1, 1] = first, middle
+        for i in range(items):
+            work.open[count + 1, i] = opened[i]
         count += 2
-    return True
+    return 0
 
 
 @kernel
@@ -112,7 +236,8 @@ def least_clearance(packed: Packed, q: Floats, work: Work) -> float:
     for v in range(packed.volume.shape[0]):
         for k in range(packed.capsule.shape[0]):
             if packed.checked[v, k] != 0:
-                clear = clearance(packed.volume[v], work.segment[k], packed.capsule[k, 7])
+                radius, axis = packed.capsule[k, 7], work.segment[k]
+                clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
                 # Written so that a NaN clearance counts as none.
                 least = clear if not (clear >= least) else least
     return least

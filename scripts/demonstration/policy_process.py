@@ -14,6 +14,7 @@ import numpy as np
 from ...controller.errors import PeerLostError
 from ...controller.policy_client import Observation, PolicyClient
 from ...limits.records import Array
+from ...sim.chain import Chain
 from ...sim.naive import NaiveDriver
 from ...sim.scenario import PolicyMessage, Scenario
 from .children import is_wanted
@@ -45,7 +46,9 @@ class _Player:
         self._frozen = read_frozen(settings.frozen)
         self._episode = 0
         self._scenario = self._new_scenario()
-        self._shadow = NaiveDriver(np.array(self._frozen["home"]), self._frozen["period_s"])
+        self._shadow = NaiveDriver(
+            np.array(self._frozen["home"]), self._frozen["period_s"], Chain(self._frozen)
+        )
         self._is_first_part = True
         self.progress = Progress()
 

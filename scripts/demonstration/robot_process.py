@@ -28,6 +28,7 @@ from ...controller.frames import ByeFrame, StateFrame, WelcomeFrame, encode, new
 from ...controller.policy_desk import PolicyDesk
 from ...controller.robot_link import RobotLink
 from ...limits.records import Array
+from ...sim.chain import Chain
 from ...sim.episode import RobotSide
 from ...sim.naive import NaiveDriver
 from .children import is_wanted
@@ -255,7 +256,8 @@ def run_unguarded_robot(settings: Settings, meeting: Meeting) -> None:
         time.sleep(0.02)
     session = new_token()
     desk.open_session(_welcome(stage, session))
-    naive = NaiveDriver(side.robot.told, stage.period_s)
+    chain = Chain(side.world.frozen)
+    naive = NaiveDriver(side.robot.told, stage.period_s, chain)
     stage.start_clock()
     tick = 0
     while stage.is_wanted(tick):
@@ -269,7 +271,7 @@ def run_unguarded_robot(settings: Settings, meeting: Meeting) -> None:
                 break
             if note.wants_placing:
                 side.place()
-            naive = NaiveDriver(side.robot.told, stage.period_s)
+            naive = NaiveDriver(side.robot.told, stage.period_s, chain)
             continue
         if answer.candidates and answer.rejected is None:
             naive.receive(answer.candidates[0])

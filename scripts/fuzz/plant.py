@@ -3,11 +3,13 @@
 Guarantees:
 - A setpoint that arrives is executed exactly. When frames are lost, the plant plays the stop that
   it holds, tick by tick, and reports so (`executed`), as the robot-side agent does.
-- The measured state is off by no more than the declared tracking and velocity errors, except where
-  the state itself is the attack.
+- The measured state is off by no more than the declared tracking and velocity errors and noise, and
+  no later than the declared latency, except where the state itself is the attack.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 import numpy as np
 
@@ -61,7 +63,10 @@ class Senses:
         self._robot, self._view = robot, view
         bounds = robot.bounds
         # A hair less than declared: the bound itself is a matter of rounding.
-        self._q_error = bounds["tracking_error"] * (1.0 - 1e-9)
+        self._q_error = (bounds["tracking_error"] + bounds["position_noise"]) * (1.0 - 1e-9)
+        latency = int(robot.timing_ms.get("latency_ticks", 0.0))
+        lag = int(view.rng.integers(0, latency + 1)) if latency > 0 else 0
+        self._passed: deque[Array] = deque(maxlen=lag + 1)  # where the plant was, oldest first
         self._dq_error = bounds["velocity_error"] * (1.0 - 1e-9)
         self._noise = view.pick(0.0, 1.0, 1.0, 1.0)
         self._reports = view.chance(0.5)  # whether the robot says what it executed
@@ -95,7 +100,8 @@ class Senses:
         off = view.rng.uniform(-1.0, 1.0, (2, robot.n)) * self._noise
         if view.chance(0.2):
             off = np.sign(off)
-        q, dq = plant.q + off[0] * self._q_error, plant.dq + off[1] * self._dq_error
+        self._passed.append(plant.q)
+        q, dq = self._passed[0] + off[0] * self._q_error, plant.dq + off[1] * self._dq_error
         age_ns = int(view.rng.integers(0, 2)) * round(robot.period_s * 1e9) // 4
         executed = plant.executed if self._reports else None
         wrench, faulty = self._wrench()

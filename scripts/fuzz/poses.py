@@ -2,7 +2,8 @@
 
 Guarantees:
 - A function of the frozen limits alone: every process and every seed has the same poses.
-- Each declared volume has poses inside its forbidden side, if the arm can reach it at all.
+- Each declared volume has poses inside its forbidden side, if the arm can reach it at all; where
+  links must not touch each other, there are poses in which they do, under the name TOUCHING.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ...sim.oracle import Robot, clearances
+from ...sim.oracle import Robot, clearances, link_clearances
 from ...sim.oracle_dynamics import joint_effort
 from ...sim.oracle_geometry import forward
 
-__all__ = ["Poses", "find_poses"]
+__all__ = ["TOUCHING", "Poses", "find_poses"]
 
 Array = npt.NDArray[np.float64]
 
+# Stands for a volume's name among the poses: what links that touch each other violate.
+TOUCHING = "self_collision"
 SAMPLES = 20_000
 POOL_MAX = 300
 BESIDE_MAX = 40
 FREE_CLEARANCE_M = 0.05
+LINKS_APART_M = 0.015  # neighbours but one are never far from each other
 PRESSED_DEPTH_M = 0.03
 REACHED_DEPTH_M = 0.005
 REFINEMENTS = 40
@@ -45,6 +49,14 @@ def _sample(robot: Robot, rng: np.random.Generator, count: int) -> Array:
     return rng.uniform(low, high, (count, robot.n))
 
 
+def _distances(robot: Robot, q: Array) -> tuple[Array, tuple[str, ...]]:
+    """Clearances (B, pairs) of links to volumes, then to each other; names `who/volume`."""
+    values, names = clearances(robot, q)
+    between, pairs = link_clearances(robot, q)
+    touching = tuple(f"{pair.replace('/', '+')}/{TOUCHING}" for pair in pairs)
+    return np.hstack([values, between]), names + touching
+
+
 def _volume_columns(names: tuple[str, ...], volume: str) -> list[int]:
     return [i for i, name in enumerate(names) if name.split("/", 1)[1] == volume]
 
@@ -61,7 +73,7 @@ def _descend(
     for step in range(REFINEMENTS):
         size = stride * (high - low) * (1.0 - step / REFINEMENTS)
         tried = np.clip(at + size * rng.normal(size=at.shape), low, high) if step else at
-        values = clearances(robot, tried)[0]
+        values = _distances(robot, tried)[0]
         depth = values[:, columns].min(axis=1)
         others = np.delete(values, columns, axis=1).min(axis=1, initial=np.inf)
         better = (depth < best) & ((others > 0.0) | (step == 0))
@@ -71,7 +83,8 @@ def _descend(
 
 def _columns(robot: Robot, names: tuple[str, ...]) -> dict[str, list[int]]:
     """Columns of the clearances that belong to each volume."""
-    columns = {volume.name: _volume_columns(names, volume.name) for volume in robot.volumes}
+    every = (*(volume.name for volume in robot.volumes), TOUCHING)
+    columns = {name: _volume_columns(names, name) for name in every}
     return {name: chosen for name, chosen in columns.items() if chosen}
 
 
@@ -100,13 +113,15 @@ def find_poses(robot: Robot) -> Poses:
     """Search the configuration space at random, from a fixed seed."""
     rng = np.random.default_rng(0)
     q = np.vstack([robot.home[None], _sample(robot, rng, SAMPLES)])
-    values, names = clearances(robot, q)
+    values, names = _distances(robot, q)
     low, high = robot.bounds["min_position"], robot.bounds["max_position"]
     from_end = (np.minimum(q - low, high - q) / (high - low)).min(axis=1)
     zero = np.zeros_like(q)
     load = np.abs(joint_effort(robot, forward(robot, q), zero, zero)) / robot.bounds["max_effort"]
-    room = values.min(axis=1, initial=np.inf)
-    clear = (room > FREE_CLEARANCE_M) & (load.max(axis=1) < 0.85)
+    links = _volume_columns(names, TOUCHING)
+    room = np.delete(values, links, axis=1).min(axis=1, initial=np.inf)
+    apart = values[:, links].min(axis=1, initial=np.inf) > LINKS_APART_M
+    clear = apart & (room > FREE_CLEARANCE_M) & (load.max(axis=1) < 0.85)
     free = np.flatnonzero(clear & (from_end > 0.08))
     free = free if free.size else np.array([0])
     edge = np.flatnonzero(clear & (from_end > 0.005))

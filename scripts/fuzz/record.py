@@ -202,7 +202,7 @@ def judge(
     motion = record.motion()
     if deviation is None:
         corners = rng.integers(0, 2, motion.q1.shape) * 2.0 - 1.0
-        deviation = corners * robot.bounds["tracking_error"]
+        deviation = corners * (robot.bounds["tracking_error"] + robot.bounds["position_noise"])
     margins: Margins = {}
     found = judge_ticks(robot, motion, deviation=deviation, margins=margins)
     found += stop_starts(record, robot, motion)

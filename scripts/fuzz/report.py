@@ -19,7 +19,7 @@ from rich.table import Table
 
 from ...sim.oracle import KINDS, Robot
 from .campaign import Campaign
-from .poses import Poses
+from .poses import TOUCHING, Poses
 from .rules import RULES
 
 __all__ = ["Summary", "required_binds", "summarize", "table", "write_junit"]
@@ -49,7 +49,11 @@ class Summary:
 def required_binds(robot: Robot, poses: Poses) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(what must bind, volumes out of reach)."""
     names = list(JOINT_LIMITS)
+    if robot.max_rot_vel_rad_s is not None:
+        names.append("tcp_rotational_speed")
     names += [f"workspace/{v.name}" for v in robot.volumes if v.name in poses.pressed]
+    if TOUCHING in poses.pressed:
+        names.append("self_collision")
     if robot.risk_max is not None:
         names.append("classifier")
     unreachable = tuple(v.name for v in robot.volumes if v.name not in poses.pressed)
@@ -130,7 +134,8 @@ def table(summary: Summary) -> Table:
     out.add_row("outcomes", ", ".join(f"{k} {v:,}" for k, v in d["outcomes"].items()))
     for name, count in d["binds"].items():
         margin = d["closest"].get(name)
-        unit = "m" if "/" in name else "rad or m" if name == "joint_position" else "of the bound"
+        in_metres = "/" in name or name == "self_collision"
+        unit = "m" if in_metres else "rad or m" if name == "joint_position" else "of the bound"
         closest = "" if margin is None else f"; closest {margin:.3g} {unit}"
         out.add_row(f"bound: {name}", f"{count:,}{closest}")
     out.add_row("armed", f"{d['armed']:,} times, refused {d['arm_refused']:,}")

@@ -21,7 +21,12 @@ MODES: tuple[Mode, ...] = ("joint_position", "joint_velocity", "joint_delta")
 
 
 def _any(view: View, desired_velocity: Array) -> Command:
-    """One command, in a random mode, that asks for this joint velocity."""
+    """One command, in a random mode, that asks for this joint velocity, or for its twist."""
+    if view.chance(0.3):
+        twist = view.twist_of(desired_velocity)
+        if view.chance(0.5):
+            return view.command("tcp_twist", twist)
+        return view.command("tcp_delta", twist * view.robot.period_s * view.pick(1.0, 10.0))
     mode = MODES[int(view.rng.integers(3))]
     if mode == "joint_velocity":
         return view.command(mode, desired_velocity)
@@ -164,6 +169,61 @@ def fast_tool(view: View) -> Stream:
         yield view.command("joint_velocity", wanted)
 
 
+def fast_wrist(view: View) -> Stream:
+    """All joints at their bounds, each in the sense that turns the tool faster."""
+    direction = view.rng.normal(size=3)
+    as_twist = view.chance(0.3)
+    for tick in view.ticks(20, 90):
+        if as_twist:
+            axis = direction / np.linalg.norm(direction)
+            size = view.tool_speed[5] * view.pick(1.0, 1.5)
+            yield view.command("tcp_twist", np.concatenate([np.zeros(3), axis * size]))
+        elif tick % 12 == 0:
+            yield view.command("joint_velocity", view.spinning(direction))
+        else:
+            yield None
+
+
+def _twist(view: View) -> Array:
+    """Some direction of the tool, or straight outwards, slow to absurdly fast."""
+    twist = view.rng.normal(size=6) * view.tool_speed * 0.5
+    kind = int(view.rng.integers(4))
+    if kind == 0:  # through where the arm is stretched out
+        twist = np.concatenate([view.outward() * view.tool_speed[0], np.zeros(3)])
+    elif kind == 1:
+        twist[3:] = 0.0
+    elif kind == 2:
+        twist[:3] = 0.0
+    return np.asarray(twist * view.pick(0.1, 0.5, 1.0, 1.0, 3.0, 1e3, 1e9, 1e300))
+
+
+def tool_push(view: View) -> Stream:
+    """The tool pushed one way: to the end of its reach, through singularities, and back."""
+    twist, every = _twist(view), int(view.pick(1, 1, 4, 20))
+    turn = int(view.pick(15, 60, 200))
+    for tick in view.ticks(40, 300):
+        if tick and tick % turn == 0:
+            twist = -twist if view.chance(0.6) else _twist(view)
+        yield None if tick % every else view.command("tcp_twist", twist)
+
+
+def tool_chunks(view: View) -> Stream:
+    """Chunks of the tool's modes: smooth, jagged, absurd; each runs for a while."""
+    for _ in view.ticks(1, 4):
+        rows, row_ms = int(view.pick(1, 4, 16, 50)), view.pick(1.0, 4.0, 20.0, 100.0)
+        values = np.tile(_twist(view), (rows, 1))
+        if view.chance(0.6):
+            values *= np.sin(np.arange(rows) * view.pick(0.2, 1.0, 3.0))[:, None]
+        if view.chance(0.3):
+            values += view.rng.normal(size=(rows, 6)) * view.tool_speed
+        mode: Mode = "tcp_twist" if view.chance(0.4) else "tcp_delta"
+        if mode == "tcp_delta":
+            values = values * row_ms / 1e3
+        yield view.command(mode, values, period_ms=row_ms)
+        for _ in view.ticks(1, 80):
+            yield None
+
+
 def heavy_reach(view: View) -> Stream:
     """To a pose that gravity loads most, then full acceleration up and down there."""
     target = view.row_of(view.poses.heavy)
@@ -200,7 +260,7 @@ def _one_bad(view: View) -> Command:
     """One command that is not to be accepted, whatever else it says."""
     n = view.n
     fine = view.rng.uniform(-1.0, 1.0, n) * view.speed
-    kind = int(view.rng.integers(12))
+    kind = int(view.rng.integers(14))
     if kind < 4:
         fine[int(view.rng.integers(n))] = view.pick(np.nan, np.inf, -np.inf, np.nan)
         return view.bad(view.command(MODES[kind % 3], fine))
@@ -223,6 +283,13 @@ def _one_bad(view: View) -> Command:
         return view.bad(view.command("joint_velocity", fine[None], period_ms=period_ms))
     if kind == 10:
         return view.bad(view.command("joint_velocity", fine, valid_ms=view.pick(-1.0, np.nan)))
+    if kind >= 12:
+        twist = view.tool_speed * view.rng.uniform(-1.0, 1.0, 6)
+        if kind == 12:
+            twist[int(view.rng.integers(6))] = view.pick(np.nan, np.inf)
+        else:  # as many numbers as another mode has
+            twist = np.resize(twist, n if n != 6 else 7)
+        return view.bad(view.command("tcp_twist" if view.chance(0.5) else "tcp_delta", twist))
     mode: Mode = "joint_torque"  # type: ignore[assignment]
     return view.bad(view.command(mode, fine))
 
@@ -248,6 +315,9 @@ STREAMS: tuple[tuple[Callable[[View], Stream], float], ...] = (
     (smooth_chunks, 1.0),
     (hostile_chunks, 2.0),
     (fast_tool, 2.0),
+    (fast_wrist, 1.0),
+    (tool_push, 2.0),
+    (tool_chunks, 1.5),
     (heavy_reach, 2.0),
     (candidates, 1.5),
     (silence, 0.3),

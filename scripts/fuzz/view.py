@@ -14,7 +14,7 @@ import numpy as np
 
 from ...limits.records import Array, Candidates, Command, Mode
 from ...sim.oracle import Robot
-from ...sim.oracle_geometry import cross, forward
+from ...sim.oracle_geometry import cross, forward, tcp_rotation, tcp_velocity
 from .poses import Poses
 
 __all__ = ["Stream", "View"]
@@ -41,6 +41,10 @@ class View:
         self.high = robot.bounds["max_position"]
         self.speed = robot.bounds["max_velocity"]
         self.period_ms = robot.period_s * 1e3
+        turning = robot.max_rot_vel_rad_s
+        self.tool_speed = np.repeat(  # (6,) [m/s, rad/s]
+            [robot.max_trans_vel_m_s, float(self.speed.max()) if turning is None else turning], 3
+        )
 
     @property
     def n(self) -> int:
@@ -106,6 +110,25 @@ class View:
         """Mark a command that must not be accepted."""
         self.rubbish.append(command)
         return command
+
+    def twist_of(self, dq: Array) -> Array:
+        """Twist (6,) of the TCP at joint velocities dq (n,): [m/s], [rad/s], base frame."""
+        frames = forward(self.robot, self.q[None])
+        linear = tcp_velocity(self.robot, frames, dq[None])
+        angular = tcp_rotation(self.robot, frames, dq[None])
+        return np.concatenate([linear[:, 0], angular[:, 0]])
+
+    def outward(self) -> Array:
+        """Unit vector (3,) from the second joint to the TCP: the arm stretches that way."""
+        frames = forward(self.robot, self.q[None])
+        way = frames.tcp[:, 0] - frames.origin[min(1, self.n - 1), :, 0]
+        return np.asarray(way / max(1e-9, float(np.linalg.norm(way))))
+
+    def spinning(self, direction: Array) -> Array:
+        """Joint velocity (n,), all at their bounds, that turns the TCP about `direction` (3,)."""
+        frames = forward(self.robot, self.q[None])
+        senses = np.sign(frames.axes[:, 2, :, 0] @ direction)
+        return np.asarray(np.where(self.robot.prismatic, 0.0, senses) * self.speed)
 
     def toward(self, direction: Array) -> Array:
         """Joint velocity (n,), all at their bounds, that moves the TCP along `direction` (3,)."""

@@ -19,7 +19,7 @@ from checkrein.controller.admission import (
 from checkrein.controller.decision import Finding
 from checkrein.limits import Command, RobotState
 from checkrein.limits.core import Core
-from checkrein.limits.records import COMMAND_ROWS_MAX, MODES
+from checkrein.limits.records import COMMAND_ROWS_MAX, MODES, TCP_MODES, TCP_WIDTH, Mode
 
 NOW = 10_000_000_000
 MS = 1_000_000
@@ -137,8 +137,17 @@ def judge(seq_before: int | None = 4, **changes: Any) -> Finding | None:
 class TestCommand:
     def test_a_good_command_is_admitted(self) -> None:
         for mode in MODES:
-            assert judge(mode=mode) is None
-            assert judge(mode=mode, values=np.zeros((4, 2)), period_ms=50.0) is None
+            width = TCP_WIDTH if mode in TCP_MODES else 2
+            assert judge(mode=mode, values=np.zeros(width)) is None
+            assert judge(mode=mode, values=np.zeros((4, width)), period_ms=50.0) is None
+
+    @pytest.mark.parametrize("mode", TCP_MODES)
+    @pytest.mark.parametrize("shape", [(), (2,), (5,), (7,), (4, 2), (0, 6), (1, 1, 6)])
+    def test_a_row_of_the_tool_is_six_numbers(self, mode: Mode, shape: tuple[int, ...]) -> None:
+        finding = judge(mode=mode, values=np.zeros(shape), period_ms=1.0)
+        assert named(finding) == "wrong_length"
+        if shape == (2,) and finding is not None:  # as many as there are joints
+            assert (finding.value, finding.bound) == (2.0, 6.0)
 
     @pytest.mark.parametrize("mode", ["", "joint_torque", "JOINT_VELOCITY", None, 0])
     def test_unknown_modes(self, mode: Any) -> None:

@@ -14,6 +14,7 @@ from tests.scoring import DictatedScorer, always, by_first_value, scored
 
 from checkrein.controller import Outcome
 from checkrein.limits import Executed, Limits, OnViolation
+from checkrein.limits.records import Mode
 
 
 def still(rig: Rig) -> Any:
@@ -214,6 +215,19 @@ class TestClassifier:
             rig.tick()
         assert len(scorer.asked) > 1
         assert all(elapsed > 0.0 for _, elapsed in scorer.asked[1:])
+
+    @pytest.mark.parametrize("mode", ["tcp_twist", "tcp_delta"])
+    def test_a_command_of_the_tool_is_followed_as_it_was_scored(self, mode: Mode) -> None:
+        """Lag behind the target is none of it; a motion that is held back is."""
+        row = np.array([0.0, 0.0, 0.05, 0.0, 0.0, 0.1]) * (1.0 if mode == "tcp_twist" else 0.05)
+        for size, again in ((1.0, False), (40.0, True)):
+            scorer = always(0.0)
+            rig = Rig(scored(panda(), rescore_deviation=0.05), scorer=scorer).arm()
+            rig.tick(rig.command(mode, np.tile(size * row, (8, 1)), period_ms=50.0))
+            for _ in range(90):
+                rig.tick()
+            assert (len(scorer.asked) > 1) is again
+            assert all(asked.shape == (8, 6) for asked, _ in scorer.asked)
 
     def test_and_a_veto_then_ends_it(self) -> None:
         scorer = always(0.0)

@@ -52,6 +52,26 @@ def test_nothing_is_guessed(limits: Limits, missing: str) -> None:
         SafetyWrapper(DoubleArm(1, T), limits, **given)
 
 
+def test_a_policy_may_speak_of_the_tool(limits: Limits) -> None:
+    """What an action means is the caller's: here the TCP's velocity along y, then its way there."""
+    for mode, action, ticks in (("tcp_twist", 0.1, 100), ("tcp_delta", 0.03, 300)):
+
+        def tool(value: Any, mode: Any = mode) -> Command:
+            row = np.array([0.0, float(value[0]), 0.0, 0.0, 0.0, 0.0])
+            return Command(mode=mode, values=row, seq=0, stamp_ns=0)
+
+        env = DoubleArm(1, T)
+        wrapped = SafetyWrapper(
+            env, limits, to_state=seen, to_command=tool, from_setpoint=acceleration
+        )
+        wrapped.reset(seed=0)
+        start, step = float(env.q[0]), np.array([action])
+        for _ in range(ticks):
+            info = wrapped.step(step)[4]
+            assert info["decision"].outcome in (Outcome.PASS, Outcome.CLAMP)
+        assert env.q[0] > start + 0.02  # what one joint can do of it
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_hostile_policy_stays_inside_every_joint_limit(limits: Limits, seed: int) -> None:
     env = DoubleArm(1, T)

@@ -32,10 +32,51 @@ def signed_distance(volume: Volume, points: Array) -> Array:
         along = np.clip((points - start) @ (end - start) / ((end - start) @ (end - start)), 0, 1)
         nearest = start + along[:, None] * (end - start)
         return np.asarray(np.linalg.norm(points - nearest, axis=1) - volume.radius)
+    if volume.shape == "cylinder":
+        return _cylinder(volume, points)
+    if volume.shape == "mesh":
+        return _mesh(volume, points)
     local = (points - _given(volume.center)) @ _given(volume.rotation)
     beyond = np.abs(local) - _given(volume.half_extents)
     outside = np.linalg.norm(np.maximum(beyond, 0.0), axis=1)
     return np.asarray(outside + np.minimum(beyond.max(axis=1), 0.0))
+
+
+def _cylinder(volume: Volume, points: Array) -> Array:
+    """By its half section: a rectangle over (height above the middle, distance from the axis)."""
+    assert volume.radius is not None
+    start, end = _given(volume.start), _given(volume.end)
+    length = float(np.linalg.norm(end - start))
+    turned = np.linalg.qr(np.column_stack([end - start, np.eye(3)]))[0]
+    local = (points - (start + end) / 2.0) @ turned
+    section = np.abs(np.column_stack([local[:, 0], np.linalg.norm(local[:, 1:], axis=1)]))
+    beyond = section - [length / 2.0, volume.radius]
+    outside = np.linalg.norm(np.maximum(beyond, 0.0), axis=1)
+    return np.asarray(outside + np.minimum(beyond.max(axis=1), 0.0))
+
+
+def _mesh(volume: Volume, points: Array) -> Array:
+    """Inside by its planes; outside by Wolfe-like descent: the nearest mix of its vertices."""
+    vertices, planes = _given(volume.vertices), _given(volume.planes)
+    height = (points @ planes[:, :3].T - planes[:, 3]).max(axis=1)
+    return np.asarray(
+        [
+            h if h <= 0.0 else _nearest(vertices - p)
+            for h, p in zip(height.tolist(), points, strict=True)
+        ]
+    )
+
+
+def _nearest(corners: Array) -> float:
+    """Distance of the origin from the hull of corners (m, 3): non-negative least squares.
+
+    Lawson and Hanson: of the mixes w >= 0 with a heavy row that asks for sum(w) = 1.
+    """
+    from scipy.optimize import nnls
+
+    heavy = 1e4
+    mix, _ = nnls(np.vstack([corners.T, np.full(len(corners), heavy)]), np.r_[np.zeros(3), heavy])
+    return float(np.linalg.norm(corners.T @ (mix / mix.sum())))
 
 
 def axis_points(axis: Array, count: int) -> Array:

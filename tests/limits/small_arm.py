@@ -103,10 +103,21 @@ volumes:
      end: [0, 3, 1], radius: 100 mm}}
   - {{name: dome, kind: keep_in, shape: sphere, on_violation: clamp, center: [0, 0, 0],
      radius: 3.0}}
+  - {{name: bin, kind: keep_out, shape: cylinder, on_violation: clamp, start: [0, -3, 0],
+     end: [0, -3, 1], radius: 200 mm}}
+  - {{name: fixture, kind: keep_out, shape: mesh, on_violation: clamp, file: fixture.obj,
+     scale: 0.001, origin: {{xyz: [-3, 0, 0], rpy: [0, 0, 90 deg]}}}}
+  - {{name: tent, kind: keep_in, shape: mesh, on_violation: clamp,
+     vertices: [[-4, -4, -2], [4, -4, -2], [4, 4, -2], [-4, 4, -2], [0, 0, 9], [0, 0, 0]]}}
 standoff: 5 mm
+self_collision:
+  standoff: 1 mm
+  ignore:
+    - {{pair: [upper, carriage], reason: a test}}
 home: {{shoulder: 0.0, elbow: 0.0, slide: 0.0, wrist: 10 deg}}
 on_violation: {{joint_position: clamp, joint_velocity: clamp, joint_acceleration: clamp,
-  joint_jerk: clamp, joint_effort: refuse, tcp_speed: clamp, contact_force: refuse}}
+  joint_jerk: clamp, joint_effort: refuse, tcp_speed: clamp, self_collision: refuse,
+  contact_force: refuse}}
 stop_category: cat1
 timing: {{command_timeout: 100 ms, state_age_max: 20 ms, period_tolerance: 0.5,
   resample_deadline: 0.2, watchdog: 100 ms}}
@@ -114,9 +125,27 @@ classifier: {{none: not under test}}
 """
 
 
+# A wedge of 200 × 100 × 100 mm, with a point inside that no hull keeps.
+FIXTURE = """v 0 0 0
+v 200 0 0
+v 200 100 0
+v 0 100 0
+v 0 0 100
+v 0 100 100
+v 20 50 20
+f 1 2 3 4
+f 1 2 5
+f 3 4 6
+f 2 3 6 5
+f 1 4 6 5
+f 1 2 7
+"""
+
+
 def write(folder: Path, text: str = YAML) -> Path:
     """The limits file in `folder`, with its URDF beside it."""
     (folder / "small.urdf").write_text(URDF)
+    (folder / "fixture.obj").write_text(FIXTURE)
     path = folder / "small.yaml"
     path.write_text(text)
     return path

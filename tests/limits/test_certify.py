@@ -11,6 +11,7 @@ import pytest
 from tests.limits.kinds.battery import bounds_of
 from tests.limits.slow_motion import Motion, random_motions, stopping
 from tests.robots import (
+    folding,
     half_space,
     panda,
     slider,
@@ -21,8 +22,9 @@ from tests.robots import (
 )
 
 from checkrein.limits import Limits
-from checkrein.limits.certify import CERTIFIED, EFFORT, KINDS, NO_STOP, certify
+from checkrein.limits.certify import CERTIFIED, EFFORT, KINDS, NO_STOP, TCP_ROTATIONAL, certify
 from checkrein.limits.kernels.packed import pack, work_for
+from checkrein.limits.kinds import workspace
 
 
 class Verdict(NamedTuple):
@@ -55,9 +57,13 @@ def test_codes_name_every_kind_of_limit() -> None:
     assert KINDS[CERTIFIED] == ""
     assert KINDS[EFFORT] == "joint_effort"
     assert KINDS[NO_STOP] == "certified_stop"
-    assert set(KINDS[1:-1]) == {
-        "joint_position", "joint_velocity", "joint_acceleration", "joint_jerk", "joint_effort",
-        "tcp_speed", "workspace",
+    assert KINDS[TCP_ROTATIONAL] == "tcp_rotational_speed"
+    assert KINDS[workspace.WORKSPACE] == "workspace"
+    assert KINDS[workspace.SELF_COLLISION] == "self_collision"
+    assert set(KINDS) == {
+        "", "joint_position", "joint_velocity", "joint_acceleration", "joint_jerk", "joint_effort",
+        "tcp_speed", "tcp_rotational_speed", "workspace", "self_collision", "certified_stop",
+        "singularity",
     }  # fmt: skip
 
 
@@ -76,12 +82,13 @@ def test_each_limit_alone_can_refuse() -> None:
         ("joint_velocity", with_joints(robot, max_velocity=0.19)),
         ("joint_position", with_joints(robot, max_position=0.2)),
         ("workspace", replace(robot, volumes=(*robot.volumes, ceiling))),
+        ("self_collision", folding(robot, standoff=0.3)),
         ("tcp_speed", replace(robot, tcp=replace(tcp, max_trans_vel=0.05))),
         ("joint_effort", with_joints(robot, max_effort=3.0)),
     ):
         verdict = judged(tightened, motion)
         assert verdict.kind == kind
-        if kind != "workspace":
+        if kind not in ("workspace", "self_collision"):
             assert verdict.value > verdict.bound or kind == "joint_position"
 
 

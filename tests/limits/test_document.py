@@ -41,6 +41,24 @@ BAD = {
         "max_velocity: 1.63", "max_velocity: 93.4",
         ["joint_limits.panda_joint1", "93.4 rad/s", "50 rad/s", '"93.4 deg/s"'],
     ),
+    "degrees, rotation": (
+        "max_force: 40.0", "max_force: 40.0, max_rot_vel: 126",
+        ["tcp", "126 rad/s", "50 rad/s", '"126 deg/s"'],
+    ),
+    "negative rotation": (
+        "max_force: 40.0", "max_force: 40.0, max_rot_vel: -2", ["max_rot_vel", "greater than 0"],
+    ),
+    "rotation in m/s": (
+        "max_force: 40.0", "max_force: 40.0, max_rot_vel: 2 m/s", ["tcp.max_rot_vel", "dimension"],
+    ),
+    "rotation without what to do": (
+        "max_force: 40.0", "max_force: 40.0, max_rot_vel: 2.2",
+        ["tcp.max_rot_vel", "tcp_rotational_speed", "both"],
+    ),
+    "what to do without a rotation": (
+        "  tcp_speed: clamp", "  tcp_speed: clamp\n  tcp_rotational_speed: clamp",
+        ["tcp.max_rot_vel", "tcp_rotational_speed", "neither"],
+    ),
     "degrees, home": (
         "panda_joint1: 0.0, panda", "panda_joint1: 45, panda", ["home.panda_joint1", '"45 deg"'],
     ),
@@ -95,6 +113,62 @@ BAD = {
     ),
     "no reason": ("classifier:\n", "classifier: {none: ''}\nold:\n", ["classifier.none"]),
     "half a classifier": ("  threshold: ", "  # ", ["classifier.threshold: missing", "risk"]),
+    "cylinder": (
+        "shape: sphere, on_violation: clamp,\n     center: [0.85, 0.0, 0.9], radius: 0.1",
+        "shape: cylinder, on_violation: clamp,\n     start: [1, 1, 1], end: [1, 1, 1], radius: 0.1",
+        ["volumes.3", "cylinder", "flat"],
+    ),
+    "mesh of nothing": (
+        "shape: sphere, on_violation: clamp,\n     center: [0.85, 0.0, 0.9], radius: 0.1",
+        "shape: mesh, on_violation: clamp", ["volumes.3", "either vertices or file"],
+    ),
+    "mesh with a scale": (
+        "shape: sphere, on_violation: clamp,\n     center: [0.85, 0.0, 0.9], radius: 0.1",
+        "shape: mesh, scale: 2, on_violation: clamp, vertices: [[0,0,0],[1,0,0],[0,1,0],[0,0,1]]",
+        ["volumes.3", "scale", "of a file only"],
+    ),
+    "mesh of three corners": (
+        "shape: sphere, on_violation: clamp,\n     center: [0.85, 0.0, 0.9], radius: 0.1",
+        "shape: mesh, on_violation: clamp, vertices: [[0,0,0],[1,0,0],[0,1,0]]",
+        ["volumes.3.vertices", "at least 4"],
+    ),
+    "links without standoff": (
+        "standoff: 3 mm", "standoff: 3 mm\nself_collision: {ignore: []}",
+        ["self_collision", "standoff: missing", '"0 mm"'],
+    ),
+    "links, but what then": (
+        "standoff: 3 mm", "standoff: 3 mm\nself_collision: {standoff: 0.0}",
+        ["on_violation.self_collision", "missing", "clamp or refuse"],
+    ),
+    "no links, but what then": (
+        "  tcp_speed: clamp", "  tcp_speed: clamp\n  self_collision: clamp",
+        ["on_violation.self_collision", "not declared"],
+    ),
+    "links far apart": (
+        "standoff: 3 mm", "standoff: 3 mm\nself_collision: {standoff: 3}",
+        ["self_collision", "3 m", "0.1 m"],
+    ),
+    "links and none": (
+        "standoff: 3 mm", "standoff: 3 mm\nself_collision: {standoff: 0.0, none: because}",
+        ["self_collision", "none: with standoff"],
+    ),
+    "pair without a reason": (
+        "standoff: 3 mm",
+        "standoff: 3 mm\nself_collision: {standoff: 0.0, ignore: [{pair: [a, b]}]}",
+        ["self_collision.ignore.0.reason: missing"],
+    ),
+    "pair of one": (
+        "standoff: 3 mm",
+        "standoff: 3 mm\nself_collision: {standoff: 0.0, ignore: [{pair: [a, a], reason: x}]}",
+        ["self_collision.ignore.0", "'a' twice"],
+    ),
+    "pair twice": (
+        "standoff: 3 mm",
+        "self_collision: {standoff: 0.0, ignore: [{pair: [a, b], reason: x}, *twin]}".replace(
+            "*twin", "{pair: [b, a], reason: y}"
+        ),
+        ["self_collision", "['b', 'a'] is named twice"],
+    ),
     "no format": ("format: 1\n", "", ["format: missing"]),
 }  # fmt: skip
 

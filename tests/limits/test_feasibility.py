@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from tests.robots import array, half_space, with_joint
+from tests.robots import array, folding, half_space, with_joint, with_joints
 
 from checkrein.limits import JointLimits, Limits, load_limits
 from checkrein.limits.errors import FeasibilityError
 from checkrein.limits.feasibility import check_feasible, stop_distance
 from checkrein.limits.loading import shipped_names
+from checkrein.limits.posture import pair_clearances, pair_sweeps
 
 
 @pytest.fixture
@@ -113,3 +115,31 @@ def test_stop_distance_is_that_of_an_integrated_stop(name: str) -> None:
         # Whole ticks make the real stop up to a tick longer.
         assert brake(joint, limits.period_s) - way + 1e-9 >= 0.0
         assert brake(joint, limits.period_s) - way <= joint.max_velocity * limits.period_s
+
+
+def test_home_in_which_links_touch_names_both_and_the_way_out(panda: Limits) -> None:
+    folded = array([0.0, -0.3, 0.0, -1.9, 0.0, 0.1, 0.8])
+    limits = folding(replace(panda, home=folded, volumes=()), ("panda_link5", "panda_hand"))
+    refused(
+        limits,
+        r"home: links 'panda_link5' and 'panda_hand' contradict.* mm are missing.*ignore",
+    )
+
+
+def test_a_pair_that_touches_nearly_everywhere_belongs_into_ignore(panda: Limits) -> None:
+    """Found in the samples, though the two are apart at home."""
+    limits = folding(replace(panda, volumes=()), ("panda_link5", "panda_link7"))
+    low = [joint.min_position for joint in limits.joints]
+    high = [joint.max_position for joint in limits.joints]
+    q = np.random.default_rng(1).uniform(low, high, (400, 7)) * 0.98
+    gaps = (pair_clearances(limits, q) - pair_sweeps(limits, q))[:, 0]
+    best = int(gaps.argmax())
+    limits = folding(
+        replace(limits, home=array(q[best])),
+        ("panda_link5", "panda_link7"),
+        standoff=float(gaps[best]) - 1e-4,
+    )
+    refused(
+        with_joints(limits, max_effort=1e3),
+        r"self_collision: links 'panda_link5' and 'panda_link7' touch in \d+%.*ignore",
+    )

@@ -271,6 +271,48 @@ def test_units_and_order_do_not_change_the_identity(tmp_path: Path) -> None:
     assert freeze_yaml("".join(moved).encode(), path) == data
 
 
+def test_meshes_and_pairs_are_in_the_frozen_file(tmp_path: Path) -> None:
+    path = small_arm.write(tmp_path)
+    limits = load_limits(path)
+    volumes = {volume.name: volume for volume in limits.volumes}
+    fixture, tent = volumes["fixture"], volumes["tent"]
+    assert fixture.vertices is not None
+    assert fixture.planes is not None
+    # Turned by a quarter about z, then moved: x = -3 - y, y = x of the file, in metres.
+    expected = {
+        (-3.0 - y, x, z)
+        for x, y, z in (
+            (0, 0, 0),
+            (0.2, 0, 0),
+            (0.2, 0.1, 0),
+            (0, 0.1, 0),
+            (0, 0, 0.1),
+            (0, 0.1, 0.1),
+        )
+    }
+    assert {tuple(np.round(v, 9)) for v in fixture.vertices} == expected
+    assert len(fixture.planes) == 5
+    assert tent.vertices is not None
+    assert len(tent.vertices) == 5  # the corner at the origin is inside of the tent
+    declared = limits.self_collision
+    assert declared is not None
+    assert declared.standoff == 0.001
+    assert ("upper", "cup") in declared.pairs
+    assert ("upper", "lower") not in declared.pairs
+    assert [pair[:2] for pair in declared.ignored] == [("upper", "carriage")]
+    assert limits.on_violation["self_collision"] == "refuse"
+
+
+def test_links_that_may_touch_are_declared_so(tmp_path: Path) -> None:
+    text = small_arm.YAML[: small_arm.YAML.index("self_collision:")] + (
+        "self_collision: {none: cables only}\n"
+        + small_arm.YAML[small_arm.YAML.index("home:") :].replace("self_collision: refuse,\n", "\n")
+    )
+    declared = load_limits(small_arm.write(tmp_path, text)).self_collision
+    assert declared is not None
+    assert (declared.pairs, declared.none_reason) == ((), "cables only")
+
+
 Edit = Callable[[str], str]
 BAD: dict[str, tuple[str, str, type[Exception], str]] = {
     "capsule too small": ("radius: 0.12}", "radius: 0.06}", LimitsFileError, "capsules.lower.* mm"),
@@ -280,6 +322,20 @@ BAD: dict[str, tuple[str, str, type[Exception], str]] = {
     "tcp on no link": ("tcp: {link: plate", "tcp: {link: dish", RobotError, "'dish'; there are"),
     "tool on no link": ("parent: plate", "parent: dish", RobotError, "cup.parent.*there are"),
     "no urdf": ("small.urdf", "large.urdf", RobotError, "no such file"),
+    "ignored link": (
+        "pair: [upper, carriage]",
+        "pair: [upper, cariage]",
+        LimitsFileError,
+        "ignore.0.pair: no link 'cariage' with a capsule; there are: upper",
+    ),
+    "ignored neighbours": (
+        "pair: [upper, carriage]",
+        "pair: [upper, lower]",
+        LimitsFileError,
+        "ignore.0.pair: 'upper' and 'lower' are on the same or on neighbouring.*remove",
+    ),
+    "no mesh file": ("fixture.obj", "fixtur.obj", RobotError, "fixtur.obj: No such file"),
+    "flat mesh": ("[0, 0, 9], [0, 0, 0]", "[0, 0, -2]", LimitsFileError, "volumes.tent.*no body"),
     "exempt": ("exempt: [upper]", "exempt: [uper]", LimitsFileError, "'uper'; there are: ball"),
 }
 

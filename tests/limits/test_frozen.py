@@ -15,6 +15,7 @@ from checkrein.limits.errors import FormatError, InputError, LimitsFileError
 from checkrein.limits.frozen import BYTES_MAX, parse_frozen
 
 GOLDEN = Path(__file__).parent / "golden" / "frozen_format_1.json"
+SHAPES = Path(__file__).parent / "golden" / "frozen_format_1_shapes.json"
 FOLDER = Path("/nowhere")
 
 
@@ -43,6 +44,32 @@ def test_golden_of_format_1_is_read() -> None:
     assert {volume.name for volume in limits.volumes} == {
         "table", "cell", "bin", "camera", "post",
     }  # fmt: skip
+
+
+def test_a_rotation_limit_is_read_and_its_absence_too(plain: Any) -> None:
+    """Format 1 is older than the limit: absent means that it was not declared."""
+    assert parse(plain).tcp.max_rot_vel is None
+    assert "tcp_rotational_speed" not in parse(plain).on_violation
+    plain["tcp"]["max_rot_vel"] = 1.5
+    with pytest.raises(LimitsFileError, match="one of two"):
+        parse(plain)
+    plain["on_violation"]["tcp_rotational_speed"] = "refuse"
+    assert parse(plain).tcp.max_rot_vel == 1.5
+    assert parse(plain).on_violation["tcp_rotational_speed"] == "refuse"
+    for wrong in (0.0, -1.0, "1.5", True):
+        plain["tcp"]["max_rot_vel"] = wrong
+        with pytest.raises(LimitsFileError, match="max_rot_vel"):
+            parse(plain)
+
+
+def test_golden_of_every_shape_and_of_pairs_is_read() -> None:
+    limits = parse_frozen(SHAPES.read_bytes(), "x.json", FOLDER)
+    assert {volume.shape for volume in limits.volumes} == {
+        "half_space", "box", "capsule", "sphere", "cylinder", "mesh",
+    }  # fmt: skip
+    assert limits.self_collision is not None
+    assert len(limits.self_collision.pairs) == 10
+    assert limits.self_collision.ignored == (("upper", "carriage", "a test"),)
 
 
 def test_arrays_are_read_only() -> None:

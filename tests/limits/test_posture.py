@@ -7,10 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.limits.slow_geometry import signed_distance
 from tests.robots import array
 
 from checkrein.limits import Limits, OnViolation, Volume, load_limits
-from checkrein.limits.posture import clearances, joint_frames, sweep_bounds
+from checkrein.limits.authoring.hulls import convex_hull
+from checkrein.limits.posture import (
+    capsule_pairs,
+    clearances,
+    joint_frames,
+    pair_clearances,
+    pair_sweeps,
+    sweep_bounds,
+)
 from checkrein.limits.records import Array
 
 RNG = np.random.default_rng(5)
@@ -23,6 +32,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     },
     "sphere": {"center": array([0.3, -0.2, 0.5]), "radius": 0.2},
     "capsule": {"start": array([0.3, 0.3, 0.0]), "end": array([0.3, 0.4, 0.8]), "radius": 0.1},
+    "cylinder": {"start": array([0.3, 0.3, 0.0]), "end": array([0.3, 0.4, 0.6]), "radius": 0.2},
 }
 
 
@@ -38,6 +48,9 @@ def sampled_distance(volume: Volume, points: Array) -> Array:
     if volume.center is not None:
         return np.asarray(np.linalg.norm(points - volume.center, axis=-1) - volume.radius)
     start, end = np.asarray(volume.start), np.asarray(volume.end)
+    if volume.shape == "cylinder":
+        flat = points.reshape(-1, 3)
+        return np.maximum(signed_distance(volume, flat), 0.0).reshape(points.shape[:-1])
     axis = start + np.linspace(0, 1, 400)[:, None] * (end - start)
     away = np.linalg.norm(points[..., None, :] - axis, axis=-1).min(axis=-1)
     return np.asarray(away - volume.radius)
@@ -115,3 +128,42 @@ def test_sweep_bound_covers_every_tracking_error() -> None:
     for _ in range(20):
         moved = axis_points(limits, q + RNG.choice([-1.0, 1.0], q.shape) * error)
         assert np.all(np.linalg.norm(moved - before, axis=-1).max(axis=2) <= bound)
+
+
+def test_a_box_is_as_near_as_its_mesh() -> None:
+    """The mesh of the same box, by an algorithm of its own, keep-in and keep-out."""
+    fields = SHAPES["box"]
+    signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    for kind, size in (("keep_out", 1.0), ("keep_in", 5.0)):
+        half = fields["half_extents"] * size
+        corners = (signs * half) @ fields["rotation"].T + fields["center"]
+        vertices, planes = convex_hull(corners, "box")
+        box = limits_with("box", kind, **{**fields, "half_extents": array(half)})
+        mesh = limits_with("mesh", kind, vertices=array(vertices), planes=array(planes))
+        q = samples(box, 60)
+        assert clearances(mesh, q) == pytest.approx(clearances(box, q), abs=1e-4)
+
+
+def test_pair_clearance_is_that_of_dense_samples() -> None:
+    limits = load_limits("xarm6")
+    q = samples(limits, 20)
+    axes, radius = axis_points(limits, q), np.array([c.radius for c in limits.capsules])
+    fast = pair_clearances(limits, q)
+    assert fast.shape == (20, len(capsule_pairs(limits)))
+    for p, (a, b) in enumerate(capsule_pairs(limits)):
+        gaps = np.linalg.norm(axes[:, a, :, None] - axes[:, b, None], axis=-1)
+        slow = gaps.min(axis=(1, 2)) - radius[a] - radius[b]
+        assert np.all(fast[:, p] <= slow + 1e-4)  # a search along one of the two
+        assert np.abs(fast[:, p] - slow).max() < 4e-3
+
+
+def test_pair_sweep_covers_every_tracking_error_of_the_joints_between() -> None:
+    limits = load_limits("xarm6")
+    q = samples(limits, 20)
+    bound, before = pair_sweeps(limits, q), pair_clearances(limits, q)
+    error = np.array([j.tracking_error for j in limits.joints])
+    for _ in range(20):
+        moved = pair_clearances(limits, q + RNG.choice([-1.0, 1.0], q.shape) * error)
+        assert np.all(np.abs(moved - before) <= bound + 2e-4)
+    only_base = pair_clearances(limits, q + error * [1.0, 0, 0, 0, 0, 0])
+    assert only_base == pytest.approx(before, abs=2e-4)

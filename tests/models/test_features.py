@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.limits.slow_chain import jacobian, tcp
 from tests.models.slow_features import knots
 from tests.robots import panda, shipped, slider, turntable
 
-from checkrein.limits import Limits
+from checkrein.limits import Limits, load_limits
 from checkrein.limits.kernels.reference import MODE_CODES
-from checkrein.limits.records import Array
+from checkrein.limits.records import TCP_MODES, Array
+from checkrein.models.classifier import Classifier
 from checkrein.models.features import (
     HORIZON_S,
     KNOT_NAMES,
@@ -32,6 +34,7 @@ ROBOTS = {
     "turntable": turntable,
 }
 MODES = tuple(MODE_CODES)
+JOINT_MODES = MODES[:3]
 
 
 @pytest.fixture(scope="module", params=list(ROBOTS))
@@ -57,6 +60,9 @@ def random_command(
         rows = limits.home + 0.2 * share
     if mode == "joint_delta":
         rows = share * speed * (row_s or 0.1)
+    if mode in TCP_MODES:
+        rows = np.cumsum(rng.normal(0.0, 0.1, (count, 6)), axis=0)
+        rows = rows if mode == "tcp_twist" else rows * (row_s or 0.1)
     return start, rows, row_s, np.ascontiguousarray(start[:, :2].T)
 
 
@@ -69,7 +75,7 @@ def read(features: Features, window: int = 0) -> tuple[dict[str, Array], dict[st
     )
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", JOINT_MODES)
 def test_knots_against_slow_numpy(robot: tuple[Limits, Features], mode: str) -> None:
     limits, features = robot
     rng = np.random.default_rng(len(mode))
@@ -188,8 +194,8 @@ def test_huge_numbers_give_nothing_rather_than_infinity() -> None:
     limits, features = panda(), Features(panda())
     start, anchor = at_rest(limits)
     for huge in (1e308, 1e200, 1e30):
-        rows = np.full((4, 7), huge)
         for mode in MODES:
+            rows = np.full((4, 6 if mode in TCP_MODES else 7), huge)
             windows = features.of(start, MODE_CODES[mode], rows, 0.05, anchor, 0.0)
             assert windows == 0 or bool(np.isfinite(features.out[:windows]).all())
 
@@ -253,14 +259,62 @@ def test_same_bits_whatever_the_layout_and_whatever_came_before() -> None:
     assert fresh.out[0].tobytes() == once
 
 
+def tool_path(limits: Limits, rows: Array, row_s: float) -> Array:
+    """(r, n) where the joints are at the end of each `tcp_delta` row, by small exact steps."""
+    q, out, last = np.array(limits.home), [], len(limits.joints) - 1
+    for row in rows:
+        for _ in range(50):
+            J = jacobian(limits, q, tcp(limits, q), last)
+            weights = np.array([joint.max_velocity for joint in limits.joints])
+            A = J * weights
+            q = q + weights * (np.linalg.pinv(A) @ row) / 50.0
+        out.append(q)
+    return np.array(out)
+
+
+@pytest.mark.parametrize("size", [0.2, 0.5])
+def test_a_tool_path_looks_as_it_does_in_joint_positions(size: float) -> None:
+    """The classifier never saw the tool's modes: it sees the motion that they lead to."""
+    limits = load_limits("franka_panda")
+    classifier = Classifier.load(limits)
+    features, rng = Features(limits), np.random.default_rng(6)
+    start, anchor = at_rest(limits)
+    mode, row_s, gaps = MODE_CODES, 0.05, []
+    shape = np.sin(np.pi * (np.arange(16) + 0.5) / 16.0)[:, None]
+    for _ in range(6):
+        rows = size * shape * rng.normal(0.0, 0.012, 6) * [1, 1, 1, 2, 2, 2]
+        path = tool_path(limits, rows, row_s)
+        assert features.of(start, mode["joint_position"], path, row_s, anchor, 0.0) == 1
+        joints = features.out[0].copy()
+        assert features.of(start, mode["tcp_delta"], rows, row_s, anchor, 0.0) == 1
+        gaps.append(np.abs(features.out[0] - joints))
+        risks = [
+            classifier.risk(start, mode[name], asked, row_s, anchor, 0.0)
+            for name, asked in (("joint_position", path), ("tcp_delta", rows))
+        ]
+        assert risks[1] == pytest.approx(risks[0], abs=0.05)
+    assert np.median(gaps) < 0.01
+    assert np.quantile(gaps, 0.95) < 0.1
+
+
+def test_twist_rows_move_the_tool_by_what_they_say() -> None:
+    limits, features = panda(), Features(panda())
+    start, anchor = at_rest(limits)
+    row = np.array([[0.05, -0.1, 0.08, 0.0, 0.0, 0.0]])
+    assert features.of(start, MODE_CODES["tcp_twist"], np.repeat(row, 16, 0), 0.05, anchor, 0.0)
+    table, _ = read(features)
+    for i, axis in enumerate("xyz"):  # ramped to within the first row
+        assert float(table[f"velocity_{axis}"][12]) == pytest.approx(row[0, i], abs=3e-3)
+
+
 def test_rounding_does_not_decide() -> None:
     """Features move little when the start does: which instant is picked must not be a coin toss."""
     limits, features = panda(), Features(panda())
     rng = np.random.default_rng(3)
     jumps = []
     for k in range(60):
-        start, rows, row_s, anchor = random_command(limits, rng, MODES[k % 3])
-        mode = MODE_CODES[MODES[k % 3]]
+        start, rows, row_s, anchor = random_command(limits, rng, MODES[k % 5])
+        mode = MODE_CODES[MODES[k % 5]]
         features.of(start, mode, rows, row_s, anchor, 0.0)
         before = features.out[0].copy()
         features.of(start * (1.0 + 1e-13), mode, rows, row_s, anchor, 0.0)

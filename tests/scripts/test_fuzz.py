@@ -23,14 +23,14 @@ from checkrein.scripts.fuzz.campaign import Campaign, open_bench, run_campaign
 from checkrein.scripts.fuzz.command import command
 from checkrein.scripts.fuzz.doubles import ScorerDouble
 from checkrein.scripts.fuzz.limits_source import find
-from checkrein.scripts.fuzz.poses import find_poses
+from checkrein.scripts.fuzz.poses import TOUCHING, find_poses
 from checkrein.scripts.fuzz.replay import read_violation, replay, write_violation
 from checkrein.scripts.fuzz.report import required_binds, summarize
 from checkrein.scripts.fuzz.rules import RunRules
 from checkrein.scripts.fuzz.shard import Bench, MakeFilter
 from checkrein.scripts.fuzz.streams import STREAMS, rubbish
 from checkrein.scripts.fuzz.view import View
-from checkrein.sim.oracle import clearances
+from checkrein.sim.oracle import clearances, link_clearances
 
 SOURCE = find("franka_panda")
 
@@ -182,6 +182,10 @@ PLANTED: dict[str, tuple[str, MakeFilter]] = {
         "workspace",
         believing(lambda limits: replace(limits, volumes=limits.volumes[1:])),
     ),
+    "links that may touch": (
+        "self_collision",
+        believing(lambda limits: replace(limits, self_collision=None)),
+    ),
     "velocity": ("joint_velocity", believing(lambda limits: stronger(limits, max_velocity=1.001))),
     "acceleration": (
         "joint_acceleration",
@@ -198,6 +202,10 @@ PLANTED: dict[str, tuple[str, MakeFilter]] = {
         believing(
             lambda limits: replace(limits, tcp=replace(limits.tcp, max_trans_vel=1.05)),
         ),
+    ),
+    "tool rotation": (
+        "tcp_rotational_speed",
+        believing(lambda limits: replace(limits, tcp=replace(limits.tcp, max_rot_vel=2.3))),
     ),
     "force": (
         "contact_force",
@@ -235,6 +243,24 @@ def test_the_filter_passes_and_the_same_seed_is_the_same_run(bench: Bench) -> No
     assert first.forks > 0.01 * first.steps
 
 
+def test_states_are_as_late_and_as_noisy_as_declared(bench: Bench) -> None:
+    """A filter that knows it is not stopped by it; one that does not is, all the time."""
+    noise, latency = np.full(7, 0.002), 4
+    bounds = {**bench.robot.bounds, "position_noise": noise}
+    timing_ms = {**bench.robot.timing_ms, "latency_ticks": float(latency)}
+    joints = tuple(replace(joint, position_noise=0.002) for joint in bench.limits.joints)
+    timing = replace(bench.limits.timing, latency_ticks=latency)
+    told = replace(
+        bench,
+        robot=replace(bench.robot, bounds=bounds, timing_ms=timing_ms),
+        limits=replace(bench.limits, joints=joints, timing=timing),
+    )
+    campaign = run(told, 2000)
+    assert campaign.violations == {}
+    ignorant = run(told, 2000, lambda _, scorer: SafetyFilter(bench.limits, scorer=scorer))
+    assert ignorant.binds["tracking_error"] > 10 * campaign.binds["tracking_error"] + 10
+
+
 @pytest.mark.slow
 def test_the_number_of_processes_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(campaign_module, "SHARD_STEPS", 300)
@@ -262,6 +288,8 @@ def test_every_volume_has_poses_inside_and_beside(bench: Bench) -> None:
         columns = [i for i, name in enumerate(names) if name.endswith(f"/{volume.name}")]
         assert (values[:, columns].min(axis=1) < 0.0).all()
         assert clearances(bench.robot, poses.beside[volume.name])[0].min() > 0.0
+    assert (link_clearances(bench.robot, poses.pressed[TOUCHING])[0].min(axis=1) < 0.0).all()
+    assert link_clearances(bench.robot, poses.beside[TOUCHING])[0].min() > 0.0
 
 
 @pytest.mark.parametrize("stream", [stream for stream, _ in STREAMS])

@@ -35,7 +35,29 @@ def test_explain_says_where_each_value_comes_from(capsys: Capture) -> None:
     assert speed["from"].startswith("declared: 75 %")
     assert {2.175} == {old["value"] for old in speed["tightened_from"]}
     assert {"URDF <limit>"} < {old["from"] for old in speed["tightened_from"]}
+    turning = values["tcp.max_rot_vel"]
+    assert (turning["value"], turning["unit"]) == (2.2, "rad/s")
+    assert turning["from"].startswith("declared: 88 %")
     assert values["volumes.table"]["value"].startswith("keep_out half_space")
+    for path in ("joints.panda_joint1.position_noise", "timing.latency_ticks"):
+        assert values[path]["value"] == 0
+        assert values[path]["from"] == "not declared: 0, contained in tracking_error"
+    assert values["self_collision.standoff"]["value"] == 0.002
+    assert "panda_hand" in values["self_collision.panda_link1"]["value"]
+    (ignored,) = (row for path, row in values.items() if path.startswith("self_collision.ignored"))
+    assert ignored["value"].startswith("panda_link5, panda_link7: the offset wrist")
+
+
+def test_explain_shows_new_shapes_and_what_is_not_declared(tmp_path: Path, capsys: Capture) -> None:
+    path = small_arm.write(tmp_path)
+    assert main(["limits", "explain", str(path), "--json"]) == 0
+    values = {row["path"]: row["value"] for row in as_json(capsys)["values"]}
+    assert values["volumes.bin"] == "keep_out cylinder: (0, -3, 0) to (0, -3, 1), radius 0.2 m"
+    assert values["volumes.fixture"].startswith("keep_out mesh: 6 corners between (-3.1, 0, 0) and")
+    golden = Path(__file__).parents[1] / "limits" / "golden" / "frozen_format_1.json"
+    assert main(["limits", "explain", str(golden), "--json"]) == 0
+    values = {row["path"]: row["value"] for row in as_json(capsys)["values"]}
+    assert values["self_collision"].startswith("not declared")
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -56,6 +78,9 @@ def test_check_of_a_shipped_robot(capsys: Capture) -> None:
     found = as_json(capsys)
     assert found["ok"] is True
     assert len(found["sha256"]) == 64
+    assert found["self_collision_pairs"] == 10
+    assert main(["limits", "check", "xarm6"]) == 0
+    assert "10 pairs of links" in capsys.readouterr().out
 
 
 class TestWithAuthoring:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
 
 from checkrein.limits import Command
+from checkrein.limits.loading import robots_folder
+from checkrein.sim.chain import Chain, rotation_vector
 from checkrein.sim.naive import NaiveDriver
 
 T = 0.004
@@ -71,6 +74,47 @@ def test_stale_and_replayed_commands_are_done(driver: NaiveDriver) -> None:
     driver.receive(command("joint_position", [3.0, 3.0], seq=9))
     driver.receive(command("joint_position", [0.0, 0.0], seq=2))
     assert drive(driver, 1) == [[0.0, 0.0]]
+
+
+def tool_driver() -> tuple[NaiveDriver, Chain, np.ndarray]:
+    chain = Chain(json.loads((robots_folder() / "xarm6.json").read_text()))
+    q = np.array([0.0, -0.5, -0.7, 0.0, 1.2, 0.0])
+    return NaiveDriver(q, T, chain), chain, q
+
+
+def played(driver: NaiveDriver, ticks: int) -> np.ndarray:
+    for _ in range(ticks):
+        driver.believed(np.array(driver.target()))
+    return np.array(driver.target())
+
+
+def test_a_twist_moves_the_tool_on_and_on() -> None:
+    driver, chain, q = tool_driver()
+    driver.receive(command("tcp_twist", [0.0, 0.1, 0.0, 0.0, 0.0, 0.0]))
+    moved = chain.tcp(played(driver, 250))[1] - chain.tcp(q)[1]
+    assert moved == pytest.approx([0.0, 0.1, 0.0], abs=2e-3)
+
+
+def test_a_displacement_of_the_tool_is_made_once() -> None:
+    driver, chain, q = tool_driver()
+    driver.receive(command("tcp_delta", [[0.02, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0.2]], 40.0))
+    rotation, position, _ = chain.tcp(played(driver, 100))
+    before = chain.tcp(q)
+    assert position - before[1] == pytest.approx([0.02, 0.0, 0.0], abs=1e-3)
+    assert rotation_vector(rotation @ before[0].T) == pytest.approx([0.0, 0.0, 0.2], abs=1e-3)
+
+
+def test_the_tool_of_a_robot_without_a_chain_stays_where_it_is(driver: NaiveDriver) -> None:
+    driver.receive(command("tcp_twist", np.ones(6)))
+    assert drive(driver, 3) == [[1.0, 2.0]] * 3
+
+
+def test_rubbish_for_the_tool_is_no_exception() -> None:
+    driver, _, q = tool_driver()
+    for values in (np.full(6, np.nan), np.full(6, 1e308), np.ones(7), np.ones((2, 5))):
+        driver.receive(command("tcp_twist", values, period_ms=4.0))
+        driver.target()
+        driver.believed(q)
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf, 1e308])

@@ -106,6 +106,7 @@ def test_tcp_speed_and_contact_force(side: RobotSide) -> None:
     tcp = side.world.frozen["tcp"]
     for kind, field, bound in (
         ("tcp_speed", "tcp_speed_m_s", tcp["max_trans_vel"]),
+        ("tcp_rotational_speed", "tcp_rotation_rad_s", tcp["max_rot_vel"]),
         ("contact_force", "contact_force_n", tcp["max_force"]),
     ):
         assert kind not in traced(side, **{field: np.array([0.0, bound, 0.0, 0.0])})
@@ -165,9 +166,9 @@ def test_workspace_is_judged_on_the_meshes(side: RobotSide) -> None:
     for low in (1.0, 1.2, 1.4):
         q[1] = low
         world._place(q)
-        if observer._clearances.smallest()[0] < 0.05:
+        if observer._clearances.look()[0] < 0.05:
             break
-    clearance, subject = observer._clearances.smallest()
+    clearance, subject, _ = observer._clearances.look()
     hull = next(h for h in observer._clearances._hulls if h.link == "tray")
     position, turn = world.tool_pose()
     matrix = np.array(world.p.getMatrixFromQuaternion(turn)).reshape(3, 3)
@@ -181,7 +182,7 @@ def test_keep_out_clearances_agree_with_pybullet(side: RobotSide) -> None:
     rng, near = np.random.default_rng(1), 0
     for _ in range(300):
         world._place(world.home + rng.uniform(-1.2, 1.2, 7))
-        clearance, subject = observer._clearances.smallest()
+        clearance, subject, _ = observer._clearances.look()
         link, _, name = subject.partition("/")
         if link == "?" or name not in world.volumes or name == "table":
             continue
@@ -201,16 +202,39 @@ def volume(shape: str, kind: str = "keep_out", **fields: Any) -> ObservedVolume:
 def test_point_clearances_of_each_shape() -> None:
     eye = [1, 0, 0, 0, 1, 0, 0, 0, 1]
     points = np.array([[0.0, 0.0, 2.0], [0.0, 0.0, 0.5]])
+    wedge = [[-9, -9, 1], [9, -9, 1], [0, 9, 1], [0, 0, -9]]  # only its upper side is near
+    slopes = [[0, 0, 1, 1], [0, 0, -1, 9]]
     for shape, fields, expected in (
         ("half_space", {"normal": [0, 0, 1], "offset": 1.0}, [1.0, -0.5]),
         ("sphere", {"center": [0, 0, 0], "radius": 1.0}, [1.0, -0.5]),
         ("capsule", {"start": [0, 0, -1], "end": [0, 0, 0], "radius": 1.0}, [1.0, -0.5]),
         ("box", {"center": [0, 0, 0], "rotation": eye, "half_extents": [1, 1, 1]}, [1.0, -0.5]),
+        ("cylinder", {"start": [0, 0, -2], "end": [0, 0, 1], "radius": 3.0}, [1.0, -0.5]),
+        ("cylinder", {"start": [-3, 0, 0], "end": [3, 0, 0], "radius": 1.0}, [1.0, -0.5]),
+        ("mesh", {"vertices": wedge, "planes": slopes}, [1.0, -0.5]),
     ):
         keep_out = volume(shape, **fields)
         assert point_clearances(keep_out, points) == pytest.approx(expected)
         keep_in = volume(shape, "keep_in", **fields)
         assert point_clearances(keep_in, points) == pytest.approx([-e for e in expected])
+
+
+def test_links_that_touch_each_other_are_a_collision(side: RobotSide) -> None:
+    """Fold the hand into the forearm: a pair that the file keeps apart."""
+    world, observer = side.world, side.observer
+    assert observer._clearances.look()[2] is None
+    q, found = world.home.copy(), None
+    for angle in np.arange(1.4, -0.01, -0.05):
+        q[5] = angle
+        world._place(q)
+        found = observer._clearances.look()[2]
+        if found is not None:
+            break
+    assert found is not None
+    assert list(found) in world.frozen["self_collision"]["pairs"]
+    side.robot._told = q.copy()
+    assert "collision" in observer.observe(q)
+    assert observer.first["collision"].subject == "/".join(found)
 
 
 def test_an_unknown_kind_of_volume_is_refused() -> None:

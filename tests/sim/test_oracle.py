@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,12 @@ from checkrein.sim.oracle import (
     read_robot,
 )
 from checkrein.sim.oracle_file import FrozenFileError
-from checkrein.sim.oracle_geometry import forward, tcp_velocity
+from checkrein.sim.oracle_geometry import forward, tcp_rotation, tcp_velocity
 from checkrein.sim.oracle_joints import within_tick
 from checkrein.sim.oracle_stop import expand_stops
 
 T = 0.004
+SPIN = "tcp_rotational_speed"
 EYE = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 TILT = [1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 1.0, 0.0]  # z of the joint along -y of its parent
 
@@ -49,8 +51,9 @@ def joint(name: str, kind: str = "revolute", **changes: float) -> dict[str, Any]
     return {"name": name, "type": kind, **numbers, **changes}
 
 
-def tcp(max_trans_vel: float) -> dict[str, Any]:
-    return {"max_trans_vel": max_trans_vel, "max_force": 40.0, "force_required": False}
+def tcp(max_trans_vel: float, **changes: float) -> dict[str, Any]:
+    bounds = {"max_trans_vel": max_trans_vel, "max_force": 40.0, **changes}
+    return {**bounds, "force_required": False}
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -204,16 +207,35 @@ class TestInstant:
         slope = (forward(robot, q + h * dq).tcp - forward(robot, q - h * dq).tcp) / (2 * h)
         assert np.abs(tcp_velocity(robot, forward(robot, q), dq) - slope).max() < 1e-8
 
-    @pytest.mark.parametrize("kind", ["tcp_speed", "joint_effort", "workspace"])
+    def test_tcp_rotation_is_the_derivative_of_the_rotation(self) -> None:
+        rng = np.random.default_rng(1)
+        robot, h = robot_of(), 1e-6
+        q, dq = rng.uniform(-2, 2, (50, 3)), rng.uniform(-2, 2, (50, 3))
+        ahead, back = (forward(robot, q + s * h * dq).axes[-1] for s in (1.0, -1.0))
+        spin = tcp_rotation(robot, forward(robot, q), dq)
+        for k in range(50):  # columns of R: dR Rᵀ = [ω]×
+            now = forward(robot, q).axes[-1][:, :, k]
+            skew = (ahead[:, :, k] - back[:, :, k]).T @ now / (2 * h)
+            assert np.abs([skew[2, 1], skew[0, 2], skew[1, 0]] - spin[:, k]).max() < 1e-8
+
+    def test_a_rotation_that_is_not_declared_is_not_judged(self) -> None:
+        q, dq = np.zeros((1, 3)), np.full((1, 3), 1.5)
+        for robot, judged in ((robot_of(), 0), (robot_of(tcp=tcp(9.0, max_rot_vel=1.0)), 1)):
+            kinds = [excess.kind for excess in judge_configurations(robot, q, dq, None, q)]
+            assert kinds.count("tcp_rotational_speed") == judged
+
+    @pytest.mark.parametrize("kind", ["tcp_speed", SPIN, "joint_effort", "workspace"])
     def test_just_inside_passes_and_just_beyond_does_not(self, kind: str) -> None:
         rng = np.random.default_rng(2)
         q, dq, ddq = (rng.uniform(-1, 1, (1, 3)) for _ in range(3))
-        robot = robot_of(volumes=[volume(**WALL)])
+        robot = robot_of(volumes=[volume(**WALL)], tcp=tcp(2.0, max_rot_vel=9.0))
         value = {e.kind: e.value for e in judge_configurations(robot, q, dq, ddq, q)}[kind][0]
         for change, expected in ((1e-6, set()), (-1e-6, {kind})):
             changes: dict[str, Any] = {"volumes": [volume(**WALL)]}
             if kind == "tcp_speed":
                 changes["tcp"] = tcp(float(value[0] + change))
+            elif kind == SPIN:
+                changes["tcp"] = tcp(2.0, max_rot_vel=float(value[0] + change))
             elif kind == "joint_effort":
                 effort = value[1] + change
                 joints = [joint("a"), joint("b", max_effort=effort), joint("c", "prismatic")]
@@ -254,8 +276,10 @@ class TestInstant:
         q, dq, ddq = (rng.uniform(-2, 2, (200, 3)) for _ in range(3))
         wide = [joint(k, max_effort=1e5) for k in "abc"]
         wide[2]["type"] = "prismatic"
-        robot = robot_of(joints=wide, tcp=tcp(1e3))
+        robot = robot_of(joints=wide, tcp=tcp(1e3, max_rot_vel=1e3))
         assert SecondOpinion(robot).judge(q, dq, ddq) == []
+        slow = robot_of(joints=wide, tcp=tcp(1e3, max_rot_vel=1.0))
+        assert kinds(SecondOpinion(slow).judge(q, dq, ddq)) == {"tcp_rotational_speed"}
         heavier = document(joints=wide, tcp=tcp(1e3))
         other = json.loads(json.dumps(heavier))
         other["kinematics"]["links"][2]["mass"] = 2.001
@@ -341,6 +365,8 @@ class TestFile:
             {"volumes": [volume("v", "near", "sphere", **BALL)]},
             {"joints": [joint("a"), joint("b"), joint("c", "ball")]},
             {"period_s": True},
+            {"tcp": tcp(1.0, max_rot_vel=math.nan)},
+            {"tcp": tcp(1.0, max_spin=1.0)},
         ],
     )
     def test_what_it_does_not_understand_it_refuses(self, change: dict[str, Any]) -> None:

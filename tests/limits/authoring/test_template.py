@@ -35,6 +35,7 @@ ANSWERS = {
     "force_required": "true",
     "volumes": "[]",
     "standoff": "3 mm",
+    "reason": "capsules are wider than links",
     "stop_category": "cat2",
     "command_timeout": "100 ms",
     "state_age_max": "20 ms",

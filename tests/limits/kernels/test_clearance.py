@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pytest
@@ -13,14 +13,15 @@ from tests.limits.slow_geometry import spacing, upper_clearance
 from tests.robots import array, slider
 
 from checkrein.limits import OnViolation, Volume
-from checkrein.limits.kernels.clearance import clearance, is_beyond
+from checkrein.limits.authoring.hulls import convex_hull
+from checkrein.limits.kernels import clearance as kernels
 from checkrein.limits.kernels.packed import pack
 from checkrein.limits.records import Array
 
 Kind = Literal["keep_in", "keep_out"]
-Shape = Literal["half_space", "box", "sphere", "capsule"]
+Shape = Literal["half_space", "box", "sphere", "capsule", "cylinder", "mesh"]
 KINDS: tuple[Kind, ...] = ("keep_in", "keep_out")
-SHAPES: tuple[Shape, ...] = ("half_space", "box", "sphere", "capsule")
+SHAPES: tuple[Shape, ...] = ("half_space", "box", "sphere", "capsule", "cylinder", "mesh")
 every_volume = pytest.mark.parametrize(
     ("shape", "kind"), [(shape, kind) for shape in SHAPES for kind in KINDS]
 )
@@ -35,6 +36,11 @@ def random_volume(rng: np.random.Generator, shape: Shape, kind: Kind) -> Volume:
         half = array(rng.uniform(0.1, 1.5, 3))
         center = array(rng.normal(size=3) * 0.5)
         return replace(volume, center=center, rotation=array(turned), half_extents=half)
+    if shape == "mesh":
+        points = rng.normal(size=(int(rng.integers(4, 24)), 3)) * rng.uniform(0.1, 1.5)
+        points += rng.normal(size=3) * (0.9 if kind == "keep_out" else 0.1)
+        vertices, planes = convex_hull(points, "some")
+        return replace(volume, vertices=array(vertices), planes=array(planes))
     radius = float(rng.uniform(0.1, 1.5))
     if shape == "sphere":
         return replace(volume, center=array(rng.normal(size=3) * 0.5), radius=radius)
@@ -42,9 +48,27 @@ def random_volume(rng: np.random.Generator, shape: Shape, kind: Kind) -> Volume:
     return replace(volume, start=array(start), end=array(end), radius=radius)
 
 
-def row(volume: Volume) -> Array:
-    """The volume as the kernel reads it."""
-    return np.asarray(pack(replace(slider(), volumes=(volume,))).volume[0])
+class Row(NamedTuple):
+    """A volume as the kernels read it."""
+
+    volume: Array
+    mesh: Array
+
+
+def row(volume: Volume) -> Row:
+    # A mesh in front, so that the rows of the one that counts do not begin at 0.
+    other = random_volume(np.random.default_rng(0), "mesh", "keep_out")
+    packed = pack(replace(slider(), volumes=(replace(other, name="other"), volume)))
+    return Row(packed.volume[1], packed.mesh)
+
+
+def clearance(given: Row, axis: Array, radius: float) -> float:
+    scratch = np.full((4, 3), np.nan)
+    return float(kernels.clearance(given.volume, given.mesh, axis, radius, scratch))
+
+
+def is_beyond(given: Row, x: float, y: float, z: float, far: float) -> bool:
+    return bool(kernels.is_beyond(given.volume, given.mesh, x, y, z, far))
 
 
 def random_axis(rng: np.random.Generator, case: int) -> Array:
@@ -60,18 +84,19 @@ def random_axis(rng: np.random.Generator, case: int) -> Array:
 @every_volume
 def test_it_is_never_above_the_truth_and_close_to_it(shape: Shape, kind: Kind) -> None:
     rng, positive = np.random.default_rng(1), 0
+    count = 151 if shape == "mesh" else 2001  # its reference is slow
     for case in range(250):
         volume, axis, radius = random_volume(rng, shape, kind), random_axis(rng, case), 0.07
         axis *= 0.3 if kind == "keep_in" else 1.0  # most would not fit at all
         found = clearance(row(volume), axis.ravel(), radius)
-        above = upper_clearance(volume, axis, radius, 2001)
+        above = upper_clearance(volume, axis, radius, count)
         # Of what is not clear only the sign is promised.
         assert found <= (above + 1e-12 if above > 0.0 else 0.0)
         if found > 0.0:
             positive += 1
-            assert found >= above - spacing(axis, 2001) - 1e-6 or kind == "keep_in"
+            assert found >= above - spacing(axis, count) - 1e-6 or kind == "keep_in"
         else:
-            assert above <= spacing(axis, 2001) + 1e-6  # it does not cry wolf
+            assert above <= spacing(axis, count) + 1e-6  # it does not cry wolf
     assert positive >= 20
 
 
@@ -173,7 +198,7 @@ def test_a_number_that_is_none_is_never_clear(shape: Shape, kind: Kind, bad: flo
 def test_two_capsules_are_as_far_from_each_other_as_the_other_way_round(
     one: list[float], two: list[float]
 ) -> None:
-    def as_volume(axis: list[float]) -> Array:
+    def as_volume(axis: list[float]) -> Row:
         volume = Volume("v", "keep_out", "capsule", OnViolation.CLAMP, (), radius=0.1)
         return row(replace(volume, start=array(axis[:3]), end=array(axis[3:])))
 

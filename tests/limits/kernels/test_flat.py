@@ -34,7 +34,9 @@ def test_packed_comes_back_field_by_field(robot: Limits) -> None:
 def test_work_is_all_there_and_overlaps_nowhere(robot: Limits) -> None:
     packed = pack(robot)
     flat, records = flat_work(packed), work_for(packed)
-    work = plain(work_in)(flat, packed.joint.shape[0], packed.capsule.shape[0])
+    work = plain(work_in)(
+        flat, packed.joint.shape[0], packed.capsule.shape[0], packed.pair.shape[0]
+    )
     for number, name in enumerate(Work._fields):
         view = getattr(work, name)
         assert view.shape == getattr(records, name).shape, name

@@ -26,7 +26,8 @@ def test_every_joint_limit_is_in_its_column(robot: Limits) -> None:
         (columns.ACCELERATION, "max_acceleration"),
         (columns.JERK, "max_jerk"),
         (columns.EFFORT, "max_effort"),
-        (columns.POSITION_ERROR, "tracking_error"),
+        (columns.POSITION_ERROR, "position_error"),
+        (columns.POSITION_NOISE, "position_noise"),
         (columns.VELOCITY_ERROR, "velocity_error"),
         (columns.EFFORT_ERROR, "effort_error"),
         (columns.RECOVERY, "recovery_velocity"),
@@ -42,7 +43,15 @@ def test_the_scalars(robot: Limits) -> None:
     assert scalar[columns.PERIOD] == robot.period_s
     assert scalar[columns.STANDOFF] == robot.standoff
     assert scalar[columns.TCP_SPEED] == robot.tcp.max_trans_vel
-    np.testing.assert_array_equal(scalar[columns.GRAVITY :], robot.kinematics.gravity)
+    gravity = scalar[columns.GRAVITY : columns.GRAVITY + 3]
+    np.testing.assert_array_equal(gravity, robot.kinematics.gravity)
+    declared = robot.tcp.max_rot_vel
+    bound = columns.UNDECLARED_RAD_S if declared is None else declared
+    assert scalar[columns.TCP_ROTATION] == bound
+    levers = np.maximum(pack(robot).reach[-1], columns.LEVER_MIN_M)
+    assert scalar[columns.TWIST_LENGTH] == pytest.approx(levers.mean())
+    fast = levers * [joint.max_velocity for joint in robot.joints]
+    assert scalar[columns.TWIST_SPEED] == pytest.approx(fast.mean())
 
 
 @every_robot

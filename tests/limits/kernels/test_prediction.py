@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.robots import panda
@@ -13,9 +15,10 @@ from checkrein.limits.kernels.reference import MODE_CODES, reference
 from checkrein.limits.kernels.tray import arm_of
 
 
-@pytest.mark.parametrize("mode", list(MODE_CODES))
+@pytest.mark.parametrize("mode", ["joint_position", "joint_velocity", "joint_delta"])
 def test_foreseen_speed_is_near_the_filtered_one(mode: str) -> None:
-    limits = panda()
+    # The tool's rotation is not foreseen: what it slows down is another motion.
+    limits = replace(panda(), tcp=replace(panda().tcp, max_rot_vel=None))
     core, arm = Core(limits), arm_of(limits)
     gains, code, n = gains_of(arm), MODE_CODES[mode], core.n
     rng = np.random.default_rng(0)

@@ -56,3 +56,36 @@ class TestTracking(LimitBattery):
         case = self.case(1.0)
         case.measured[0, 0] = math.nan
         assert self.judge(self.declared(self.bound), case).subject == 0
+
+
+class TestWithin:
+    """The same for a stream that passed a range lately: what is measured may be anywhere in it."""
+
+    def judged(self, measured: float, low: float, high: float) -> bool:
+        packed = pack(with_joint(slider(), 1, tracking_error=0.002, position_noise=0.001))
+        passed = np.array([[0.5, low], [0.5, high]])
+        joint = tracking.within(packed, np.array([[0.5, measured], [0.0, 0.0]]), passed)
+        assert joint in (-1, 1)
+        return bool(joint == -1)
+
+    def test_the_error_and_twice_the_noise_on_either_side(self) -> None:
+        for off, expected in ((0.0, True), (0.00399, True), (0.00401, False)):
+            assert self.judged(0.3 + off, 0.2, 0.3) is expected
+            assert self.judged(0.2 - off, 0.2, 0.3) is expected
+        assert self.judged(0.25, 0.2, 0.3)
+
+    def test_a_range_that_is_no_range_holds_nothing(self) -> None:
+        for bad in (math.nan, math.inf, -math.inf):
+            assert not self.judged(0.25, bad, 0.3)
+            assert not self.judged(0.25, 0.2, bad)
+
+    def test_as_narrow_as_the_command_it_is_the_same_question(self) -> None:
+        packed, rng = pack(slider()), np.random.default_rng(3)
+        for off in rng.uniform(-0.003, 0.003, (50, 2)):
+            measured, motion = np.zeros((2, 2)), np.zeros((3, 6))
+            motion[:2, 0] = 0.5, 0.25
+            measured[0] = motion[:2, 0] + off
+            passed = np.array([motion[:2, 0], motion[:2, 0]])
+            assert tracking.within(packed, measured, passed) == tracking.holds(
+                packed, measured, motion
+            )

@@ -41,7 +41,7 @@ class TestWorkspace(MotionBattery):
         return float(axis[:, 0].max()) + limits.capsules[1].radius
 
     def holds(self, packed: Packed, work: Work, bounds: Array, report: Array) -> bool:
-        return workspace.holds(packed, work, report)
+        return int(workspace.violated(packed, work, report)) == 0
 
     def test_a_rejection_says_who_how_much_and_against_what(self) -> None:
         verdict = self.judge(self.declared(self.bound), self.case(0.9))
@@ -95,7 +95,7 @@ def test_certified_means_clear_at_every_sampled_instant(robot: Limits) -> None:
     error, n = column(robot, "tracking_error"), len(robot.joints)
 
     def holds(packed: Packed, work: Work, bounds: Array, report: Array) -> bool:
-        return workspace.holds(packed, work, report)
+        return int(workspace.violated(packed, work, report)) == 0
 
     for motion in random_motions(robot, seed=9, count=60, speed=0.8):
         if not ask(robot, motion, holds).ok:
@@ -144,7 +144,7 @@ def test_more_volumes_never_admit_more() -> None:
     narrow = replace(wide, volumes=(*wide.volumes, replace(extra, on_violation=OnViolation.REFUSE)))
 
     def holds(packed: Packed, work: Work, bounds: Array, report: Array) -> bool:
-        return workspace.holds(packed, work, report)
+        return int(workspace.violated(packed, work, report)) == 0
 
     for motion in random_motions(wide, seed=11, count=40, speed=0.5):
         assert ask(wide, motion, holds).ok or not ask(narrow, motion, holds).ok
@@ -158,7 +158,7 @@ def test_larger_margins_never_admit_more() -> None:
     tight, loose = with_joints(slider(), tracking_error=0.01), with_joints(slider())
 
     def holds(packed: Packed, work: Work, bounds: Array, report: Array) -> bool:
-        return workspace.holds(packed, work, report)
+        return int(workspace.violated(packed, work, report)) == 0
 
     for motion in random_motions(loose, seed=12, count=40):
         assert ask(loose, motion, holds).ok or not ask(tight, motion, holds).ok

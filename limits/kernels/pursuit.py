@@ -1,0 +1,200 @@
+"""Where joint velocities should go in one tick: time-optimal, in their direction, without swinging.
+
+With constant jerk in a tick, "have dq = w at its end" alternates for ever (ADR 3). So the law looks
+further: it takes the acceleration A at the end of the tick from which, faded out to zero in whole
+ticks of equal steps, the velocity arrives at w exactly. With n = ceil(|A| / (j·T)) ticks for that:
+    dq + (ddq + A)·T/2 + A·n·T/2 = w
+The left side grows with A, so there is one solution, in closed form; the next tick finds the same
+fade one step shorter, and the last one arrives with dq = w and ddq = 0.
+
+All joints together keep to the commanded direction w (TRAPS 6): of the ray s·w the largest s is
+taken that every joint can reach, so that the slowest one sets the pace.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .jit import kernel
+from .packed import Floats
+
+__all__ = [
+    "HIGHEST",
+    "LOWEST",
+    "RAY_COLUMNS",
+    "SHARE_MIN",
+    "SLOPE",
+    "STEP",
+    "TARGET",
+    "arriving",
+    "pursue",
+]
+
+# Columns of `ray`.
+TARGET, SLOPE, STEP, LOWEST, HIGHEST, LAW, SLOWEST, FASTEST = range(8)
+RAY_COLUMNS = 8
+# Less than this share of the commanded speed is no progress in its direction.
+SHARE_MIN = 0.01
+# Tangent of the angle that may lie between what is executed and what is commanded: 0.8 degrees.
+CONE = 0.014
+# Share of the speed reachable on the ray that has to be reached within the cone.
+PROGRESS = 0.97
+# A joint with less than this share of the whole motion is to stand still.
+TINY = 1e-9
+THIRDS = 28
+
+
+@kernel
+def _fading(lost: float, step: float, period: float) -> float:
+    """The acceleration that, at the end of the tick and while it fades, makes up a speed `lost`."""
+    # |A| = y·step with y·(1 + ceil(y)) = x; for n - 1 < y <= n that is y = x / (1 + n).
+    x = 2.0 * abs(lost) / (period * step)
+    n = math.ceil(0.5 * (math.sqrt(1.0 + 4.0 * x) - 1.0))
+    # Between the pieces no y fits: stay at the end of the lower one, the rest follows later.
+    y = max(x / (1.0 + n), n - 1.0)
+    return math.copysign(y * step, lost)
+
+
+@kernel
+def arriving(dq: float, ddq: float, target: float, step: float, period: float) -> float:
+    """The acceleration at the end of the tick that leads dq to `target` and then fades to zero.
+
+    step > 0 is what an acceleration may change in one tick. The result may be further away than
+    one step, and larger than any bound: the caller holds it to both.
+    """
+    return _fading(target - dq - ddq * period / 2.0, step, period)
+
+
+@kernel
+def _with_pace(
+    start: Floats, i: int, row: Floats, share: float, rate: float, period: float
+) -> float:
+    """As `arriving`, onto the ray at `share` of it after the tick, growing by `rate` [1/s].
+
+    Held to the joint's bounds.
+    """
+    moving = rate * row[TARGET]
+    lost = share * row[TARGET] - start[i, 1] - (start[i, 2] + moving) * period / 2.0
+    return min(row[HIGHEST], max(row[LOWEST], moving + _fading(lost, row[STEP], period)))
+
+
+@kernel
+def _distance2(ray: Floats, share: float) -> float:
+    """Squared distance of the point `share` of the ray from the speeds that can be reached."""
+    total = 0.0
+    for i in range(ray.shape[0]):
+        wanted = share * ray[i, TARGET]
+        off = wanted - min(ray[i, FASTEST], max(ray[i, SLOWEST], wanted))
+        total += off * off
+    return total
+
+
+@kernel
+def _nearest(ray: Floats) -> float:
+    """The share of the ray that is nearest to what can be reached: a convex function of it."""
+    low, high = SHARE_MIN, 1.0
+    for _ in range(THIRDS):
+        one, two = low + (high - low) / 3.0, high - (high - low) / 3.0
+        if _distance2(ray, one) <= _distance2(ray, two):
+            high = two
+        else:
+            low = one
+    return 0.5 * (low + high)
+
+
+@kernel
+def _reachable(start: Floats, ray: Floats, period: float) -> tuple[float, float, float]:
+    """Write what speeds each joint can have after the tick; return the shares that all can reach.
+
+    The least, the most, and how fast the most grows then [1/s]; (1, 0, 0) if there are none. A joint that is held to a bound goes no further than its law
+    leads. One that is not is as good as where it is to be; it only bounds how slow they can get.
+    """
+    n, least, most, rate, size2 = start.shape[0], 0.0, 1.0, 0.0, 0.0
+    for i in range(n):
+        size2 += ray[i, TARGET] * ray[i, TARGET]
+    tiny = TINY * math.sqrt(size2)
+    for i in range(n):
+        row = ray[i]
+        base = start[i, 1] + start[i, 2] * period / 2.0
+        row[SLOWEST] = base + row[LOWEST] * period / 2.0
+        row[FASTEST] = base + row[HIGHEST] * period / 2.0
+        is_free = row[LOWEST] < row[LAW] < row[HIGHEST]
+        if not abs(row[TARGET]) > tiny:
+            if not (is_free or row[SLOWEST] <= 0.0 <= row[FASTEST]):
+                most = -1.0
+            continue
+        if not is_free:
+            law = base + row[LAW] * period / 2.0
+            if row[TARGET] > 0.0:
+                row[FASTEST] = law
+            else:
+                row[SLOWEST] = law
+        one, two = row[SLOWEST] / row[TARGET], row[FASTEST] / row[TARGET]
+        if is_free:
+            least = max(least, min(1.0, one, two))
+        else:
+            least = max(least, min(one, two))
+            if max(one, two) < most:
+                most, rate = max(one, two), row[LAW] / row[TARGET]
+    least = max(least, SHARE_MIN)
+    return (least, most, rate) if most >= least else (1.0, 0.0, 0.0)
+
+
+@kernel
+def pursue(start: Floats, ray: Floats, period: float, ddq: Floats, slow: Floats) -> None:
+    """Write the accelerations (n,) at the end of the tick, and those of the slowest way (n,).
+
+    start (n, 3); of ray (n, RAY_COLUMNS) the caller writes TARGET (commanded speed at the end of
+    the tick), SLOPE (its rate), STEP, LOWEST and HIGHEST (bounds of the acceleration). Both results
+    lead to joint speeds in the commanded direction, as fast and as slow as that is possible in one
+    tick, within CONE of it. Where it is not possible at all, ddq comes as near to it as it can, and
+    slow is NaN.
+    """
+    n, size2 = start.shape[0], 0.0
+    for i in range(n):
+        row = ray[i]
+        now = row[TARGET] - row[SLOPE] * period
+        wanted = row[SLOPE] + arriving(
+            start[i, 1], start[i, 2] - row[SLOPE], now, row[STEP], period
+        )
+        row[LAW] = min(row[HIGHEST], max(row[LOWEST], wanted))
+        size2 += ray[i, TARGET] * ray[i, TARGET]
+        ddq[i], slow[i] = ray[i, LAW], math.nan
+    if not (size2 > 0.0 and size2 < math.inf):  # to rest: each joint for itself
+        return
+    least, share, rate = _reachable(start, ray, period)
+    meets = share >= least
+    if meets and share >= 1.0:  # no joint is held back, none has to wait
+        for i in range(n):
+            base = start[i, 1] + start[i, 2] * period / 2.0
+            slow[i] = 2.0 * (least * ray[i, TARGET] - base) / period
+            slow[i] = min(ray[i, HIGHEST], max(ray[i, LOWEST], slow[i]))
+        return
+    if not meets:
+        share, rate = _nearest(ray), 0.0
+    size = math.sqrt(size2)
+    along = all2 = 0.0
+    for i in range(n):
+        row = ray[i]
+        ddq[i] = _with_pace(start, i, row, share, rate, period)
+        after = start[i, 1] + (start[i, 2] + ddq[i]) * period / 2.0
+        along += after * row[TARGET] / size
+        all2 += after * after
+    if not meets:
+        return
+    # The law does not have to be on the ray after this very tick; exactly there, it would swing.
+    normal, wanted, exactly = math.sqrt(max(0.0, all2 - along * along)), share * size, 0.0
+    if normal > CONE * along:
+        over = normal - CONE * along
+        exactly = over / (over + CONE * wanted)
+    if along < PROGRESS * wanted:
+        exactly = max(exactly, (PROGRESS * wanted - along) / (wanted - along))
+    for i in range(n):
+        row = ray[i]
+        base = start[i, 1] + start[i, 2] * period / 2.0
+        on_ray = 2.0 * (share * row[TARGET] - base) / period
+        ddq[i] += exactly * (on_ray - ddq[i])
+        slow[i] = 2.0 * (least * row[TARGET] - base) / period
+        # What rounding adds must not leave the bounds.
+        ddq[i] = min(row[HIGHEST], max(row[LOWEST], ddq[i]))
+        slow[i] = min(row[HIGHEST], max(row[LOWEST], slow[i]))

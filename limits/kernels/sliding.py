@@ -1,0 +1,127 @@
+"""Sliding: what is left of a commanded velocity when a link may not come nearer to a volume.
+
+At the place of the capsule that is nearest to the volume, with unit direction n away from it and
+Jacobian J (3, n), the joint velocity is changed by d·(u' - n·J·w), where J·d = n to damped least
+squares: the speed along n becomes u', what is tangential there stays as commanded.
+Nothing here is trusted: the certificate judges the result.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .chain import forward
+from .clearance import clearance
+from .jit import kernel
+from .packed import POSITION_ERROR, PRISMATIC, Floats, Packed, Work
+
+__all__ = ["slide"]
+
+SHIFT_M = 1e-5
+# Damping [m] of the inverse: a place that can hardly be moved along n is left alone.
+DAMPING_M = 0.02
+# A place that is nearer than it should be is led away no faster than this.
+AWAY_M_S = 0.1
+# Both ends of a capsule that are as near as this are on the wall together: its middle counts.
+LEVEL_M = 2e-3
+
+
+@kernel
+def _away(packed: Packed, work: Work, v: int, k: int, n: Floats) -> float:
+    """Write the unit direction (3,) in which the clearance grows fastest; return that clearance."""
+    axis, radius = work.segment[k], packed.capsule[k, 7]
+    clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
+    size = 0.0
+    for way in range(3):
+        for r in range(6):
+            work.shifted[r] = axis[r] + (SHIFT_M if r == way or r == way + 3 else 0.0)
+        n[way] = clearance(packed.volume[v], packed.mesh, work.shifted, radius, work.simplex)
+        n[way] -= clear
+        size += n[way] * n[way]
+    size = math.sqrt(size)
+    if not (0.1 * SHIFT_M < size < math.inf):
+        return math.nan
+    for way in range(3):
+        n[way] /= size
+    return clear
+
+
+@kernel
+def _column(packed: Packed, work: Work, j: int, p: Floats) -> tuple[float, float, float]:
+    """Velocity of the point p (3,) per unit of joint j's."""
+    zx, zy, zz = work.rotation[j, 2], work.rotation[j, 5], work.rotation[j, 8]
+    if packed.joint[j, PRISMATIC] > 0.0:
+        return zx, zy, zz
+    x, y, z = p[0] - work.origin[j, 0], p[1] - work.origin[j, 1], p[2] - work.origin[j, 2]
+    return zy * z - zz * y, zz * x - zx * z, zx * y - zy * x
+
+
+@kernel
+def _solved(a: Floats, b: Floats, x: Floats) -> bool:
+    """Write x (3,) with a x = b for a symmetric a: its upper triangle (6,), row by row."""
+    c00, c01, c02 = (
+        a[3] * a[5] - a[4] * a[4],
+        a[2] * a[4] - a[1] * a[5],
+        a[1] * a[4] - a[2] * a[3],
+    )
+    c11, c12, c22 = (
+        a[0] * a[5] - a[2] * a[2],
+        a[1] * a[2] - a[0] * a[4],
+        a[0] * a[3] - a[1] * a[1],
+    )
+    determinant = a[0] * c00 + a[1] * c01 + a[2] * c02
+    if not (determinant > 0.0 and determinant < math.inf):
+        return False
+    x[0] = (c00 * b[0] + c01 * b[1] + c02 * b[2]) / determinant
+    x[1] = (c01 * b[0] + c11 * b[1] + c12 * b[2]) / determinant
+    x[2] = (c02 * b[0] + c12 * b[1] + c22 * b[2]) / determinant
+    return True
+
+
+@kernel
+def slide(
+    packed: Packed, work: Work, q: Floats, v: int, k: int, room_s: float, margin: float, w: Floats
+) -> bool:
+    """Change w (n,) so that capsule k does not approach volume v any faster than it may.
+
+    q (n,) now. It may use up what is left of the clearance beyond `margin` [m], and beyond
+    what position errors take, in room_s seconds.
+    False, with w as it was, if it is slower already or nothing can be done.
+    """
+    forward(packed, q, work)
+    n, p, joint = work.plane, work.shifted, int(packed.capsule[k, 0])
+    clear = _away(packed, work, v, k, n)
+    if not math.isfinite(clear):
+        return False
+    axis, lead = work.segment[k], 0.0
+    for i in range(3):
+        lead += n[i] * (axis[3 + i] - axis[i])
+    share = 0.5 - 0.5 * min(1.0, max(-1.0, lead / LEVEL_M))  # 0: the first end is on the wall
+    for i in range(3):
+        p[i] = axis[i] + share * (axis[3 + i] - axis[i])
+    xx = xy = xz = yy = yz = zz = along = errors = 0.0
+    for j in range(joint + 1):
+        x, y, z = _column(packed, work, j, p)
+        rate = n[0] * x + n[1] * y + n[2] * z
+        along += w[j] * rate
+        errors += abs(rate) * packed.joint[j, POSITION_ERROR]
+        xx, xy, xz, yy, yz, zz = (
+            xx + x * x,
+            xy + x * y,
+            xz + x * z,
+            yy + y * y,
+            yz + y * z,
+            zz + z * z,
+        )
+    wanted = min(AWAY_M_S, (margin + errors - clear) / room_s)
+    if not along < wanted:
+        return False
+    damping = DAMPING_M * DAMPING_M
+    a, force = work.spatial[0], work.spatial[1]
+    a[0], a[1], a[2], a[3], a[4], a[5] = xx + damping, xy, xz, yy + damping, yz, zz + damping
+    if not _solved(a, n, force):
+        return False
+    for j in range(joint + 1):
+        x, y, z = _column(packed, work, j, p)
+        w[j] += (x * force[0] + y * force[1] + z * force[2]) * (wanted - along)
+    return True

@@ -1,0 +1,106 @@
+"""Self-collision: the declared pairs of capsules stay apart, in continuous time (DESIGN §4).
+
+Of a pair, capsule a on joint ja and capsule b on joint jb > ja, only the joints ja+1..jb move one
+against the other. Seen from link ja, over an interval with middle m it is enough that
+    distance of the axes at m - radii - standoff
+        > sum_{j=ja+1..jb} r_j · (sup|q_j(t) - q_j(m)| + e_j)
+with r_j the largest distance of b's axis from joint j's axis at m, 1 for a prismatic joint. For
+take the joints from ja+1 outwards, one at a time, from where they are at m to where they are at t:
+joint j turns all that is behind it as one body, so that r_j is at its turn still what it is at m,
+and a point of b's axis moves along an arc of radius r_j at most. No point of the axis moves farther
+than the sum; so neither does the distance between the two axes change by more; the radii are
+constant. A turn about an axis moves the ends the most, so r_j is looked at there.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..kernels.clearance import segment_segment
+from ..kernels.jit import kernel
+from ..kernels.packed import (
+    FIRST,
+    MIDDLES,
+    PAIR_STANDOFF,
+    RADII,
+    SECOND,
+    Floats,
+    Packed,
+    Work,
+)
+from ..kernels.separation import bend, stays_beyond, sweeps, widest_gap
+
+__all__ = ["judge"]
+
+ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
+
+
+@kernel
+def _stays_apart(
+    packed: Packed, work: Work, p: int, moved: Floats, apart: float, first: float, last: float
+) -> bool:
+    """Whether the pair stays apart to first order, seen from the link of its first capsule."""
+    a, b = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
+    base = int(packed.capsule[a, 0])
+    bent = bend(packed, work, b, base, moved)
+    apart -= packed.pair[p, PAIR_STANDOFF]
+    if not (apart > bent) or not widest_gap(work, a, b, work.plane):
+        return False
+    n, one = work.plane, work.segment[a]
+    reach = max(
+        n[0] * one[0] + n[1] * one[1] + n[2] * one[2], n[0] * one[3] + n[1] * one[4] + n[2] * one[5]
+    )
+    needed = reach + packed.pair[p, RADII] + packed.pair[p, PAIR_STANDOFF] + bent + ROUNDING_M
+    return stays_beyond(packed, work, b, base, n, needed, first, last)
+
+
+@kernel
+def judge(
+    packed: Packed,
+    work: Work,
+    moved: Floats,
+    opened: Floats,
+    first: float,
+    last: float,
+    report: Floats,
+    decided: bool,
+) -> int:
+    """At the configuration in `work`: 1 all pairs apart beyond the sweep, 0 not decided, -1 too
+    near even at rest.
+
+    moved (n,): sup |q_j(t) - q_j(m)| over the interval [first, last], without the position error.
+    opened (p,) as for workspace. report (3,) gets pair, value and bound; of what is not decided
+    only if `decided`, that is, if nothing else was undecided before.
+    """
+    verdict = 1
+    for p in range(packed.pair.shape[0]):
+        if opened[p] == 0.0:
+            continue
+        opened[p] = 0.0
+        a, b = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
+        before, outer = int(packed.capsule[a, 0]), int(packed.capsule[b, 0])
+        # The joints behind a: all up to b's less all up to a's.
+        sweeps(packed, work, a, moved)
+        sweeps(packed, work, b, moved)
+        still = work.still[b, outer] - work.still[b, before] + packed.pair[p, PAIR_STANDOFF]
+        sweep = work.sweep[b, outer] - work.sweep[b, before]
+        x = work.middle[a, 0] - work.middle[b, 0]
+        y = work.middle[a, 1] - work.middle[b, 1]
+        z = work.middle[a, 2] - work.middle[b, 2]
+        if not math.isfinite(x + y + z):  # below, min would drop a NaN (TRAPS 8)
+            report[0], report[1], report[2] = p, -math.inf, 0.0
+            return -1
+        far = (packed.pair[p, MIDDLES] + still + sweep) * ROUNDING + ROUNDING_M
+        if x * x + y * y + z * z > far * far:
+            continue
+        apart = segment_segment(work.segment[a], work.segment[b]) - packed.pair[p, RADII]
+        if apart > still + sweep or _stays_apart(packed, work, p, moved, apart, first, last):
+            continue
+        if not (apart > still):
+            report[0], report[1], report[2] = p, apart, still
+            return -1
+        if verdict > 0 and decided:
+            report[0], report[1], report[2] = p, apart, still + sweep
+        opened[p] = 1.0
+        verdict = 0
+    return verdict
