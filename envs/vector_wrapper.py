@@ -202,13 +202,13 @@ class SafetyVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         return tuple(decisions)
 
     def _observed(self, obs: Any, info: dict[str, Any]) -> BatchState:
-        made = self._to_state(obs, info)
+        made: Any = self._to_state(obs, info)
         if not (isinstance(made, tuple) and 2 <= len(made) <= 3):
             raise TypeError(f"{RETURNS['to_state']}, not {type(made).__name__}")
         return BatchState(*made)
 
     def _proposed(self, actions: Any) -> BatchCommand | None:
-        made = self._to_command(actions)
+        made: Any = self._to_command(actions)
         if made is None:
             return None
         if not (isinstance(made, tuple) and 2 <= len(made) <= 4 and isinstance(made[0], str)):

@@ -120,7 +120,9 @@ def disturbed(twin: Twin, rng: np.random.Generator, events: tuple[str, ...], rat
     count, n, limits = twin.count, twin.n, twin.limits
     mode = str(rng.choice(np.array([*MODES], object)))
     width = 6 if mode in TCP_MODES else n
-    scale = {"joint_velocity": column(limits, "max_velocity"), "joint_position": 1.0}.get(mode, 0.2)
+    scale: Any = {"joint_velocity": column(limits, "max_velocity"), "joint_position": 1.0}.get(
+        mode, 0.2
+    )
     values = rng.normal(size=(count, width)) * scale * rng.choice([0.1, 1.0, 3.0])
     if mode == "joint_position":
         values += twin.q

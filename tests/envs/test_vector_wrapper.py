@@ -72,6 +72,7 @@ def test_trap_25_a_reset_arms_the_row_of_its_own_sub_environment_anew(
     ours, theirs = SafetyVectorWrapper(arms(mode), limits, **CALLABLES), each_guarded(limits, mode)
     np.testing.assert_array_equal(ours.reset(seed=3)[0], theirs.reset(seed=3)[0])
     rng, ends = np.random.default_rng(0), 0
+    mine: Any = None
     for step in range(200):
         actions = rng.uniform(-3.0, 3.0, (3, 1))
         actions[rng.integers(3)] = np.nan if step % 10 == 0 else 0.5
