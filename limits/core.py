@@ -82,6 +82,15 @@ class Core:
         seal(calls.state_within)
         seal(calls.passed)
 
+    @property
+    def model(self) -> Array:
+        """The packed limits as the kernels of `calls` take them; not to be written to."""
+        return self._model
+
+    def scratch(self) -> Array:
+        """Scratch memory for the kernels of `calls`, for one more thread."""
+        return np.zeros_like(self._scratch)
+
     def rest(self, q: Array) -> tuple[Array, Found | None]:
         """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
         self._measured[0] = q
@@ -105,12 +114,7 @@ class Core:
             self._wanted, self._found, out,
         )  # fmt: skip
         out.setflags(write=False)
-        found = (
-            [self._describe(int(row[0]), *row[1:]) for row in self._found[:count].tolist()]
-            if count
-            else []
-        )
-        return out, code, found, self._wanted
+        return out, code, self.described(self._found[:count]) if count else [], self._wanted
 
     def advance(self, motion: Array, mode: int, reference: Array) -> tuple[Array, int, list[Found]]:
         """As `follow`, towards a reference (3, n): position, velocity, acceleration."""
@@ -193,6 +197,10 @@ class Core:
         self._force[...] = wrench_tcp[:3]
         force = contact_force.norm(self._force)
         return None if contact_force.holds(force, self.limits.tcp.max_force) else force
+
+    def described(self, found: Array) -> list[Found]:
+        """What the rows (f, 4) of kind, subject, value and bound that a tick writes stand for."""
+        return [self._describe(int(row[0]), *row[1:]) for row in found.tolist()]
 
     def _describe(self, code: int, subject: float, value: float, bound: float) -> Found:
         kind = KINDS[code]
