@@ -3,7 +3,8 @@
 A velocity that is held is pursued as fast as the limits allow, in its own direction (see
 kernels.pursuit). Any other reference is followed by a cascade whose bandwidth is what the declared
 jerk and acceleration allow: ddq lags by beta = min(1, j_max·T/a_max) a tick, speed by beta/4,
-position by beta/12 (three nearly equal poles). First all joints slow down together, along the commanded direction; then each
+position by beta/12 (three nearly equal poles).
+First all joints slow down together, along the commanded direction; then each
 is held to its own bounds, position by the speed from which it could still stop. Nothing here is
 trusted: `certify` judges the result.
 """
@@ -201,29 +202,33 @@ def slid(
     start: Floats,
     bounds: Floats,
     reference: Floats,
-    pair: int,
+    count: int,
     lift: float,
     work: Work,
     found: Floats,
     ddq: Floats,
     slow: Floats,
 ) -> bool:
-    """As `project` for a held velocity, along the volume that was too near; False if that is none.
+    """As `project` for a held velocity, along the volumes that were too near; False if none was.
 
-    pair: volume · (number of capsules) + capsule; lift >= 0 [m]: how far from its margin it is to
-    stay. work.measured[0] holds the velocity and keeps what becomes of it, so that one volume can
-    be added to another. The findings are those of `project`: none is added.
+    work.walls[:count]: volume · (number of capsules) + capsule; lift >= 0 [m]: how far from their
+    margins the capsules are to stay. The findings are those of `project`: none is added.
     """
-    n, q, speeds, asked = start.shape[0], work.vector[1], work.vector[0], work.measured[0]
-    room_s, slowest, full = ROOM_TICKS * packed.scalar[PERIOD], 0.0, found.shape[0]
+    n, q, speeds, full = start.shape[0], work.vector[1], work.vector[0], found.shape[0]
+    room_s, slowest, capsules = ROOM_TICKS * packed.scalar[PERIOD], 0.0, packed.capsule.shape[0]
     for i in range(n):
         q[i] = start[i, 0]
+        speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0
         slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, ACCELERATION])
-    v, k = pair // packed.capsule.shape[0], pair % packed.capsule.shape[0]
-    if not slide(packed, work, q, v, k, room_s, packed.scalar[STANDOFF] + lift, asked):
+    forward(packed, q, work)
+    _slowdown(packed, speeds, bounds, work, found, full)
+    changed, margin = False, packed.scalar[STANDOFF] + lift
+    for _ in range(2 if count > 1 else 1):  # what one changes may lead towards the other
+        for w in range(count):
+            v, k = int(work.walls[w]) // capsules, int(work.walls[w]) % capsules
+            changed = slide(packed, work, v, k, room_s, margin, speeds) or changed
+    if not changed:
         return False
-    for i in range(n):
-        speeds[i] = asked[i] if math.isfinite(asked[i]) else 0.0
     _slowdown(packed, speeds, bounds, work, found, full)
     for i in range(n):
         work.vector[2, i] = _cap(packed, start, bounds, speeds[i], slowest, i)

@@ -344,5 +344,3 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
         made = guard.step(q, dq, np.full((count, 1), 0.1), now_ns=8_000_000)
         os._exit(0 if bool((made.ddq > 0.0).all()) else 1)
     assert os.waitpid(child, 0)[1] == 0
-
-
