@@ -17,12 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..limits.batch_calls import (
-    ALTERED,
     COMMAND,
     CONTINUE,
     ELAPSED,
     NOT_FINITE,
-    PASSED,
     SKIP,
     STAY_STOPPED,
     UNJUDGED,
@@ -33,6 +31,7 @@ from ..limits.core import Core
 from ..limits.declared import Limits
 from ..limits.kernels.reference import MODE_CODES
 from ..limits.records import Array, Mode, RobotState
+from ..limits.tick import ALTERED, PASSED
 from .admission import NS_PER_MS, command_fault, command_ticks, is_fresh_state, period_fault
 from .arming import armed, held, retired, scorer_for
 from .batch_decision import NOT_STEPPED, OUTCOMES, BatchDecision, Given, Reasons
@@ -62,7 +61,8 @@ def _per_value(values: npt.NDArray[np.generic], judge: Callable[[int], int]) -> 
         return np.full(values.shape[0], judge(0))
     _, first, inverse = np.unique(values, axis=0, return_index=True, return_inverse=True)
     answers: Whole = np.array([judge(int(k)) for k in first])
-    return answers[inverse.reshape(-1)]
+    every: Whole = answers[inverse.reshape(-1)]
+    return every
 
 
 def _ticks_left(motion: Array) -> Whole:

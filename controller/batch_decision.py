@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..limits import batch_calls
+from ..limits import batch_calls, tick
 from ..limits.core import Core, setpoint_of
 from ..limits.records import Array, Command, Mode, frozen_array
 from .admission import command_fault
@@ -126,7 +126,7 @@ class BatchDecision:
         if k in why.single:
             return why.single[k]
         core, result = why.core, int(why.result[k])
-        is_followed = result in (batch_calls.PASSED, batch_calls.ALTERED, batch_calls.STOP_TICK)
+        is_followed = result in (tick.PASSED, tick.ALTERED, tick.STOP_TICK)
         is_accepted = is_followed or result == batch_calls.REFUSED
         phase: Phase = PHASES[why.phase[k]]
         motion = frozen_array(self.motion[k], "motion")

@@ -81,11 +81,10 @@ class BatchCore:
             ticks, motion, plan, rows, anchor, result, counts, found, out,
         )  # fmt: skip
         parts = iter(range(0, count, ROWS_AT_ONCE))  # `next` on it is atomic
-        helpers = min(self._threads, -(-count // ROWS_AT_ONCE)) - 1
-        pool = self._workers() if helpers > 0 else None
+        more = min(self._threads, -(-count // ROWS_AT_ONCE)) - 1  # threads beside this one
         begun = [
-            pool.submit(self._work, self._own[1 + k], parts, count, shared)
-            for k in range(helpers if pool is not None else 0)
+            self._workers().submit(self._work, own, parts, count, shared)
+            for own in self._own[1 : 1 + more]
         ]
         try:
             self._work(self._own[0], parts, count, shared)
