@@ -239,7 +239,9 @@ def test_in_motion_along_the_command_all_joints_keep_to_it() -> None:
         reached = float(tick.speeds(tick.ddq) @ target / (target @ target))
         alone = [
             tick.speeds(held(joint, 0.0, arriving(start[i, 1], 0.0, target[i], *joint[1:])))[i]
-            for i, joint in enumerate(Joint(*pair, tick.period) for pair in zip(a_max, step))
+            for i, joint in enumerate(
+                Joint(*pair, tick.period) for pair in zip(a_max, step, strict=True)
+            )
         ]
         assert reached >= 0.97 * float((np.array(alone) / target).min())
         assert angle(tick.speeds(tick.slow), target) <= 1e-5
