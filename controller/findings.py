@@ -5,30 +5,31 @@ Guarantees: `refusal_of` says what `refuses` will say, before anything is found.
 
 from __future__ import annotations
 
+from ..limits.building import builder_of
 from ..limits.core import Core, Found
-from ..limits.records import OnViolation
 from .decision import Finding
 
 __all__ = ["expired", "findings_of", "refusal_of", "refuses"]
 
+# Values above their bound are the allowed ones.
+LOWER_BOUNDS = frozenset({"workspace", "self_collision", "singularity"})
+_finding = builder_of(Finding)
+
 
 def refuses(core: Core, finding: Finding) -> bool:
     """Whether the limit that bound is declared `refuse`."""
-    limits = core.limits
     if finding.limit == "workspace":
-        name = finding.subject.rpartition("/")[2]
-        chosen = next((v.on_violation for v in limits.volumes if v.name == name), None)
+        return finding.subject.rpartition("/")[2] not in core.clamping_volumes
+    return finding.limit in core.refusing
+
+
+def _margin(core: Core, limit: str, subject: str, value: float, bound: float) -> float:
+    """What is left to the bound: above it for a clearance, for min_position, and so on."""
+    if limit == "joint_position":
+        is_lower = bound < core.middles[subject]
     else:
-        chosen = limits.on_violation.get(finding.limit, OnViolation.CLAMP)
-    return chosen is not OnViolation.CLAMP
-
-
-def _is_lower_bound(core: Core, limit: str, subject: str, bound: float) -> bool:
-    """Whether values above the bound are the allowed ones: clearance, min_position, and so on."""
-    if limit != "joint_position":
-        return limit in ("workspace", "self_collision", "singularity")
-    joint = next(joint for joint in core.limits.joints if joint.name == subject)
-    return bound < 0.5 * (joint.min_position + joint.max_position)
+        is_lower = limit in LOWER_BOUNDS
+    return value - bound if is_lower else bound - value
 
 
 def refusal_of(core: Core, limit: str) -> bool | None:
@@ -41,11 +42,10 @@ def refusal_of(core: Core, limit: str) -> bool | None:
 
 def findings_of(core: Core, found: list[Found]) -> list[Finding]:
     """What a tick found, with its margins: counted upwards from a lower bound."""
-    findings = []
-    for limit, subject, value, bound, unit in found:
-        margin = value - bound if _is_lower_bound(core, limit, subject, bound) else bound - value
-        findings.append(Finding(limit, subject, value, bound, unit, margin))
-    return findings
+    return [
+        _finding(limit, subject, value, bound, unit, _margin(core, limit, subject, value, bound))
+        for limit, subject, value, bound, unit in found
+    ]
 
 
 def expired(core: Core, command_seq: int, ticks_over: int) -> Finding:
