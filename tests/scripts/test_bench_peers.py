@@ -20,13 +20,13 @@ from checkrein.limits.records import Array, Command
 from checkrein.scripts.bench import command as command_module
 from checkrein.scripts.bench import growth as growth_module
 from checkrein.scripts.bench import peers as peers_module
-from checkrein.scripts.bench import wanted as wanted_module
 from checkrein.scripts.bench.comparison import Compared, oracle_robot
 from checkrein.scripts.bench.contest import Contestant, compete
 from checkrein.scripts.bench.growth import growth
 from checkrein.scripts.bench.measure import without_classifier
 from checkrein.scripts.bench.peers import MISSING, Peer, chosen
 from checkrein.scripts.bench.plots import write_plots
+from checkrein.scripts.bench.streams import STREAMS
 from checkrein.scripts.bench.verdict import KINDS, Verdict, judge
 from checkrein.scripts.bench.wanted import CONTESTS, wanted_velocities
 from checkrein.scripts.cli import main
@@ -90,7 +90,7 @@ def test_bad_commands_are_held_back_and_silence_runs_out(monkeypatch: pytest.Mon
         yield None
         yield plant.command("joint_position", HOME + 0.004)
 
-    monkeypatch.setitem(wanted_module.STREAMS, "attacked", stream)
+    monkeypatch.setitem(STREAMS, "attacked", stream)
     found = wanted_velocities(LIMITS, "attacked", steps=hold + 13, seed=0)[:, 0]
     assert found[:hold].tolist() == [0.25] * hold
     assert not found[hold : hold + 10].any()
@@ -191,7 +191,7 @@ def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         command_module, "arming", lambda limits, is_cold: {"import_s": 0.5, "compile_s": 1.0}
     )
     monkeypatch.setattr(command_module, "load_limits", lambda name: LIMITS)
-    return main(["bench", "--steps", "40", "--peer-steps", "40", *arguments])
+    return main(["bench", "--steps", "40", "--peer-steps", "120", *arguments])
 
 
 def test_the_json_has_peers_and_what_was_there_before(
@@ -214,7 +214,7 @@ def test_the_json_has_peers_and_what_was_there_before(
     assert document["peers"]["absent"] == {"missing": MISSING}
     assert "seven joints are too many" in document["peers"]["broken"]["missing"]
     assert document["not_installed"] == ["absent"]
-    assert (document["peer_steps"], document["growth"]) == (40, None)
+    assert (document["peer_steps"], document["growth"]) == (120, None)
     drawn = sorted(path.name for path in tmp_path.iterdir())
     assert drawn == ["bench_latency.svg", "bench_let_through.svg"]
     for path in tmp_path.iterdir():
