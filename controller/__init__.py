@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from .batch import BatchFilter
+from .batch_decision import BatchDecision
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
 from .filter import SafetyFilter
 from .policy_client import PolicyClient
+from .vetting import VettedChunk
 
 __all__ = [
+    "BatchDecision",
+    "BatchFilter",
     "Decision",
     "Finding",
     "Outcome",
@@ -14,4 +19,5 @@ __all__ = [
     "SafetyFilter",
     "StopCategory",
     "StopStatus",
+    "VettedChunk",
 ]

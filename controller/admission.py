@@ -15,7 +15,13 @@ from ..limits.kernels.reference import MODE_CODES
 from ..limits.records import COMMAND_ROWS_MAX, TCP_MODES, TCP_WIDTH, Array, Command, RobotState
 from .decision import Finding
 
-__all__ = ["command_fault", "command_ticks", "period_fault", "state_fault"]
+__all__ = [
+    "command_fault",
+    "command_ticks",
+    "is_fresh_state",
+    "period_fault",
+    "state_fault",
+]
 
 NS_PER_MS = 1e6
 DURATION_MS_MAX = 3.6e6  # an hour; a longer row or validity is a mistake
@@ -23,6 +29,11 @@ DURATION_MS_MAX = 3.6e6  # an hour; a longer row or validity is a mistake
 
 def _finding(limit: str, subject: str, value: float, bound: float, unit: str) -> Finding:
     return Finding(limit, subject, value, bound, unit, bound - value)
+
+
+def is_fresh_state(core: Core, age_ms: float) -> bool:
+    """Whether a state of this age may be acted on; NaN and the future are not fresh."""
+    return 0.0 <= age_ms <= core.limits.timing.state_age_max_ms
 
 
 def state_fault(
@@ -34,7 +45,7 @@ def state_fault(
     """
     limits, n = core.limits, core.n
     age_ms = (now_ns - state.stamp_ns) / NS_PER_MS
-    is_fresh = 0.0 <= age_ms <= limits.timing.state_age_max_ms
+    is_fresh = is_fresh_state(core, age_ms)
     if is_fresh and core.state_holds(state, motion, passed):
         return None
     for name, values in (("q", state.q), ("dq", state.dq)):

@@ -21,14 +21,15 @@ from ..limits import tick
 from ..limits.building import builder_of
 from ..limits.core import Core, is_at_rest, setpoint_of, ticks_left
 from ..limits.kernels.reference import MODE_CODES, TWIST, VELOCITY
-from ..limits.records import Array, Candidates, Command, OnViolation, RobotState
+from ..limits.records import Array, Candidates, Command, RobotState
 from . import stop_state
 from .admission import command_fault, command_ticks, period_fault, state_fault
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
+from .findings import expired, findings_of, refuses
 from .stop_state import Event, Phase
 from .trail import Trail, extended, passed, rebased
 
-__all__ = ["Memory", "Plan", "Scorer", "decide", "stop_decision"]
+__all__ = ["Memory", "Plan", "Scorer", "decide", "resumed", "status_of", "stop_decision"]
 
 HISTORY = 16  # setpoints that a robot may report as executed
 REBASE_TICKS_MAX = 100_000
@@ -84,7 +85,7 @@ class Memory(NamedTuple):
     trail: Trail = ()  # what the stream passed lately; empty: no latency is declared
 
 
-def _rebased(core: Core, memory: Memory, state: RobotState) -> Memory | None:
+def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
     """Memory as of what the robot says it executed; None if that cannot be continued."""
     executed = state.executed
     if executed is None or (executed.seq == memory.seq and executed.stop_tick == 0):
@@ -204,33 +205,11 @@ def _rescore(core: Core, memory: Memory, now_ns: int, scorer: Scorer, draft: _Dr
         _veto(core, draft, risk, scorer.threshold, now_ns)
 
 
-def _refuses(core: Core, finding: Finding) -> bool:
-    """Whether the limit that bound is declared `refuse`."""
-    limits = core.limits
-    if finding.limit == "workspace":
-        name = finding.subject.rpartition("/")[2]
-        chosen = next((v.on_violation for v in limits.volumes if v.name == name), None)
-    else:
-        chosen = limits.on_violation.get(finding.limit, OnViolation.CLAMP)
-    return chosen is not OnViolation.CLAMP
-
-
-def _is_lower_bound(core: Core, limit: str, subject: str, bound: float) -> bool:
-    """Whether values above the bound are the allowed ones: clearance, min_position, and so on."""
-    if limit != "joint_position":
-        return limit in ("workspace", "self_collision", "singularity")
-    joint = next(joint for joint in core.limits.joints if joint.name == subject)
-    return bound < 0.5 * (joint.min_position + joint.max_position)
-
-
 def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Array, bool]:
     """The motion of this tick, and whether it is a tick of the stored stop."""
     plan = draft.plan
     if plan is not None and plan.elapsed >= plan.ticks:
-        over_ms = (plan.elapsed - plan.ticks) * core.limits.period_s * 1e3
-        draft.findings.append(
-            Finding("command_expired", f"command {plan.command_seq}", over_ms, 0.0, "ms", -over_ms)
-        )
+        draft.findings.append(expired(core, plan.command_seq, plan.elapsed - plan.ticks))
         plan = draft.plan = None
     if plan is None:
         if draft.outcome in (Outcome.PASS, Outcome.CLAMP):
@@ -243,10 +222,8 @@ def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Arr
     if code == tick.PASSED:
         draft.plan = _followed(core, plan, wanted, motion)
         return motion, False
-    for limit, subject, value, bound, unit in found:
-        margin = value - bound if _is_lower_bound(core, limit, subject, bound) else bound - value
-        draft.findings.append(Finding(limit, subject, value, bound, unit, margin))
-    if any(_refuses(core, finding) for finding in draft.findings):
+    draft.findings += findings_of(core, found)
+    if any(refuses(core, finding) for finding in draft.findings):
         draft.outcome, draft.plan = Outcome.REFUSE, None
         return core.brake(memory.motion), True
     if draft.outcome is Outcome.PASS:
@@ -279,7 +256,7 @@ def decide(
     scorer: Scorer | None,
 ) -> tuple[Decision, Memory]:
     """One tick. `memory` must be armed; see the module's rules."""
-    known = _rebased(core, memory, state)
+    known = resumed(core, memory, state)
     if stop_state.is_latched(memory.phase):
         return stop_decision(core, known or memory, now_ns, scorer, memory.cause or "", ())
     if known is None:
@@ -311,6 +288,16 @@ def decide(
     return _conclude(core, memory, draft, motion, event, now_ns, scorer)
 
 
+def status_of(core: Core, phase: Phase, cause: str | None, rest_in_ticks: int) -> StopStatus:
+    """What a decision says of the stop-state machine."""
+    latched = stop_state.is_latched(phase)
+    if latched:
+        category = StopCategory(core.limits.stop_category)
+    else:
+        category = StopCategory.NONE if phase is Phase.RUNNING else StopCategory.CAT2
+    return _stop_status(stop_state.public_phase(phase), latched, category, cause, rest_in_ticks)
+
+
 def _conclude(
     core: Core,
     memory: Memory,
@@ -325,14 +312,7 @@ def _conclude(
     phase = stop_state.step(memory.phase, event)
     stop_tick = 0 if event is Event.MOVED else memory.stop_tick + 1
     seq = memory.seq + 1
-    latched = stop_state.is_latched(phase)
-    if latched:
-        category = StopCategory(core.limits.stop_category)
-    else:
-        category = StopCategory.NONE if phase is Phase.RUNNING else StopCategory.CAT2
-    status = _stop_status(
-        stop_state.public_phase(phase), latched, category, cause, ticks_left(motion)
-    )
+    status = status_of(core, phase, cause, ticks_left(motion))
     decision = _decision(
         draft.outcome, setpoint_of(motion, core.limits.period_s), tuple(draft.findings),
         tuple(draft.scores), status, seq, memory.continues, stop_tick, draft.accepted,

@@ -1,4 +1,4 @@
-"""Gymnasium: environments of our own, and `SafetyWrapper` for any other.
+"""Gymnasium: environments of our own, `SafetyWrapper` and `SafetyVectorWrapper` for any other.
 
 Importing this registers `checkrein/Reach-v0` and `checkrein/CarryTray-v0`; PyBullet is loaded when
 one of them is made, not before.
@@ -14,9 +14,18 @@ except ModuleNotFoundError as error:
     ) from error
 
 from .adapters import JointVelocityAdapter, guard, make_guarded
+from .vector_wrapper import BatchCommand, BatchState, SafetyVectorWrapper
 from .wrapper import SafetyWrapper
 
-__all__ = ["JointVelocityAdapter", "SafetyWrapper", "guard", "make_guarded"]
+__all__ = [
+    "BatchCommand",
+    "BatchState",
+    "JointVelocityAdapter",
+    "SafetyVectorWrapper",
+    "SafetyWrapper",
+    "guard",
+    "make_guarded",
+]
 
 # No max_episode_steps: the environments end by simulated time, whatever the length of a step.
 for _name, _entry in (

@@ -23,7 +23,7 @@ from .kernels.packed import pack, work_for
 from .kernels.reference import VELOCITY
 from .kinds import contact_force, tracking, workspace
 from .project import FOUND_MAX
-from .records import Array, RobotState, Setpoint, StopMotion, frozen_array
+from .records import Array, OnViolation, RobotState, Setpoint, StopMotion, frozen_array
 
 __all__ = ["Core", "Found", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
 
@@ -57,6 +57,16 @@ class Core:
         self._report = np.zeros(3)
         self._measured = np.zeros((2, n))
         self._force = np.zeros(3)
+        self._words: dict[tuple[int, float], tuple[str, str, str]] = {}
+        # For whoever words findings: joints by name, and what a violation leads to.
+        self.middles = {j.name: 0.5 * (j.min_position + j.max_position) for j in limits.joints}
+        refuse = OnViolation.REFUSE
+        self.refusing = frozenset(
+            k for k, chosen in limits.on_violation.items() if chosen is refuse
+        )
+        self.clamping_volumes = frozenset(
+            volume.name for volume in limits.volumes if volume.on_violation is not refuse
+        )
         self._compile()
 
     def _compile(self) -> None:
@@ -82,6 +92,15 @@ class Core:
         seal(calls.state_within)
         seal(calls.passed)
 
+    @property
+    def model(self) -> Array:
+        """The packed limits as the kernels of `calls` take them; not to be written to."""
+        return self._model
+
+    def scratch(self) -> Array:
+        """Scratch memory for the kernels of `calls`, for one more thread."""
+        return np.zeros_like(self._scratch)
+
     def rest(self, q: Array) -> tuple[Array, Found | None]:
         """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
         self._measured[0] = q
@@ -105,12 +124,7 @@ class Core:
             self._wanted, self._found, out,
         )  # fmt: skip
         out.setflags(write=False)
-        found = (
-            [self._describe(int(row[0]), *row[1:]) for row in self._found[:count].tolist()]
-            if count
-            else []
-        )
-        return out, code, found, self._wanted
+        return out, code, self.described(self._found[:count]) if count else [], self._wanted
 
     def advance(self, motion: Array, mode: int, reference: Array) -> tuple[Array, int, list[Found]]:
         """As `follow`, towards a reference (3, n): position, velocity, acceleration."""
@@ -194,24 +208,35 @@ class Core:
         force = contact_force.norm(self._force)
         return None if contact_force.holds(force, self.limits.tcp.max_force) else force
 
+    def described(self, found: Array) -> list[Found]:
+        """What the rows (f, 4) of kind, subject, value and bound that a tick writes stand for."""
+        return [self._describe(int(row[0]), *row[1:]) for row in found.tolist()]
+
     def _describe(self, code: int, subject: float, value: float, bound: float) -> Found:
-        kind = KINDS[code]
+        key = (code, subject)
+        words = self._words.get(key)
+        if words is None:
+            words = self._words[key] = self._name(KINDS[code], int(subject))
+        return words[0], words[1], value, bound, words[2]
+
+    def _name(self, kind: str, subject: int) -> tuple[str, str, str]:
+        """Limit, subject and unit, as people read them."""
         if kind == "workspace":
-            pair, capsules = int(subject), self.limits.capsules
-            volume, capsule = divmod(pair, len(capsules))
-            name = f"{capsules[capsule].name}/{self.limits.volumes[volume].name}"
-            return kind, name, value, bound, "m"
-        if kind == "self_collision":
-            first, second = self._packed.pair[int(subject), :2].astype(int).tolist()
             capsules = self.limits.capsules
-            return kind, f"{capsules[first].name}/{capsules[second].name}", value, bound, "m"
+            volume, capsule = divmod(subject, len(capsules))
+            name = f"{capsules[capsule].name}/{self.limits.volumes[volume].name}"
+            return kind, name, "m"
+        if kind == "self_collision":
+            first, second = self._packed.pair[subject, :2].astype(int).tolist()
+            capsules = self.limits.capsules
+            return kind, f"{capsules[first].name}/{capsules[second].name}", "m"
         if kind == "tcp_speed":
-            return kind, "tcp", value, bound, "m/s"
+            return kind, "tcp", "m/s"
         if kind == "tcp_rotational_speed":
-            return kind, "tcp", value, bound, "rad/s"
+            return kind, "tcp", "rad/s"
         if kind == "singularity":
-            return kind, "tcp", value, bound, "of the twist"
-        joint = self.limits.joints[int(subject)]
+            return kind, "tcp", "of the twist"
+        joint = self.limits.joints[subject]
         length = "rad" if joint.type == "revolute" else "m"
         unit = {
             "joint_position": length,
@@ -220,7 +245,7 @@ class Core:
             "joint_jerk": f"{length}/s³",
             "joint_effort": "N·m" if joint.type == "revolute" else "N",
         }.get(kind, "")
-        return kind, joint.name, value, bound, unit
+        return kind, joint.name, unit
 
 
 def ticks_left(motion: Array) -> int:

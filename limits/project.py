@@ -1,9 +1,10 @@
 """From what a command asks for to an acceleration that is worth certifying.
 
 A velocity that is held is pursued as fast as the limits allow, in its own direction (see
-kernels.pursuit). Any other reference is followed by a cascade whose bandwidth is what the declared jerk and acceleration
-allow: ddq lags by beta = min(1, j_max·T/a_max) a tick, speed by beta/4, position by beta/12 (three
-nearly equal poles). First all joints slow down together, along the commanded direction; then each
+kernels.pursuit). Any other reference is followed by a cascade whose bandwidth is what the declared
+jerk and acceleration allow: ddq lags by beta = min(1, j_max·T/a_max) a tick, speed by beta/4,
+position by beta/12 (three nearly equal poles).
+First all joints slow down together, along the commanded direction; then each
 is held to its own bounds, position by the speed from which it could still stop. Nothing here is
 trusted: `certify` judges the result.
 """
@@ -32,7 +33,6 @@ from .kernels.pursuit import (
     SLOPE,
     STEP,
     TARGET,
-    arriving,
     pursue,
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
@@ -123,6 +123,14 @@ def _slowdown(
 
 
 @kernel
+def _smoothly(packed: Packed, start: Floats, i: int, speed: float, feed: float) -> float:
+    """The acceleration of the cascade towards a speed that changes at `feed` [1/s²]."""
+    period, dq, now = packed.scalar[PERIOD], start[i, 1], start[i, 2]
+    beta = min(1.0, packed.joint[i, JERK] * period / packed.joint[i, ACCELERATION])
+    return now + beta * (feed + beta / 4.0 * (speed - dq) / period - now)
+
+
+@kernel
 def _cap(
     packed: Packed, start: Floats, bounds: Floats, speed: float, slowest: float, i: int
 ) -> float:
@@ -151,7 +159,11 @@ def _pursued(
     ddq: Floats,
     slow: Floats,
 ) -> int:
-    """Towards the speeds in work.vector[0], each at most work.vector[2], all by one factor."""
+    """Towards the speeds in work.vector[0], each at most work.vector[2], all by one factor.
+
+    A command is found to ask for too much acceleration or jerk where the cascade would need it: to
+    be on the way to a new speed as fast as the joint can is not to violate anything (ADR 3).
+    """
     n, period, share = start.shape[0], packed.scalar[PERIOD], 1.0
     speeds, cap, arrived = work.vector[0], work.vector[2], work.vector[3]
     for i in range(n):
@@ -174,10 +186,10 @@ def _pursued(
         row[SLOPE] = reference[2, i] if share == 1.0 else 0.0
         row[STEP] = step
         row[LOWEST], row[HIGHEST] = max(-a_max, now - step), min(a_max, now + step)
-        wanted = row[SLOPE] + arriving(start[i, 1], now - row[SLOPE], row[TARGET], step, period)
-        if not abs(wanted) <= a_max:
+        wanted = _smoothly(packed, start, i, row[TARGET], row[SLOPE])
+        if not abs(wanted) <= packed.joint[i, ACCELERATION]:
             count = _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
-        if not abs(wanted - now) <= step:
+        if not abs(wanted - now) <= packed.joint[i, JERK] * period:
             count = _found(found, count, _JERK, i, abs(wanted - now) / period, step / period)
         row[TARGET] += row[SLOPE] * period
     pursue(start, work.ray, period, ddq, slow)
@@ -190,29 +202,33 @@ def slid(
     start: Floats,
     bounds: Floats,
     reference: Floats,
-    pair: int,
+    count: int,
     lift: float,
     work: Work,
     found: Floats,
     ddq: Floats,
     slow: Floats,
 ) -> bool:
-    """As `project` for a held velocity, along the volume that was too near; False if that is none.
+    """As `project` for a held velocity, along the volumes that were too near; False if none was.
 
-    pair: volume · (number of capsules) + capsule; lift >= 0 [m]: how far from its margin it is to
-    stay. work.measured[0] holds the velocity and keeps what becomes of it, so that one volume can
-    be added to another. The findings are those of `project`: none is added.
+    work.walls[:count]: volume · (number of capsules) + capsule; lift >= 0 [m]: how far from their
+    margins the capsules are to stay. The findings are those of `project`: none is added.
     """
-    n, q, speeds, asked = start.shape[0], work.vector[1], work.vector[0], work.measured[0]
-    room_s, slowest, full = ROOM_TICKS * packed.scalar[PERIOD], 0.0, found.shape[0]
+    n, q, speeds, full = start.shape[0], work.vector[1], work.vector[0], found.shape[0]
+    room_s, slowest, capsules = ROOM_TICKS * packed.scalar[PERIOD], 0.0, packed.capsule.shape[0]
     for i in range(n):
         q[i] = start[i, 0]
+        speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0
         slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, ACCELERATION])
-    v, k = pair // packed.capsule.shape[0], pair % packed.capsule.shape[0]
-    if not slide(packed, work, q, v, k, room_s, packed.scalar[STANDOFF] + lift, asked):
+    forward(packed, q, work)
+    _slowdown(packed, speeds, bounds, work, found, full)
+    changed, margin = False, packed.scalar[STANDOFF] + lift
+    for _ in range(2 if count > 1 else 1):  # what one changes may lead towards the other
+        for w in range(count):
+            v, k = int(work.walls[w]) // capsules, int(work.walls[w]) % capsules
+            changed = slide(packed, work, v, k, room_s, margin, speeds) or changed
+    if not changed:
         return False
-    for i in range(n):
-        speeds[i] = asked[i] if math.isfinite(asked[i]) else 0.0
     _slowdown(packed, speeds, bounds, work, found, full)
     for i in range(n):
         work.vector[2, i] = _cap(packed, start, bounds, speeds[i], slowest, i)
@@ -240,15 +256,14 @@ def _cascade(
         count > slowed,
     )
     for i in range(n):
-        q, dq, now, speed = start[i, 0], start[i, 1], start[i, 2], speeds[i]
+        q, now, speed = start[i, 0], start[i, 2], speeds[i]
         a_max, j_max = packed.joint[i, ACCELERATION], packed.joint[i, JERK]
-        beta = min(1.0, j_max * period / a_max)
         cap, feed = work.vector[2, i], 0.0 if is_slowed else reference[2, i]
         if abs(speed) > cap:
             bound = bounds[1, i] if speed > 0.0 else bounds[0, i]
             count = _found(found, count, _POSITION, i, q, bound)
             speed, feed = math.copysign(cap, speed), 0.0
-        wanted = now + beta * (feed + beta / 4.0 * (speed - dq) / period - now)
+        wanted = _smoothly(packed, start, i, speed, feed)
         if not (abs(wanted) <= a_max):
             count = _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
             wanted = math.copysign(a_max * INSIDE, wanted)

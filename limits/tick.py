@@ -22,6 +22,7 @@ from .kernels.packed import (
     RECOVERY,
     VELOCITY,
     VELOCITY_ERROR,
+    WALLS_MAX,
     Floats,
     Packed,
     Work,
@@ -45,7 +46,7 @@ PASSED, ALTERED, STOP_TICK = 0, 1, 2
 ON_RAY, TOWARDS_STOP = 2, 4
 # Sliding along a volume is tried at these distances from it, beside its standoff: a stop in joint
 # space bends the way along a wall.
-LIFTS_M = (0.0, 0.005, 0.02)
+LIFTS_M = (0.0, 0.005, 0.02, 0.02)
 # A stop that needs too much effort at full deceleration is tried once more, more gently.
 EASES = (1.0, 0.5)
 # A joint that rests on its bound is not "outside" because of rounding.
@@ -161,6 +162,40 @@ def _bisected(
 
 
 @kernel
+def _slides(
+    packed: Packed,
+    start: Floats,
+    reference: Floats,
+    ddq: Floats,
+    slow: Floats,
+    work: Work,
+    wall: float,
+    found: Floats,
+    out: Floats,
+) -> bool:
+    """Write a certified motion along the volume that was too near, and those met on the way.
+
+    wall: volume · (number of capsules) + capsule. False, ddq (n,) being the last one tried.
+    """
+    walls = 0
+    for lift in LIFTS_M:
+        is_new = walls < WALLS_MAX
+        for w in range(walls):
+            is_new = is_new and work.walls[w] != wall
+        if is_new:
+            work.walls[walls] = wall
+            walls += 1
+        if not slid(packed, start, work.bounds, reference, walls, lift, work, found, ddq, slow):
+            return False
+        code = _try(packed, start, ddq, work.bounds, work, work.report, out)
+        if code == CERTIFIED:
+            return True
+        if code == WORKSPACE:
+            wall = work.report[0]
+    return False
+
+
+@kernel
 def advance(
     packed: Packed,
     start: Floats,
@@ -196,21 +231,11 @@ def advance(
             return ALTERED, count
         wanted = slow
     if held and code == WORKSPACE:
-        pair = int(found[count - 1, 1])
-        for i in range(start.shape[0]):
-            work.measured[0, i] = reference[1, i]
-        for lift in LIFTS_M:
-            if not slid(
-                packed, start, bounds, reference, pair, lift, work, found, work.wanted[0], slow
-            ):
-                break
-            code = _try(packed, start, work.wanted[0], bounds, work, report, out)
-            if code == CERTIFIED:
-                return ALTERED, count
-            wanted = work.wanted[0]
-            if code != WORKSPACE:
-                break
-            pair = int(report[0])
+        if _slides(
+            packed, start, reference, work.wanted[0], slow, work, found[count - 1, 1], found, out
+        ):
+            return ALTERED, count
+        wanted = work.wanted[0]
     for i in range(start.shape[0]):
         work.measured[1, i] = work.kept[i, 2]
     if _bisected(packed, start, work.measured[1], wanted, TOWARDS_STOP, work, out):

@@ -140,6 +140,21 @@ def test_guarded_in_gymnasium(folder: Path, limits: Limits) -> None:
     judge(folder / "guard_env.py.npy", limits)
 
 
+def test_many_guarded_in_gymnasium(folder: Path, limits: Limits) -> None:
+    said: dict[str, Any] = ast.literal_eval(run(folder, "python guard_many.py").splitlines()[-1])
+    assert said["ticks"] == [250] * 3
+    assert min(said["interventions"]) > 100
+    assert not any(said["latched"])
+    assert count(("guard_many.py",)) <= 20
+
+
+def test_vetted_ahead_of_time(folder: Path) -> None:
+    first, *found = run(folder, "python vet.py").splitlines()
+    assert first == "6 None clamp 50"
+    assert found[0].startswith("tick ")
+    assert "joint_velocity of lbr_iiwa_joint_7" in found[0]
+
+
 def test_guarded_over_zmq(folder: Path, limits: Limits) -> None:
     outcomes: dict[str, int] = ast.literal_eval(run(folder, blocks("bash")[2]).splitlines()[-1])
     assert sum(outcomes.values()) >= 990

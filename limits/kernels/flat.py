@@ -21,6 +21,7 @@ from .packed import (
     STACK_ROWS,
     TASK_ROWS,
     VOLUME_COLUMNS,
+    WALLS_MAX,
     Floats,
     Packed,
     Work,
@@ -102,6 +103,7 @@ def work_in(flat: Floats, n: int, k: int, p: int) -> Work:
     plane, at = _part(flat, at, 3)
     shifted, at = _part(flat, at, 6)
     combined, at = flat[at : at + 16].reshape((4, 1, 4)), at + 16
+    walls, at = _part(flat, at, WALLS_MAX)
     hint, at = _part(flat, at, 2)
     still, at = _table(flat, at, k, n)
     sweep, at = _table(flat, at, k, n)
@@ -132,6 +134,7 @@ def work_in(flat: Floats, n: int, k: int, p: int) -> Work:
         plane,
         shifted,
         combined,
+        walls,
         hint,
         still,
         sweep,

@@ -39,7 +39,10 @@ _LIMITS = Path(__file__).resolve().parent.parent
 _SOURCES = (
     *_LIMITS.glob("kernels/*.py"),
     *_LIMITS.glob("kinds/*.py"),
-    *(_LIMITS / name for name in ("calls.py", "certify.py", "project.py", "tick.py")),
+    *(
+        _LIMITS / name
+        for name in ("batch_calls.py", "calls.py", "certify.py", "project.py", "tick.py")
+    ),
     _LIMITS.parent / "models" / "features.py",
 )
 

@@ -45,6 +45,8 @@ FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES = 0, 1, 2, 3, 4
 STACK_ROWS = 64
 # Rows that the translation of TCP commands needs beside the Jacobian's: see kernels.jacobian.
 TASK_ROWS = 24
+# So many volumes and capsules at most are slid along at once.
+WALLS_MAX = 3
 # A bound that no joint can reach: what is not declared binds nothing.
 UNDECLARED_RAD_S = 1e9
 # A lever shorter than this is none: it keeps the weight of angles above zero.
@@ -96,6 +98,7 @@ class Work(NamedTuple):
     plane: Floats  # (3,) unit normal
     shifted: Floats  # (6,) a capsule's axis, moved a little
     combined: Floats  # (4, 1, 4) pieces of a sum of joint motions
+    walls: Floats  # (3,) pairs of volume and capsule that a held velocity slides along
     # (2,) [s] when the last rejection was certain, or negative; the first ease that is worth a try
     hint: Floats
     still: Floats  # (k, n) [m] tracking errors of the joints up to j can move the capsule so far
@@ -265,6 +268,7 @@ def work_for(packed: Packed) -> Work:
         plane=np.zeros(3),
         shifted=np.zeros(6),
         combined=np.zeros((4, 1, 4)),
+        walls=np.zeros(WALLS_MAX),
         hint=np.zeros(2),
         still=np.zeros((k, n)),
         sweep=np.zeros((k, n)),

@@ -106,8 +106,9 @@ def _nearest(ray: Floats) -> float:
 def _reachable(start: Floats, ray: Floats, period: float) -> tuple[float, float, float]:
     """Write what speeds each joint can have after the tick; return the shares that all can reach.
 
-    The least, the most, and how fast the most grows then [1/s]; (1, 0, 0) if there are none. A joint that is held to a bound goes no further than its law
-    leads. One that is not is as good as where it is to be; it only bounds how slow they can get.
+    The least, the most, and how fast the most grows then [1/s]; (1, 0, 0) if there are none. A
+    joint that is held to a bound goes no further than its law leads. One that is not is as good as
+    where it is to be; it only bounds how slow they can get.
     """
     n, least, most, rate, size2 = start.shape[0], 0.0, 1.0, 0.0, 0.0
     for i in range(n):

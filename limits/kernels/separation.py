@@ -205,7 +205,7 @@ def extent(packed: Packed, v: int, n: Floats) -> float:
         return reach
     if shape == SPHERE:
         return n[0] * data[0] + n[1] * data[1] + n[2] * data[2] + data[3]
-    if shape == CAPSULE or shape == CYLINDER:
+    if shape in (CAPSULE, CYLINDER):
         start = n[0] * data[0] + n[1] * data[1] + n[2] * data[2]
         end = n[0] * data[3] + n[1] * data[4] + n[2] * data[5]
         share = 1.0

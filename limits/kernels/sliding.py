@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 
-from .chain import forward
 from .clearance import clearance
 from .jit import kernel
 from .packed import POSITION_ERROR, PRISMATIC, Floats, Packed, Work
@@ -80,15 +79,14 @@ def _solved(a: Floats, b: Floats, x: Floats) -> bool:
 
 @kernel
 def slide(
-    packed: Packed, work: Work, q: Floats, v: int, k: int, room_s: float, margin: float, w: Floats
+    packed: Packed, work: Work, v: int, k: int, room_s: float, margin: float, w: Floats
 ) -> bool:
     """Change w (n,) so that capsule k does not approach volume v any faster than it may.
 
-    q (n,) now. It may use up what is left of the clearance beyond `margin` [m], and beyond
-    what position errors take, in room_s seconds.
+    The frames in `work` are those of now (after `forward`). It may use up what is left of the
+    clearance beyond `margin` [m], and beyond what position errors take, in room_s seconds.
     False, with w as it was, if it is slower already or nothing can be done.
     """
-    forward(packed, q, work)
     n, p, joint = work.plane, work.shifted, int(packed.capsule[k, 0])
     clear = _away(packed, work, v, k, n)
     if not math.isfinite(clear):

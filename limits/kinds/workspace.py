@@ -28,7 +28,6 @@ from ..kernels.packed import (
     KEEP_IN,
     KIND,
     MESH,
-    POSITION_ERROR,
     SHAPE,
     STANDOFF,
     Floats,
@@ -36,7 +35,7 @@ from ..kernels.packed import (
     Work,
 )
 from ..kernels.separation import bend, direction, extent, stays_beyond, sweeps
-from . import self_collision
+from .self_collision import judge as pairs_judged
 
 __all__ = ["SELF_COLLISION", "WORKSPACE", "least_clearance", "violated"]
 
@@ -46,8 +45,6 @@ EVALUATIONS_MAX = 24
 ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
 # The base frame, as the link that a motion is seen from.
 BASE = -1
-
-_pairs_judged = self_collision.judge
 
 
 @kernel
@@ -183,7 +180,7 @@ def _look(
     if verdict < 0:
         return verdict, WORKSPACE
     pairs = opened[packed.capsule.shape[0] :]
-    paired = _pairs_judged(packed, work, moved, pairs, first, last, report, verdict > 0)
+    paired = pairs_judged(packed, work, moved, pairs, first, last, report, verdict > 0)
     return (paired, SELF_COLLISION) if paired < verdict else (verdict, WORKSPACE)
 
 

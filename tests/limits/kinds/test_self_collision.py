@@ -142,9 +142,12 @@ def test_joints_before_and_behind_the_pair_do_not_count() -> None:
     robot = folding(robot, ("panda_link2", "panda_link4"))
     margin = float(apart(robot, robot.home)[0, 0]) - 1e-3
     robot = folding(robot, ("panda_link2", "panda_link4"), standoff=margin)
-    for joint, admitted in ((0, True), (1, True), (4, True), (6, True), (2, False), (3, False)):
+    for joint, speed, admitted in (
+        (0, 1.2, True), (1, 1.2, True), (4, 1.2, True), (6, 1.2, True),
+        (3, 1.2, True), (3, -1.2, False),  # the elbow opens, and closes
+    ):  # fmt: skip
         start = np.zeros((7, 3))
-        start[:, 0], start[joint, 1] = robot.home, 1.2
+        start[:, 0], start[joint, 1] = robot.home, speed
         stop = Motion(start, np.zeros(7), np.array([20.0, 0.0, 20.0]), np.zeros((7, 3)))
         assert ask(robot, stop, holds).ok is admitted, joint
 

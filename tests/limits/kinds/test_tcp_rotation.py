@@ -137,7 +137,7 @@ def test_what_the_filter_lets_through_the_oracle_does_not_fault() -> None:
     assert declared is not None
     wanted = np.zeros((3, 7))
     for k in range(400):
-        if k % 40 == 0:
+        if k % 100 == 0:
             wanted[1] = rng.choice([-1.0, 1.0], 7) * column(robot, "max_velocity")
         motion, _, _ = core.advance(motion, VELOCITY, wanted)
         q, dq = motion[:-1, 0], motion[:-1, 1]
