@@ -150,7 +150,9 @@ def test_many_guarded_in_gymnasium(folder: Path, limits: Limits) -> None:
 
 def test_vetted_ahead_of_time(folder: Path) -> None:
     first, *found = run(folder, "python vet.py").splitlines()
-    assert first == "6 None clamp 50"
+    rows, jump, outcome, ticks = first.split()
+    assert 25 <= int(rows) < 40
+    assert (jump, outcome, ticks) == ("None", "clamp", "200")
     assert found[0].startswith("tick ")
     assert "joint_velocity of lbr_iiwa_joint_7" in found[0]
 
