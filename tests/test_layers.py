@@ -16,10 +16,13 @@ SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 
 # Which file may import which third-party package. `*` also matches the slash: whole subtrees.
 ALLOWED = {
+    "cbfpy": ("scripts/bench/peer_*",),
     "coal": ("limits/authoring/*", "sim/oracle*"),
     "google": ("models/*",),
     "gymnasium": ("envs/*",),
     "hypothesis": ("scripts/fuzz/*",),
+    "jax": ("scripts/bench/peer_*",),
+    "klimits": ("scripts/bench/peer_*",),
     "llvmlite": ("limits/kernels/*",),
     "mcap": ("controller/audit*", "scripts/audit*"),
     "msgspec": ("controller/*", "limits/*", "scripts/*"),
@@ -27,7 +30,8 @@ ALLOWED = {
     "numpy": ("*",),
     "onnx": ("models/*",),
     "onnxruntime": ("models/*",),
-    "pinocchio": ("limits/authoring/*", "sim/oracle*"),
+    "pink": ("scripts/bench/peer_*",),
+    "pinocchio": ("limits/authoring/*", "scripts/bench/peer_*", "sim/oracle*"),
     "pint": ("limits/*",),
     "plotly": ("scripts/report/*",),
     "pybullet": ("sim/*",),
@@ -35,6 +39,7 @@ ALLOWED = {
     "pydantic": ("limits/*",),
     "rfc8785": ("limits/*",),
     "rich": ("scripts/*",),
+    "ruckig": ("scripts/bench/peer_*",),
     "scipy": ("limits/authoring/*", "models/training*", "sim/oracle*"),
     "torch": ("models/training*", "scripts/train/*"),
     "typer": ("scripts/*",),

@@ -1,4 +1,4 @@
-"""`checkrein bench LIMITS`: how long one decision takes on this machine.
+"""`checkrein bench LIMITS`: how long one decision takes on this machine, and beside other filters.
 
 Exit code 0 once it has been measured, whatever comes out: what is fast enough is the reader's to
 say. Bad input: 2.
@@ -7,7 +7,9 @@ say. Bad input: 2.
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,14 +18,27 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ...limits import Limits, load_limits
+from ...sim.oracle import Robot
 from .arming import arming
+from .comparison import (
+    Compared,
+    compare,
+    comparison_document,
+    comparison_table,
+    oracle_robot,
+)
+from .growth import growth as measure_growth
+from .growth import growth_table
 from .measure import Latency, Machine, machine, measure, without_classifier
+from .peers import MISSING, Peer, chosen, not_installed
+from .plots import write_plots
 from .streams import STREAMS
 
 __all__ = ["command"]
 
 Results = dict[str, dict[str, Latency | None]]
 
+GROWTH_STEPS = 2_000
 WITHOUT, WITH = "without_classifier", "with_classifier"
 
 
@@ -39,20 +54,76 @@ def command(
     cold: Annotated[
         bool, typer.Option("--cold", help="Also compile every kernel anew; takes a minute.")
     ] = False,
+    peers: Annotated[
+        str | None,
+        typer.Option("--peers", help="all, none, or names by comma; default: those installed."),
+    ] = None,
+    peer_steps: Annotated[
+        int, typer.Option("--peer-steps", min=10, max=1_000_000, help="Ticks of each contest.")
+    ] = 5_000,
+    growth: Annotated[
+        bool, typer.Option("--growth", help="Also 2 to 30 joints, 1 to 10 000 spheres, batches.")
+    ] = False,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Write the figures into this folder, as SVG.")
+    ] = None,
 ) -> None:
-    """Measure the latency of one decision, nominal and attacked, with and without classifier."""
+    """Measure the latency of one decision, beside other filters on the same commands."""
+    selected = chosen(peers)
     declared = load_limits(limits)
+    robot = oracle_robot(limits) if growth or peers != "none" else None
     host = machine()
     results = _measure_all(declared, steps, seed, json_output)
+    compared: list[Compared] = []
+    if robot is not None and peers != "none":
+        compared = _compare_all(declared, robot, selected, peer_steps, seed, json_output)
+    grown = (
+        measure_growth(declared, robot, steps=min(steps, GROWTH_STEPS), seed=seed)
+        if growth and robot is not None
+        else None
+    )
     times = {"warm": arming(limits, is_cold=False)}
     if cold:
         times["cold"] = arming(limits, is_cold=True)
+    document = _document(declared, host, steps, seed, results, times)
+    document |= {**comparison_document(compared), "peer_steps": peer_steps, "growth": grown}
+    document["not_installed"] = list(not_installed())
+    written = [] if plots is None else write_plots(document, plots)
     if json_output:
-        print(json.dumps(_document(declared, host, steps, seed, results, times)))
+        print(json.dumps(document))
         return
     console = Console()
     console.print(_table(declared, results))
+    if compared:
+        console.print(comparison_table(compared))
+        _print_missing(console, compared, peers)
+    if grown is not None:
+        console.print(growth_table(grown))
     _print_notes(console, declared, host, times)
+    for path in written:
+        console.print(f"wrote {path}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _compare_all(
+    limits: Limits, robot: Robot, peers: tuple[Peer, ...], steps: int, seed: int, quiet: bool
+) -> list[Compared]:
+    """With the name of the one that is running, on standard error."""
+    console = Console(stderr=True)
+    with console.status("comparing") if not quiet else nullcontext() as status:
+
+        def say(name: str) -> None:
+            if status is not None:
+                status.update(f"comparing: {name}")
+
+        return compare(limits, robot, peers, steps=steps, seed=seed, progress=say)
+
+
+def _print_missing(console: Console, compared: list[Compared], asked: str | None) -> None:
+    missing = {one.name: one.missing for one in compared if one.missing is not None}
+    if asked is None:
+        missing |= dict.fromkeys(not_installed(), MISSING)
+    for name, reason in missing.items():
+        console.print(f"{name}: {reason}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _measure_all(limits: Limits, steps: int, seed: int, quiet: bool) -> Results:

@@ -107,7 +107,10 @@ def test_the_json_has_its_stable_keys(
     monkeypatch.setattr(
         command_module, "load_limits", lambda name: without_classifier(load_limits(name))
     )
-    assert main(["bench", "franka_panda", "--json", "--steps", "60", "--seed", "5"]) == 0
+    assert (
+        main(["bench", "franka_panda", "--json", "--steps", "60", "--seed", "5", "--peers", "none"])
+        == 0
+    )
     document = json.loads(capsys.readouterr().out)
     assert set(document["ours"]) == {"nominal", "chunked", "attacked"}
     for kinds in document["ours"].values():
@@ -131,7 +134,7 @@ def test_the_table_says_what_was_measured(
     monkeypatch.setattr(
         command_module, "load_limits", lambda name: without_classifier(load_limits(name))
     )
-    assert main(["bench", "--steps", "60", "--cold"]) == 0
+    assert main(["bench", "--steps", "60", "--cold", "--peers", "none"]) == 0
     text = capsys.readouterr().out
     for word in ("nominal", "chunked", "attacked", "p99.9", "PASS", "cold", "left out"):
         assert word in text
