@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rfc8785
 
+from ...limits.canonical import canonical_bytes
 from ...limits.errors import FeasibilityError
 from ...limits.loading import shipped_names, vetted
 from .limits_source import LimitsSource, find
@@ -86,7 +86,7 @@ def plan_matrix(
         "cells": [asdict(cell) for cell in cells],
         "shipped": {name: find(name).sha256 for name in names},
     }
-    return Plan(seed, zero_margins, cells, hashlib.sha256(rfc8785.dumps(whole)).hexdigest())
+    return Plan(seed, zero_margins, cells, hashlib.sha256(canonical_bytes(whole)).hexdigest())
 
 
 def _variant(source: LimitsSource, cell: Cell, latency: int, noise: float) -> LimitsSource:
@@ -102,7 +102,7 @@ def _variant(source: LimitsSource, cell: Cell, latency: int, noise: float) -> Li
     if noise:
         for joint in document["joints"]:
             joint["position_noise"] = noise
-    raw = bytes(rfc8785.dumps(document))
+    raw = canonical_bytes(document)
     return LimitsSource(cell.name, source.path, raw, hashlib.sha256(raw).hexdigest())
 
 

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import rfc8785
 
+from ...limits.canonical import canonical_bytes
 from ...limits.core import Core
 from ...limits.declared import JointLimits
 from ...limits.errors import FeasibilityError
@@ -219,10 +219,6 @@ def _draft(rng: np.random.Generator, name: str) -> Document:
     }
 
 
-def _frozen(document: Document) -> bytes:
-    return bytes(rfc8785.dumps(document))
-
-
 def _samples(robot: Robot, rng: np.random.Generator) -> Array:
     low, high = robot.bounds["min_position"], robot.bounds["max_position"]
     return np.vstack([robot.home[None], rng.uniform(low, high, (SAMPLES, robot.n))])
@@ -230,7 +226,7 @@ def _samples(robot: Robot, rng: np.random.Generator) -> Array:
 
 def _bound_efforts(document: Document, rng: np.random.Generator) -> None:
     """Efforts that some configurations need more of than others: they bind, but not everywhere."""
-    robot = read_robot(_frozen(document))
+    robot = read_robot(canonical_bytes(document))
     q = _samples(robot, rng)
     frames, zero = forward(robot, q), np.zeros_like(q)
     gravity = joint_effort(robot, frames, zero, zero)
@@ -250,7 +246,7 @@ def _bound_efforts(document: Document, rng: np.random.Generator) -> None:
 
 def _add_volumes(document: Document, rng: np.random.Generator) -> None:
     """Volumes that home is clear of, each around where a link may come."""
-    robot = read_robot(_frozen(document))
+    robot = read_robot(canonical_bytes(document))
     frames = forward(robot, _samples(robot, rng))
     ends = [end.T for capsule in robot.capsules for end in capsule_ends(frames, capsule)]
     places = np.vstack(ends)
@@ -263,7 +259,7 @@ def _add_volumes(document: Document, rng: np.random.Generator) -> None:
         shape = SHAPES[int(rng.integers(len(SHAPES)))]
         name = f"{shape}{len(document['volumes'])}"
         volume = random_volume(rng, name, shape, places, reach_m, first)
-        tried = read_robot(_frozen({**document, "volumes": [volume]}))
+        tried = read_robot(canonical_bytes({**document, "volumes": [volume]}))
         values, _ = clearances(tried, tried.home[None])
         if values.size and float(values.min()) > HOME_CLEARANCE_M + document["standoff"]:
             document["volumes"].append(volume)
@@ -281,7 +277,7 @@ def _keep_links_apart(document: Document, rng: np.random.Generator) -> None:
         document["self_collision"] = {"none": "a random robot that may touch itself"}
         return
     every = {"standoff": round(float(rng.choice([0.0, 0.002])), 6), "pairs": pairs, "ignored": []}
-    robot = read_robot(_frozen({**document, "self_collision": every}))
+    robot = read_robot(canonical_bytes({**document, "self_collision": every}))
     values, names = link_clearances(robot, _samples(robot, rng))
     bad = (values[0] < HOME_CLEARANCE_M) | ((values <= 0.0).mean(axis=0) > TOUCHING_MAX)
     worst = {name for name, is_bad in zip(names, bad.tolist(), strict=True) if is_bad}
@@ -310,7 +306,7 @@ def random_robot(seed: int, index: int) -> LimitsSource:
         document = _draft(rng, name)
         for step in STEPS:
             step(document, rng)
-        raw = _frozen(document)
+        raw = canonical_bytes(document)
         try:
             limits = vetted(raw, path)
         except FeasibilityError:
