@@ -16,8 +16,9 @@ import numpy as np
 from .authoring.capsules import Segment, box_capsules, excess_m
 from .authoring.hulls import convex_hull, mesh_points
 from .authoring.urdf import Body, Chain, load_chain, read_joints, resolve_urdf, urdf_sha256
+from .canonical import canonical_bytes
 from .document import parse_document
-from .errors import LimitsFileError, MissingExtraError, RobotError
+from .errors import LimitsFileError, RobotError
 from .frozen import KIND
 from .frozen_pairs import candidate_pairs
 from .geometry_schema import MeshOriginModel, SelfCollisionModel, VolumeModel
@@ -333,8 +334,4 @@ def freeze_yaml(data: bytes, path: Path) -> bytes:
 
 def freeze(file: LimitsFile, beside: Path | None = None) -> bytes:
     """Canonical bytes of the frozen form; their SHA-256 is the identity of the limits."""
-    try:
-        import rfc8785
-    except ImportError as error:
-        raise MissingExtraError("freezing limits", "authoring", "rfc8785") from error
-    return bytes(rfc8785.dumps(frozen_document(file, beside)))
+    return canonical_bytes(frozen_document(file, beside))

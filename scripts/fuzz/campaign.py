@@ -12,9 +12,9 @@ import multiprocessing
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from ...limits.declared import Limits
@@ -23,7 +23,7 @@ from .limits_source import LimitsSource, load
 from .poses import find_poses
 from .shard import Bench, Shard, bench_for, run_shard, without_margins
 
-__all__ = ["Campaign", "open_bench", "run_campaign"]
+__all__ = ["COUNTS", "TALLIES", "Campaign", "open_bench", "run_campaign", "worker_pool"]
 
 SHARD_STEPS = 5000
 COUNTS = (
@@ -37,6 +37,7 @@ COUNTS = (
     "steps",
     "vetoed",
 )
+TALLIES = ("binds", "outcomes", "streams", "violations")
 # One thread a process: the shards are the parallelism.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _bench: dict[tuple[str, bool], Bench] = {}
@@ -65,14 +66,18 @@ class Campaign:
     margins: Margins = field(default_factory=dict)  # the smallest seen
     failed: Shard | None = None  # the shard that has the violations
 
+    def absorb(self, part: Shard | Campaign) -> None:
+        """Count what a shard, or another campaign, came to."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        for name in TALLIES:
+            getattr(self, name).update(getattr(part, name))
+        for name, margin in part.margins.items():
+            self.margins[name] = min(margin, self.margins.get(name, margin))
+
     def add(self, shard: Shard) -> None:
         """Count one shard."""
-        for name in COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(shard, name))
-        for name in ("binds", "outcomes", "streams", "violations"):
-            getattr(self, name).update(getattr(shard, name))
-        for name, margin in shard.margins.items():
-            self.margins[name] = min(margin, self.margins.get(name, margin))
+        self.absorb(shard)
         if shard.violations:
             self.failed = shard
 
@@ -100,22 +105,14 @@ def _work(source: LimitsSource, zero_margins: bool, seed: int, index: int, steps
     return run_shard(_bench[key], seed, index, steps)
 
 
-def _in_processes(
-    source: LimitsSource, zero_margins: bool, seed: int, sizes: list[int], processes: int
-) -> Generator[Shard, None, None]:
-    """Shards in order; as many in flight as keep the processes busy."""
+@contextmanager
+def worker_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Fresh processes of one thread each; what they have not begun at the end is dropped."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # inherited by the workers
     pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
-    pending: dict[int, Future[Shard]] = {}
     try:
-        for index in range(len(sizes)):
-            for ahead in range(index, min(index + 2 * processes, len(sizes))):
-                if ahead not in pending:
-                    pending[ahead] = pool.submit(
-                        _work, source, zero_margins, seed, ahead, sizes[ahead]
-                    )
-            yield pending.pop(index).result()
+        yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         for name, value in before.items():
@@ -123,6 +120,21 @@ def _in_processes(
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _in_processes(
+    source: LimitsSource, zero_margins: bool, seed: int, sizes: list[int], processes: int
+) -> Generator[Shard, None, None]:
+    """Shards in order; as many in flight as keep the processes busy."""
+    pending: dict[int, Future[Shard]] = {}
+    with worker_pool(processes) as pool:
+        for index in range(len(sizes)):
+            for ahead in range(index, min(index + 2 * processes, len(sizes))):
+                if ahead not in pending:
+                    pending[ahead] = pool.submit(
+                        _work, source, zero_margins, seed, ahead, sizes[ahead]
+                    )
+            yield pending.pop(index).result()
 
 
 def run_campaign(

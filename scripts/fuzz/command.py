@@ -1,5 +1,7 @@
 """`checkrein fuzz LIMITS`: attack the filter, and let the independent oracle judge.
 
+`checkrein fuzz matrix` does so to every shipped robot at many periods and to random robots.
+
 Exit code 0: nothing found; 1: a violation, or a run that shows nothing; 2: bad input.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -18,19 +21,32 @@ from ...limits.errors import InputError
 from ...sim.oracle import read_robot
 from .campaign import Campaign, open_bench, run_campaign
 from .limits_source import LimitsSource, find
+from .matrix import merge, run_matrix
+from .matrix_plan import plan_matrix
 from .poses import find_poses
-from .replay import read_violation, replay, write_violation
-from .report import summarize, table, write_junit
+from .replay import embedded, read_violation, replay, write_violations
+from .report import Summary, summarize, table, write_junit
 
 __all__ = ["command"]
 
+MATRIX = "matrix"
+STEPS = 100_000
+RANDOM_ROBOTS = 200  # of a matrix
 PROCESSES_MAX = 2
 STEPS_FOR_PROCESSES = 20_000  # below, starting a process costs more than it saves
 
 
 def command(
-    limits: Annotated[str, typer.Argument(help="Shipped limits by name, or a frozen file.")],
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Ticks to run.")] = 100_000,
+    limits: Annotated[
+        str | None,
+        typer.Argument(help="Shipped limits by name, a frozen file, or 'matrix': many robots."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps", min=1, help="Ticks to run; default: 100000; of a matrix: 3000 a robot."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same run.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML here.")] = None,
@@ -41,24 +57,30 @@ def command(
     zero_margins: Annotated[
         bool, typer.Option("--zero-margins", help="Without tracking errors and standoff.")
     ] = False,
+    random_robots: Annotated[
+        int | None, typer.Option("--random-robots", min=0, help="Of a matrix; alone: only these.")
+    ] = None,
+    shards: Annotated[int, typer.Option("--shards", min=1, help="Parts of a matrix.")] = 1,
+    shard: Annotated[int, typer.Option("--shard", min=0, help="Which part to run.")] = 0,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", help="Keep a matrix's finished cells here.")
+    ] = None,
 ) -> None:
     """Attack the filter with hostile streams; an independent oracle judges every tick."""
-    source = find(limits)
     if replay_file is not None:
-        raise typer.Exit(_replay(source, replay_file, json_output))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    processes = min(PROCESSES_MAX, cores) if steps >= STEPS_FOR_PROCESSES else 1
-    campaign = _run(source, steps, seed, zero_margins, processes, json_output)
-    files = _save(campaign, source, out, zero_margins)
-    robot = read_robot(source.raw)
-    summary = summarize(
-        campaign,
-        argument=limits,
-        robot=robot,
-        poses=find_poses(robot),
-        zero_margins=zero_margins,
-        files=files,
-    )
+        raise typer.Exit(_replay(limits, replay_file, json_output))
+    if limits == MATRIX or (limits is None and random_robots):
+        summary = _matrix(
+            limits == MATRIX, random_robots, steps, seed, zero_margins, shards, shard,
+            resume, out, json_output,
+        )  # fmt: skip
+    elif limits is None:
+        raise InputError("fuzz: name limits, or 'matrix', or give --random-robots")
+    elif random_robots is not None or resume is not None or (shards, shard) != (1, 0):
+        raise InputError("--random-robots, --resume, --shards, --shard: of `checkrein fuzz matrix`")
+    else:
+        source = find(limits)
+        summary = _single(source, steps or STEPS, seed, zero_margins, out, json_output)
     if junit is not None:
         write_junit(junit, summary)
     if json_output:
@@ -69,11 +91,69 @@ def command(
         raise typer.Exit(1)
 
 
+def _processes(steps: int) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return min(PROCESSES_MAX, cores) if steps >= STEPS_FOR_PROCESSES else 1
+
+
+def _matrix(
+    shipped: bool,
+    random_robots: int | None,
+    steps: int | None,
+    seed: int,
+    zero_margins: bool,
+    shards: int,
+    shard: int,
+    resume: Path | None,
+    out: Path,
+    quiet: bool,
+) -> Summary:
+    if not shard < shards:
+        raise InputError(f"--shard {shard}: from 0 to {shards - 1}, with --shards {shards}")
+    many = RANDOM_ROBOTS if random_robots is None else random_robots
+    plan = plan_matrix(
+        seed=seed, steps=steps, random_robots=many, shipped=shipped, zero_margins=zero_margins
+    )
+    total = sum(cell.steps for cell in plan.cells)
+    with _bar(quiet) as bar, TemporaryDirectory(prefix="checkrein-") as passing:
+        task = bar.add_task("fuzz", total=total)
+        matrix = run_matrix(
+            plan,
+            folder=Path(passing) if resume is None else resume,
+            out=out,
+            shards=shards,
+            shard=shard,
+            processes=_processes(total),
+            progress=lambda done: bar.advance(task, done),
+        )
+    return merge(matrix)
+
+
+def _single(
+    source: LimitsSource, steps: int, seed: int, zero_margins: bool, out: Path, quiet: bool
+) -> Summary:
+    campaign = _run(source, steps, seed, zero_margins, _processes(steps), quiet)
+    files = write_violations(out, campaign, source=source, zero_margins=zero_margins)
+    robot = read_robot(source.raw)
+    return summarize(
+        campaign,
+        argument=source.argument,
+        robot=robot,
+        poses=find_poses(robot),
+        zero_margins=zero_margins,
+        files=files,
+    )
+
+
+def _bar(quiet: bool) -> Progress:
+    columns = (TextColumn("fuzz"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True)
+
+
 def _run(
     source: LimitsSource, steps: int, seed: int, zero_margins: bool, processes: int, quiet: bool
 ) -> Campaign:
-    columns = (TextColumn("fuzz"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
+    with _bar(quiet) as bar:
         task = bar.add_task("fuzz", total=steps)
         return run_campaign(
             source,
@@ -85,28 +165,9 @@ def _run(
         )
 
 
-def _save(campaign: Campaign, source: LimitsSource, out: Path, zero_margins: bool) -> list[str]:
-    """One file for the first violation of each kind."""
-    shard = campaign.failed
-    files: list[str] = []
-    for found in [] if shard is None else shard.found:
-        name = f"{campaign.seed}-{shard.index if shard else 0}-{found.violation.kind}.json"
-        path = out / name
-        write_violation(
-            path,
-            found,
-            limits=source.argument,
-            sha256=source.sha256,
-            seed=campaign.seed,
-            shard=shard.index if shard else 0,
-            zero_margins=zero_margins,
-        )
-        files.append(str(path))
-    return files
-
-
-def _replay(source: LimitsSource, path: Path, json_output: bool) -> int:
+def _replay(limits: str | None, path: Path, json_output: bool) -> int:
     document = read_violation(path)
+    source = embedded(path, document) if limits is None else find(limits)
     zero_margins = document.get("zero_margins")
     if not isinstance(zero_margins, bool):
         raise InputError(f"--replay {path}: zero_margins is neither true nor false")

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from ...limits import load_limits
 from ...limits.declared import Limits
 from ...limits.errors import InputError, LimitsFileError
+from ...limits.loading import vetted
 from ...sim.oracle import FrozenFileError, read_robot
 
 __all__ = ["LimitsSource", "find", "load"]
@@ -26,7 +26,7 @@ class LimitsSource:
     """A frozen limits file."""
 
     argument: str  # as it was asked for
-    path: str
+    path: str  # what errors call it, and in whose folder the classifier is
     raw: bytes
     sha256: str
 
@@ -57,7 +57,7 @@ def find(argument: str) -> LimitsSource:
 
 def load(source: LimitsSource) -> Limits:
     """The same file, as the filter reads it."""
-    limits = load_limits(source.path)
+    limits = vetted(source.raw, Path(source.path))
     if limits.sha256 != source.sha256:
         raise LimitsFileError(
             f"{source.path}: the loader's digest is {limits.sha256}, the file's {source.sha256}"

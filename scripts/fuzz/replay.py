@@ -2,12 +2,14 @@
 
 Guarantees:
 - Strict JSON: NaN and infinity are the strings "nan", "inf", "-inf"; numbers keep all their bits.
-- A file names the limits by digest; replaying it against other limits is refused.
+- A file holds the frozen limits as they were, byte for byte, and names them by digest; replaying
+  it against other limits is refused.
 - Replay runs the inputs through a new filter and judges with the oracle, stops included.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -17,15 +19,25 @@ from typing import Any, cast
 import numpy as np
 
 from ...limits.errors import InputError
+from ...limits.loading import robots_folder, write_atomic
 from ...limits.records import Candidates, Command, Executed, RobotState
 from ...sim.oracle import Violation
+from .campaign import Campaign
 from .doubles import Answers
+from .limits_source import LimitsSource
 from .plant import Plant
 from .record import Record, judge
 from .rules import RunRules, violation
 from .shard import Bench, Found
 
-__all__ = ["Replayed", "read_violation", "replay", "write_violation"]
+__all__ = [
+    "Replayed",
+    "embedded",
+    "read_violation",
+    "replay",
+    "write_violation",
+    "write_violations",
+]
 
 FORMAT = 1
 KIND = "checkrein/fuzz-violation"
@@ -106,7 +118,7 @@ def _proposal_from(document: Any) -> Candidates:
 
 
 def write_violation(
-    path: Path, found: Found, *, limits: str, sha256: str, seed: int, shard: int, zero_margins: bool
+    path: Path, found: Found, *, source: LimitsSource, seed: int, shard: int, zero_margins: bool
 ) -> None:
     """Write one violation with all inputs from arming up to it."""
     run, item = found.run, found.violation
@@ -114,8 +126,9 @@ def write_violation(
     document = {
         "format": FORMAT,
         "kind": KIND,
-        "limits": limits,
-        "limits_sha256": sha256,
+        "limits": source.argument,
+        "limits_sha256": source.sha256,
+        "frozen": source.raw.decode("utf-8"),
         "zero_margins": zero_margins,
         "seed": seed,
         "shard": shard,
@@ -143,7 +156,7 @@ def write_violation(
         ],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
+    write_atomic(path, (json.dumps(document, allow_nan=False) + "\n").encode("utf-8"))
 
 
 def read_violation(path: Path) -> dict[str, Any]:
@@ -159,6 +172,42 @@ def read_violation(path: Path) -> dict[str, Any]:
             f"--replay {path}: format {document.get('format')!r}, this release reads {FORMAT}"
         )
     return document
+
+
+def write_violations(
+    out: Path, campaign: Campaign, *, source: LimitsSource, zero_margins: bool
+) -> list[str]:
+    """One file for the first violation of each kind; their paths."""
+    shard = campaign.failed
+    files: list[str] = []
+    for found in [] if shard is None else shard.found:
+        number = shard.index if shard else 0
+        path = out / f"{campaign.seed}-{number}-{found.violation.kind}.json"
+        write_violation(
+            path,
+            found,
+            source=source,
+            seed=campaign.seed,
+            shard=number,
+            zero_margins=zero_margins,
+        )
+        files.append(str(path))
+    return files
+
+
+def embedded(path: Path, document: dict[str, Any]) -> LimitsSource:
+    """The limits inside a violation file; InputError if there are none, or others than it names."""
+    frozen, argument = document.get("frozen"), document.get("limits")
+    if not isinstance(frozen, str) or not isinstance(argument, str):
+        raise InputError(f"--replay {path}: holds no limits; name those that it was made with")
+    raw = frozen.encode("utf-8")
+    sha256 = hashlib.sha256(raw).hexdigest()
+    if sha256 != document.get("limits_sha256"):
+        raise InputError(
+            f"--replay {path}: holds limits {sha256}, but says {document.get('limits_sha256')!r}"
+        )
+    # A classifier is looked for beside the shipped limits.
+    return LimitsSource(argument, str(robots_folder() / path.name), raw, sha256)
 
 
 @dataclass(frozen=True, slots=True)

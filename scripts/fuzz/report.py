@@ -10,6 +10,7 @@ Guarantees:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,15 @@ from .campaign import Campaign
 from .poses import TOUCHING, Poses
 from .rules import RULES
 
-__all__ = ["Summary", "required_binds", "summarize", "table", "write_junit"]
+__all__ = [
+    "Summary",
+    "conclude",
+    "required_binds",
+    "summarize",
+    "table",
+    "vacuous",
+    "write_junit",
+]
 
 MOVING_SHARE_MIN = 0.5
 STEPS_PER_BIND = 1000  # 1 000 binds in 10⁶ steps
@@ -60,14 +69,15 @@ def required_binds(robot: Robot, poses: Poses) -> tuple[tuple[str, ...], tuple[s
     return tuple(names), unreachable
 
 
-def _vacuous(campaign: Campaign, required: tuple[str, ...]) -> list[str]:
+def vacuous(campaign: Campaign, required: Mapping[str, int]) -> list[str]:
+    """Why the campaign has shown nothing. required: steps in which each limit could have bound."""
     out = []
     share = campaign.moving / max(1, campaign.steps)
     if not share >= MOVING_SHARE_MIN:
         out.append(f"in motion {share:.1%} of the steps, bound {MOVING_SHARE_MIN:.0%}")
-    even = campaign.steps >= STEPS_TO_EVEN_OUT
-    least = max(1, campaign.steps // (STEPS_PER_BIND if even else 5 * STEPS_PER_BIND))
-    for name in required:
+    for name, steps in required.items():
+        even = steps >= STEPS_TO_EVEN_OUT
+        least = max(1, steps // (STEPS_PER_BIND if even else 5 * STEPS_PER_BIND))
         if campaign.binds[name] < least:
             out.append(f"{name} bound {campaign.binds[name]} times, at least {least} needed")
     return out
@@ -84,16 +94,29 @@ def summarize(
 ) -> Summary:
     """Judge the campaign itself and put it into one object."""
     required, unreachable = required_binds(robot, poses)
+    return conclude(
+        campaign,
+        {
+            "limits": argument,
+            "limits_sha256": robot.sha256,
+            "zero_margins": zero_margins,
+            "unreachable_volumes": list(unreachable),
+            "violation_files": files,
+        },
+        dict.fromkeys(required, campaign.steps),
+    )
+
+
+def conclude(campaign: Campaign, about: dict[str, Any], required: Mapping[str, int]) -> Summary:
+    """The verdict on a campaign, or on a whole matrix of them. required: as `vacuous`."""
     failures = [
         f"{kind}: {count} violation(s)" for kind, count in sorted(campaign.violations.items())
     ]
     # A campaign that ended at a violation has not had the time to bind everything.
-    vacuous = [] if failures else _vacuous(campaign, required)
+    nothing = [] if failures else vacuous(campaign, required)
     document = {
-        "limits": argument,
-        "limits_sha256": robot.sha256,
+        **about,
         "seed": campaign.seed,
-        "zero_margins": zero_margins,
         "steps": campaign.steps,
         "seconds": round(campaign.seconds, 3),
         "steps_per_s": round(campaign.steps / max(campaign.seconds, 1e-9), 1),
@@ -104,7 +127,6 @@ def summarize(
         "findings": dict(sorted(campaign.binds.items())),
         "outcomes": dict(sorted(campaign.outcomes.items())),
         "streams": dict(sorted(campaign.streams.items())),
-        "unreachable_volumes": list(unreachable),
         "armed": campaign.armed,
         "arm_refused": campaign.arm_refused,
         "frames_lost": campaign.lost,
@@ -114,11 +136,10 @@ def summarize(
         "fork_ticks": campaign.fork_ticks,
         "pinocchio_ticks": campaign.second_opinions,
         "violations": dict(sorted(campaign.violations.items())),
-        "violation_files": files,
-        "vacuous": vacuous,
-        "passed": not failures and not vacuous,
+        "vacuous": nothing,
+        "passed": not failures and not nothing,
     }
-    return Summary(document, tuple(failures + [f"vacuous: {reason}" for reason in vacuous]))
+    return Summary(document, tuple(failures + [f"vacuous: {reason}" for reason in nothing]))
 
 
 def table(summary: Summary) -> Table:
@@ -144,6 +165,8 @@ def table(summary: Summary) -> Table:
     pinocchio = d["pinocchio_ticks"]
     out.add_row("judged by Pinocchio", f"{pinocchio:,}" if pinocchio else "0 (not installed?)")
     out.add_row("vetoes", f"{d['vetoes']:,}; executed all the same: {d['vetoed_executed']}")
+    if "cells" in d:
+        out.add_row("cells", f"{d['cells_done']:,} of {d['cells']:,} in {d['wall_s']:.0f} s")
     if d["unreachable_volumes"]:
         out.add_row("volumes out of reach", ", ".join(d["unreachable_volumes"]))
     verdict = "passed" if d["passed"] else "FAILED: " + "; ".join(summary.failures)

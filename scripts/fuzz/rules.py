@@ -53,17 +53,18 @@ class RunRules:
         self.vetoed = 0
 
     def _ticks_valid(self, command: Command) -> float:
-        """For how many ticks a command may drive the robot, one of grace included."""
-        period_ms = self._robot.period_s * 1e3
+        """For how many ticks a command may drive the robot; never longer than it is declared."""
+        timeout_ms = float(self._robot.timing_ms["command_timeout_ms"])
         if command.values.ndim == 2 and command.period_ms is not None:
             length_ms = command.period_ms * command.values.shape[0]
             if command.valid_ms is not None:
                 length_ms = min(length_ms, command.valid_ms)
         elif command.valid_ms is not None:
-            length_ms = command.valid_ms
+            length_ms = min(timeout_ms, command.valid_ms)
         else:
-            length_ms = float(self._robot.timing_ms["command_timeout_ms"])
-        return float(max(1, math.ceil(length_ms / period_ms)) + 1)
+            length_ms = timeout_ms
+        # Whole ticks, but for rounding; the coming one always.
+        return float(max(1, math.floor(length_ms / (self._robot.period_s * 1e3) + 1e-9)))
 
     def _verdicts(self, command: Command, new: bool) -> list[bool]:
         """What the classifier said this tick of a new command, or of what remains of one."""

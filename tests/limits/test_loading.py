@@ -15,7 +15,7 @@ from checkrein.limits.loading import robots_folder, shipped_names, write_atomic
 
 
 def test_shipped_names() -> None:
-    assert shipped_names() == ("franka_panda", "xarm6")
+    assert shipped_names() == ("franka_panda", "kuka_iiwa7", "xarm6")
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -40,7 +40,7 @@ def test_round_trip_of_yaml_and_frozen(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["franka_pandas", "panda", "", "franka_panda.toml"])
 def test_unknown_name_lists_the_names(name: str) -> None:
-    with pytest.raises(LimitsFileError, match="franka_panda, xarm6"):
+    with pytest.raises(LimitsFileError, match="franka_panda, kuka_iiwa7, xarm6"):
         load_limits(name)
 
 

@@ -24,7 +24,7 @@ from checkrein.scripts.fuzz.command import command
 from checkrein.scripts.fuzz.doubles import ScorerDouble
 from checkrein.scripts.fuzz.limits_source import find
 from checkrein.scripts.fuzz.poses import TOUCHING, find_poses
-from checkrein.scripts.fuzz.replay import read_violation, replay, write_violation
+from checkrein.scripts.fuzz.replay import embedded, read_violation, replay, write_violation
 from checkrein.scripts.fuzz.report import required_binds, summarize
 from checkrein.scripts.fuzz.rules import RunRules
 from checkrein.scripts.fuzz.shard import Bench, MakeFilter
@@ -224,11 +224,9 @@ def test_a_planted_defect_is_found_and_replays(name: str, bench: Bench, tmp_path
     assert kind in found
     assert failures(campaign, bench)
     path = tmp_path / "violation.json"
-    sha256 = bench.robot.sha256
-    write_violation(
-        path, found[kind], limits="panda", sha256=sha256, seed=0, shard=0, zero_margins=True
-    )
+    write_violation(path, found[kind], source=SOURCE, seed=0, shard=0, zero_margins=True)
     document = read_violation(path)
+    assert embedded(path, document).raw == SOURCE.raw
     assert "NaN" not in path.read_text(encoding="utf-8")
     broken = replace(bench, make_filter=make_filter)
     assert replay(broken, document).again
@@ -342,11 +340,24 @@ class TestRules:
         rules = RunRules(bench.robot, None)
         fresh = self.decision(bench, stop_tick=0, accepted=0, command_seq=1)
         assert rules.judge(state, command, (), fresh) == []
-        valid = math.ceil(bench.robot.timing_ms["command_timeout_ms"] / 4.0)
+        valid = int(bench.robot.timing_ms["command_timeout_ms"] / 4.0)
         later = replace(fresh, accepted=None)
-        for _ in range(valid):
+        for _ in range(valid - 1):
             assert rules.judge(state, None, (), later) == []
         assert [rule for rule, _ in rules.judge(state, None, (), later)] == ["expired_followed"]
+
+    @pytest.mark.parametrize(("valid_ms", "ticks"), [(1e9, 25), (40.0, 10), (7.9, 1), (0.1, 1)])
+    def test_no_command_claims_a_longer_life_than_declared(
+        self, valid_ms: float, ticks: int, bench: Bench
+    ) -> None:
+        command = Command("joint_velocity", np.zeros(7), 1, 10**9, valid_ms)
+        state = RobotState(bench.robot.home, np.zeros(7), 10**9, wrench_tcp=np.zeros(6))
+        rules = RunRules(bench.robot, None)
+        fresh = self.decision(bench, stop_tick=0, accepted=0, command_seq=1)
+        driven = [rules.judge(state, command, (), fresh)]
+        driven += [rules.judge(state, None, (), replace(fresh, accepted=None)) for _ in range(30)]
+        assert driven.count([]) == ticks
+        assert driven[:ticks] == [[]] * ticks
 
     def test_force_without_a_stop(self, bench: Bench) -> None:
         for force in (bench.robot.max_force_n * 1.01, math.nan):

@@ -22,7 +22,11 @@ def as_json(capsys: Capture) -> Any:
 def test_list(capsys: Capture) -> None:
     assert main(["limits", "list", "--json"]) == 0
     robots = as_json(capsys)["robots"]
-    assert [(r["name"], r["joints"]) for r in robots] == [("franka_panda", 7), ("xarm6", 6)]
+    assert [(r["name"], r["joints"]) for r in robots] == [
+        ("franka_panda", 7),
+        ("kuka_iiwa7", 7),
+        ("xarm6", 6),
+    ]
     assert main(["limits", "list"]) == 0
     assert "franka_panda" in capsys.readouterr().out
 
