@@ -209,9 +209,11 @@ def extent(packed: Packed, v: int, n: Floats) -> float:
         start = n[0] * data[0] + n[1] * data[1] + n[2] * data[2]
         end = n[0] * data[3] + n[1] * data[4] + n[2] * data[5]
         share = 1.0
-        if shape == CYLINDER:  # of its radius: its ends are flat
-            along = n[0] * data[7] + n[1] * data[8] + n[2] * data[9]
-            share = math.sqrt(max(0.0, 1.0 - along * along)) if along * along < 1.0 else 0.0
+        if shape == CYLINDER:  # of its radius: its ends are flat; 1 - along² would lose digits
+            x = n[1] * data[9] - n[2] * data[8]
+            y = n[2] * data[7] - n[0] * data[9]
+            z = n[0] * data[8] - n[1] * data[7]
+            share = math.sqrt(x * x + y * y + z * z)
         return max(start, end) + data[6] * share
     if shape == MESH:
         reach = -math.inf

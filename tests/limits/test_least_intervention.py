@@ -86,7 +86,8 @@ def assert_no_violation(name: str, limits: Limits, states: Array) -> None:
     parts = [states[:-1, :, c] for c in range(3)] + [states[1:, :, c] for c in range(3)]
     shape = parts[0].shape
     off = np.random.default_rng(5).choice([-1.0, 1.0], shape) * column(limits, "position_error")
-    motion = Motion(*parts, np.zeros(len(parts[0]), dtype=np.int64))
+    run = np.zeros(len(parts[0]), dtype=np.int64)
+    motion = Motion(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], run)
     assert judge_ticks(robot, motion, deviation=off, thorough=False) == []
 
 

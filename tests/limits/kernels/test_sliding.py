@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from tests.limits.kernels.test_clear_in_motion import moved_by, within
 from tests.limits.kernels.test_clearance import SHAPES, Shape, random_volume
-from tests.limits.kernels.test_separation import moved_by, within
 from tests.limits.slow_chain import capsule_axes, jacobian
 from tests.limits.slow_geometry import axis_points, signed_distance
 from tests.robots import column, half_space, panda
 
 from checkrein.limits import Limits, Volume
-from checkrein.limits.kernels.packed import pack, work_for
+from checkrein.limits.kernels.chain import forward
+from checkrein.limits.kernels.packed import Packed, pack, work_for
 from checkrein.limits.kernels.sliding import slide
 from checkrein.limits.records import Array
 
@@ -46,9 +47,17 @@ def nearest(volume: Volume, axis: Array, radius: float) -> tuple[Array, Array, f
     return p, away / np.linalg.norm(away), float(distance.min()) - radius
 
 
+def _slide(
+    packed: Packed, q: Array, v: int, k: int, room_s: float, margin: float, w: Array
+) -> bool:
+    work = work_for(packed)
+    forward(packed, q, work)
+    return bool(slide(packed, work, v, k, room_s, margin, w))
+
+
 def slid(limits: Limits, q: Array, w: Array, k: int) -> Slid:
     packed, after = pack(limits), np.array(w)
-    changed = slide(packed, work_for(packed), np.array(q), 0, k, ROOM_S, MARGIN_M, after)
+    changed = _slide(packed, np.array(q), 0, k, ROOM_S, MARGIN_M, after)
     capsule = limits.capsules[k]
     p, n, clear = nearest(limits.volumes[0], capsule_axes(limits, q)[k], capsule.radius)
     J = jacobian(limits, q, p, capsule.joint)[:3]
@@ -89,7 +98,9 @@ def test_what_is_tangential_stays_and_the_rest_is_what_it_may_be(shape: Shape) -
             assert np.array_equal(case.before, case.after)
             continue
         changed += 1
-        assert case.n @ after == pytest.approx(wanted, abs=0.03 + 0.05 * abs(case.n @ before))
+        assert case.n @ after == pytest.approx(
+            wanted, abs=0.03 + 0.05 * abs(float(case.n @ before))
+        )
         along = (after - before) - case.n * (case.n @ (after - before))
         assert float(np.linalg.norm(along)) <= 0.05 + 0.05 * float(np.linalg.norm(before))
     assert changed >= 3
@@ -138,7 +149,7 @@ def test_what_is_too_near_is_led_away_slowly() -> None:
     floor = float(ends[:, 2].min()) - robot.capsules[k].radius + 0.5  # half a metre inside
     limits = replace(robot, volumes=(half_space("floor", [0, 0, 1.0], floor, "keep_out"),))
     packed, w = pack(limits), np.zeros(7)
-    assert slide(packed, work_for(packed), q, 0, k, ROOM_S, MARGIN_M, w)
+    assert _slide(packed, q, 0, k, ROOM_S, MARGIN_M, w)
     rise = jacobian(limits, q, ends[int(ends[:, 2].argmin())], 6)[2] @ w
     assert 0.05 <= rise <= 0.11
 
@@ -153,10 +164,8 @@ def test_a_number_that_is_none_changes_nothing_that_it_should_not(shape: Shape, 
     for joint in range(7):
         q, w = np.array(robot.home), np.full(7, -0.3)
         q[joint] = bad
-        assert not slide(packed, work_for(packed), q, 0, len(robot.capsules) - 1, ROOM_S, 0.0, w)
+        assert not _slide(packed, q, 0, len(robot.capsules) - 1, ROOM_S, 0.0, w)
         assert np.array_equal(w, np.full(7, -0.3))
     for room_s, margin in ((math.nan, 0.0), (ROOM_S, math.nan)):
         w, q = np.full(7, -0.3), np.array(robot.home)
-        assert not slide(packed, work_for(packed), q, 0, 3, room_s, margin, w) or (
-            np.isfinite(w).all()
-        )
+        assert not _slide(packed, q, 0, 3, room_s, margin, w) or (np.isfinite(w).all())
