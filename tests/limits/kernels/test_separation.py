@@ -4,6 +4,8 @@ Chains are random, revolute and prismatic; motions are ticks with their stops; t
 kinematics by 4 × 4 matrices at many instants, off the command by sampled corners of the errors.
 """
 
+# tidy: long file: one chain, one motion and one truth serve all of it
+
 from __future__ import annotations
 
 import itertools
@@ -223,7 +225,7 @@ def test_nothing_is_proven_with_a_number_that_is_none() -> None:
         n[way] = bad
         assert not look.beyond(-50.0, n=n)
     work, moving = look.work, range(look.base + 1, look.k + 1)
-    read = [(work.vector, (3, j)) for j in moving]
+    read: list[tuple[Array, tuple[int, ...]]] = [(work.vector, (3, j)) for j in moving]
     read += [(work.segment, (look.k, r)) for r in range(6)]
     read += [(work.rotation, (j, r)) for j in moving for r in (2, 5, 8)]
     read += [(work.pieces, (0, j, r)) for j in moving for r in range(4)]

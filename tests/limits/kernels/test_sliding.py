@@ -89,7 +89,9 @@ def test_what_is_tangential_stays_and_the_rest_is_what_it_may_be(shape: Shape) -
             assert np.array_equal(case.before, case.after)
             continue
         changed += 1
-        assert case.n @ after == pytest.approx(wanted, abs=0.03 + 0.05 * abs(case.n @ before))
+        assert case.n @ after == pytest.approx(
+            wanted, abs=0.03 + 0.05 * abs(float(case.n @ before))
+        )
         along = (after - before) - case.n * (case.n @ (after - before))
         assert float(np.linalg.norm(along)) <= 0.05 + 0.05 * float(np.linalg.norm(before))
     assert changed >= 3
