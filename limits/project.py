@@ -44,13 +44,15 @@ __all__ = ["FOUND_MAX", "project", "slid"]
 FOUND_MAX = 32
 # Codes of `certify.KINDS`.
 _JERK, _ACCELERATION, _VELOCITY, _POSITION, _TCP_SPEED = 1.0, 2.0, 3.0, 4.0, 6.0
-_TCP_ROTATION = 10.0
+_TCP_ROTATION, _WORKSPACE = 10.0, 5.0
 # Stay this far inside, so that rounding in q' = q + … does not leave the bound.
 INSIDE = 1.0 - 1e-11
 # The certificate also charges the bending of the path within a tick; leave it something.
 TCP_SHARE = 0.97
 # In how many ticks what is left of a clearance may be used up while a link slides along a volume.
 ROOM_TICKS = 25.0
+# How much farther [m] from its margin a capsule slides: a stop in joint space bends its way.
+LIFT_M = 2e-3
 
 _turning = tcp_rotation.rotational_speed_and_bound
 
@@ -145,6 +147,30 @@ def _cap(
     )
     shared = slowest + a_max / j_max + 2.0 * period
     return min(_speed_for(room, a_max, j_max, period), 2.0 * max(0.0, room) / shared)
+
+
+@kernel
+def _damped(packed: Packed, speeds: Floats, work: Work, found: Floats, count: int) -> int:
+    """Change speeds (n,) so that no capsule comes nearer to a volume too fast: it slides instead.
+
+    The frames in `work` are those of now. What is left of a clearance may be used up in ROOM_TICKS.
+    """
+    room_s, margin = ROOM_TICKS * packed.scalar[PERIOD], packed.scalar[STANDOFF] + LIFT_M
+    capsules = packed.capsule.shape[0]
+    for again in range(2):  # what one volume changes may lead towards another
+        changed = False
+        for k in range(capsules):
+            for v in range(packed.volume.shape[0]):
+                if packed.checked[v, k] != 0.0 and slide(
+                    packed, work, v, k, room_s, margin, speeds
+                ):
+                    changed = True
+                    if again == 0:
+                        pair = v * capsules + k
+                        count = _found(found, count, _WORKSPACE, pair, work.report[1], margin)
+        if not changed:
+            break
+    return count
 
 
 @kernel
@@ -315,5 +341,11 @@ def project(
         work.vector[2, i] = _cap(packed, start, bounds, speeds[i], slowest, i)
         slow[i] = math.nan
     if held:
+        damped = count
+        count = _damped(packed, speeds, work, found, count)
+        if count > damped:
+            count = _slowdown(packed, speeds, bounds, work, found, count)
+            for i in range(n):
+                work.vector[2, i] = _cap(packed, start, bounds, speeds[i], slowest, i)
         return _pursued(packed, start, bounds, reference, work, found, count, ddq, slow)
     return _cascade(packed, start, bounds, reference, work, found, count, slowed, ddq)

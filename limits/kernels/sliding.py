@@ -19,6 +19,8 @@ __all__ = ["slide"]
 SHIFT_M = 1e-5
 # Damping [m] of the inverse: a place that can hardly be moved along n is left alone.
 DAMPING_M = 0.02
+# From here on nothing is held back.
+NEAR_M = 0.3
 # A place that is nearer than it should be is led away no faster than this.
 AWAY_M_S = 0.1
 # Both ends of a capsule that are as near as this are on the wall together: its middle counts.
@@ -27,9 +29,14 @@ LEVEL_M = 2e-3
 
 @kernel
 def _away(packed: Packed, work: Work, v: int, k: int, n: Floats) -> float:
-    """Write the unit direction (3,) in which the clearance grows fastest; return that clearance."""
+    """Write the unit direction (3,) in which the clearance grows fastest; return that clearance.
+
+    NaN if there is no such direction, or if the volume is far away.
+    """
     axis, radius = work.segment[k], packed.capsule[k, 7]
     clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
+    if not clear < NEAR_M:
+        return math.nan
     size = 0.0
     for way in range(3):
         for r in range(6):
@@ -84,7 +91,8 @@ def slide(
     """Change w (n,) so that capsule k does not approach volume v any faster than it may.
 
     The frames in `work` are those of now (after `forward`). It may use up what is left of the
-    clearance beyond `margin` [m], and beyond what position errors take, in room_s seconds.
+    clearance beyond `margin` [m], and beyond what position errors take, in room_s seconds;
+    work.report[1] becomes that clearance.
     False, with w as it was, if it is slower already or nothing can be done.
     """
     n, p, joint = work.plane, work.shifted, int(packed.capsule[k, 0])
@@ -114,6 +122,7 @@ def slide(
     wanted = min(AWAY_M_S, (margin + errors - clear) / room_s)
     if not along < wanted:
         return False
+    work.report[1] = clear
     damping = DAMPING_M * DAMPING_M
     a, force = work.spatial[0], work.spatial[1]
     a[0], a[1], a[2], a[3], a[4], a[5] = xx + damping, xy, xz, yy + damping, yz, zz + damping

@@ -83,11 +83,11 @@ def swings(limits: Limits, states: Array) -> float:
 def assert_no_violation(name: str, limits: Limits, states: Array) -> None:
     """By the oracle, also for a robot that is off its command by corners of the errors."""
     robot = read_robot((ROBOTS / f"{name}.json").read_bytes())
-    parts = [states[:-1, :, c] for c in range(3)] + [states[1:, :, c] for c in range(3)]
-    shape = parts[0].shape
+    before, after = (np.moveaxis(part, 2, 0) for part in (states[:-1], states[1:]))
+    shape = before[0].shape
     off = np.random.default_rng(5).choice([-1.0, 1.0], shape) * column(limits, "position_error")
-    run = np.zeros(len(parts[0]), dtype=np.int64)
-    motion = Motion(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], run)
+    one_run = np.zeros(shape[0], dtype=np.int64)
+    motion = Motion(before[0], before[1], before[2], after[0], after[1], after[2], one_run)
     assert judge_ticks(robot, motion, deviation=off, thorough=False) == []
 
 

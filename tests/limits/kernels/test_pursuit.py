@@ -238,12 +238,10 @@ def test_in_motion_along_the_command_all_joints_keep_to_it() -> None:
         assert tick.degrees <= 1.0
         reached = float(tick.speeds(tick.ddq) @ target / (target @ target))
         alone = [
-            float(
-                tick.base[i]
-                + held(joint, 0.0, arriving(start[i, 1], 0.0, target[i], *joint[1:]))
-                * tick.period
-                / 2
-            )
+            tick.base[i]
+            + held(joint, 0.0, arriving(start[i, 1], 0.0, target[i], *joint[1:]))
+            * tick.period
+            / 2.0
             for i, joint in enumerate(
                 Joint(*pair, tick.period) for pair in zip(a_max, step, strict=True)
             )

@@ -4,6 +4,8 @@ Chains are random, revolute and prismatic; motions are ticks with their stops; t
 kinematics by 4 × 4 matrices at many instants, off the command by sampled corners of the errors.
 """
 
+# tidy: long file: one chain, one motion and one truth serve all of it
+
 from __future__ import annotations
 
 import itertools
