@@ -225,6 +225,9 @@ class TestMatrix:
         assert replay(open_bench(inside, zero_margins=True), document).violations == []
         files = write_violations(tmp_path, campaign, source=source, zero_margins=True)
         assert len(files) == len(campaign.failed.found)
+        with pytest.raises(typer.Exit) as stop:  # the file is enough; the real filter is clean
+            command(replay_file=path)
+        assert stop.value.exit_code == 0
         for wrong in ({**document, "frozen": "{}"}, {"limits": "x"}):
             with pytest.raises(InputError, match="holds"):
                 embedded(path, wrong)
