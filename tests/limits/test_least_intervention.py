@@ -99,7 +99,7 @@ def angle(one: Array, other: Array) -> float:
 ALONG = {"left": [0.0, 0.15, -0.15], "right": [0.0, -0.15, -0.15]}
 
 
-def tangential_share(velocity: list[float], wait: int = 250) -> float:
+def tangential_share(velocity: list[float], wait: int = 100) -> float:
     """Of the commanded speed along the table, in a second that begins so long after the touch."""
     limits = panda()
     out = run(limits, led(limits, np.array(velocity)), 960)
@@ -113,13 +113,11 @@ def tangential_share(velocity: list[float], wait: int = 250) -> float:
 
 @pytest.mark.parametrize("way", sorted(ALONG))
 def test_pressed_on_the_table_the_tool_goes_on_along_it(way: str) -> None:
-    assert tangential_share(ALONG[way]) >= 0.85
+    assert tangential_share(ALONG[way]) >= 0.95  # later it meets the bin and the post
 
 
-@pytest.mark.xfail(strict=True, reason="towards the base it stands still: nearly at rest, off the "
-                   "commanded ray, the direct way passes before sliding is tried")  # fmt: skip
 def test_pressed_on_the_table_the_tool_goes_on_along_it_also_inwards() -> None:
-    assert tangential_share([-0.1, 0.0, -0.2], wait=0) >= 0.85
+    assert tangential_share([-0.1, 0.0, -0.2], wait=0) >= 0.95
 
 
 def test_pressed_straight_on_the_table_it_stands_before_it() -> None:
@@ -129,7 +127,6 @@ def test_pressed_straight_on_the_table_it_stands_before_it() -> None:
     assert float(np.linalg.norm(tool_speeds(limits, out.states[-250:]), axis=1).max()) <= 0.01
 
 
-@pytest.mark.xfail(strict=True, reason="at a volume the jerk changes its sign 50 to 160 times a s")
 def test_pressed_on_the_table_it_does_not_chatter() -> None:
     limits = panda()
     for velocity in ([0.0, 0.0, -0.2], ALONG["left"]):

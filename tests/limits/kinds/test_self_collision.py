@@ -139,17 +139,21 @@ def test_what_is_refused_at_rest_touches(name: str) -> None:
 def test_joints_before_and_behind_the_pair_do_not_count() -> None:
     """Both links ride on the base joint: it may turn as fast as it likes, however near they are."""
     robot = without_geometry(without_margins(panda()))
-    robot = folding(robot, ("panda_link2", "panda_link4"))
-    margin = float(apart(robot, robot.home)[0, 0]) - 1e-3
-    robot = folding(robot, ("panda_link2", "panda_link4"), standoff=margin)
-    for joint, speed, admitted in (
-        (0, 1.2, True), (1, 1.2, True), (4, 1.2, True), (6, 1.2, True),
-        (3, 1.2, True), (3, -1.2, False),  # the elbow opens, and closes
-    ):  # fmt: skip
-        start = np.zeros((7, 3))
-        start[:, 0], start[joint, 1] = robot.home, speed
-        stop = Motion(start, np.zeros(7), np.array([20.0, 0.0, 20.0]), np.zeros((7, 3)))
-        assert ask(robot, stop, holds).ok is admitted, joint
+    for pair, free, between in (
+        (("panda_link2", "panda_link4"), (0, 1, 4, 6), ()),
+        (("panda_link2", "panda_hand"), (0, 1), (3,)),
+    ):
+        near = folding(robot, pair)
+        near = folding(near, pair, standoff=float(apart(near, robot.home)[0, 0]) - 1e-3)
+        for joint in (*free, *between):
+            answers = set()
+            for speed in (1.2, -1.2):
+                start = np.zeros((7, 3))
+                start[:, 0], start[joint, 1] = robot.home, speed
+                moving = Motion(start, np.zeros(7), np.array([20.0, 0.0, 20.0]), np.zeros((7, 3)))
+                answers.add(ask(near, moving, holds).ok)
+            # The elbow opens one way, and closes the other.
+            assert answers == ({True} if joint in free else {True, False}), joint
 
 
 def test_the_pair_is_named_and_the_robot_is_not_armed_there() -> None:
