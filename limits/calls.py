@@ -12,7 +12,7 @@ from .certify import SINGULARITY
 from .kernels.flat import packed_in, work_in
 from .kernels.jit import kernel
 from .kernels.motion import build, position_range
-from .kernels.packed import PERIOD, Floats, Work
+from .kernels.packed import ENDS, MEASURED, PERIOD, REPORT, STORED, WANTED, Floats, Work
 from .kernels.reference import TWIST, VELOCITY, reference
 from .kernels.tray import Arm
 from .kernels.twist import in_joints, remember
@@ -45,7 +45,7 @@ def _load(work: Work, motion: Floats) -> None:
     n = work.start.shape[0]
     for i in range(n + 1):
         for p in range(6):
-            work.stored[i, p] = motion[i, p]
+            work.motions[STORED, i, p] = motion[i, p]
     for i in range(n):
         for p in range(3):
             work.start[i, p] = motion[i, p]
@@ -75,8 +75,8 @@ def state_holds(
     work = _work(model, scratch)
     _load(work, motion)
     for i in range(q.shape[0]):
-        work.measured[0, i], work.measured[1, i] = q[i], dq[i]
-    if _tracks(packed_in(model), work.measured, work.stored) >= 0:
+        work.triples[MEASURED, 0, i], work.triples[MEASURED, 1, i] = q[i], dq[i]
+    if _tracks(packed_in(model), work.triples[MEASURED], work.motions[STORED]) >= 0:
         return False
     if not (is_finite(tau) and is_finite(tau_ext)):
         return False
@@ -98,8 +98,8 @@ def state_within(
     """As `state_holds`, for a stream that lately passed all of [passed[0], passed[1]], (2, n)."""
     work = _work(model, scratch)
     for i in range(q.shape[0]):
-        work.measured[0, i], work.measured[1, i] = q[i], dq[i]
-    if _tracks_within(packed_in(model), work.measured, passed) >= 0:
+        work.triples[MEASURED, 0, i], work.triples[MEASURED, 1, i] = q[i], dq[i]
+    if _tracks_within(packed_in(model), work.triples[MEASURED], passed) >= 0:
         return False
     if not (is_finite(tau) and is_finite(tau_ext)):
         return False
@@ -111,7 +111,7 @@ def passed(model: Floats, scratch: Floats, motions: Floats, out: Floats) -> None
     """Write least and largest position (2, n) over the ticks between motions (m, n + 1, 6)."""
     work, n = _work(model, scratch), out.shape[1]
     period = packed_in(model).scalar[PERIOD]
-    ticks, jerk = work.stored[n, :3], work.stored[:n, 3:]
+    ticks, jerk = work.motions[STORED, n, :3], work.motions[STORED, :n, 3:]
     for i in range(n):
         out[0, i] = out[1, i] = motions[0, i, 0]
     for k in range(1, motions.shape[0]):
@@ -119,10 +119,11 @@ def passed(model: Floats, scratch: Floats, motions: Floats, out: Floats) -> None
         for i in range(n):
             for p in range(3):
                 work.start[i, p] = motions[k - 1, i, p]
-            work.wanted[0, i] = motions[k, i, 2]
-        build(work.start, work.wanted[0], period, ticks, jerk, work.pieces, work.ends)
+            work.triples[WANTED, 0, i] = motions[k, i, 2]
+        ends = work.small[ENDS]
+        build(work.start, work.triples[WANTED, 0], period, ticks, jerk, work.pieces, ends)
         for i in range(n):
-            low, high = position_range(work.pieces, work.ends, i, 0.0, work.ends[1])
+            low, high = position_range(work.pieces, ends, i, 0.0, ends[1])
             out[0, i] = min(out[0, i], low, motions[k, i, 0])
             out[1, i] = max(out[1, i], high, motions[k, i, 0])
 
@@ -153,16 +154,18 @@ def follow(
     if rows.shape[0] > 0 and mode >= TWIST:
         arm = Arm(packed.scalar, packed.joint, packed.chain, packed.tcp)
         for i in range(work.start.shape[0]):
-            work.measured[0, i] = work.start[i, 0]
+            work.triples[MEASURED, 0, i] = work.start[i, 0]
         remember(arm, anchor, work.task)
         share = in_joints(
-            arm, mode, rows, row_period_s, t, work.measured[0], math.inf, work.task,
+            arm, mode, rows, row_period_s, t, work.triples[MEASURED, 0], math.inf, work.task,
             work.vector[:3], wanted,
         )  # fmt: skip
         mode = VELOCITY
     elif rows.shape[0] > 0:
         reference(mode, rows, row_period_s, anchor, t, wanted)
-    code, count = advance(packed, work.start, work.stored, mode, held, wanted, work, found, out)
+    code, count = advance(
+        packed, work.start, work.motions[STORED], mode, held, wanted, work, found, out
+    )
     if 0.0 <= share < FOLLOWED and count < found.shape[0]:
         found[count, 0], found[count, 1] = SINGULARITY, 0.0
         found[count, 2], found[count, 3] = share, 1.0
@@ -175,7 +178,7 @@ def brake(model: Floats, scratch: Floats, motion: Floats, out: Floats) -> None:
     """The next tick of the stop that `motion` carries; both (n + 1, 6)."""
     work = _work(model, scratch)
     _load(work, motion)
-    next_of_stop(packed_in(model), work.start, work.stored, out)
+    next_of_stop(packed_in(model), work.start, work.motions[STORED], out)
 
 
 @kernel
@@ -186,5 +189,5 @@ def rest(model: Floats, scratch: Floats, q: Floats, report: Floats, out: Floats)
         work.start[i, 0], work.start[i, 1], work.start[i, 2] = q[i], 0.0, 0.0
     code = certify_rest(packed_in(model), work.start, work, out)
     for p in range(3):
-        report[p] = work.report[p]
+        report[p] = work.small[REPORT, p]
     return code

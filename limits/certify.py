@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .kernels.jit import kernel
 from .kernels.motion import build
-from .kernels.packed import PERIOD, Floats, Packed, Work
+from .kernels.packed import ENDS, PERIOD, Floats, Packed, Work
 from .kinds import (
     certified_stop,
     joint_acceleration,
@@ -70,7 +70,7 @@ def certify(
     the stop; bounds (3, n) least and largest position, largest speed; report (3,) receives
     subject, value and bound of a rejection.
     """
-    build(start, ddq_next, packed.scalar[PERIOD], ticks, jerk, work.pieces, work.ends)
+    build(start, ddq_next, packed.scalar[PERIOD], ticks, jerk, work.pieces, work.small[ENDS])
     if not _jerk_holds(packed, work, report):
         return 1
     if not _acceleration_holds(packed, work, report):

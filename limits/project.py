@@ -19,9 +19,11 @@ from .kernels.packed import (
     ACCELERATION,
     JERK,
     PERIOD,
+    REPORT,
     STANDOFF,
     TCP_SPEED,
     VELOCITY_ERROR,
+    WALLS,
     Floats,
     Packed,
     Work,
@@ -167,7 +169,9 @@ def _damped(packed: Packed, speeds: Floats, work: Work, found: Floats, count: in
                     changed = True
                     if again == 0:
                         pair = v * capsules + k
-                        count = _found(found, count, _WORKSPACE, pair, work.report[1], margin)
+                        count = _found(
+                            found, count, _WORKSPACE, pair, work.small[REPORT, 1], margin
+                        )
         if not changed:
             break
     return count
@@ -237,8 +241,8 @@ def slid(
 ) -> bool:
     """As `project` for a held velocity, along the volumes that were too near; False if none was.
 
-    work.walls[:count]: volume · (number of capsules) + capsule; lift >= 0 [m]: how far from their
-    margins the capsules are to stay. The findings are those of `project`: none is added.
+    work.small[WALLS, :count]: volume · (number of capsules) + capsule; lift >= 0 [m]: how far from
+    their margins the capsules are to stay. The findings are those of `project`: none is added.
     """
     n, q, speeds, full = start.shape[0], work.vector[1], work.vector[0], found.shape[0]
     room_s, slowest, capsules = ROOM_TICKS * packed.scalar[PERIOD], 0.0, packed.capsule.shape[0]
@@ -251,7 +255,7 @@ def slid(
     changed, margin = False, packed.scalar[STANDOFF] + lift
     for _ in range(2 if count > 1 else 1):  # what one changes may lead towards the other
         for w in range(count):
-            v, k = int(work.walls[w]) // capsules, int(work.walls[w]) % capsules
+            v, k = int(work.small[WALLS, w]) // capsules, int(work.small[WALLS, w]) % capsules
             changed = slide(packed, work, v, k, room_s, margin, speeds) or changed
     if not changed:
         return False

@@ -15,14 +15,22 @@ from .certify import CERTIFIED, EFFORT, NO_STOP, certify
 from .kernels.braking import plan_stop
 from .kernels.jit import kernel
 from .kernels.packed import (
+    BOUNDS,
+    HINT,
+    KEPT,
     MAX,
+    MEASURED,
     MIN,
     PERIOD,
     POSITION_ERROR,
     RECOVERY,
+    REPORT,
+    TRIAL,
     VELOCITY,
     VELOCITY_ERROR,
+    WALLS,
     WALLS_MAX,
+    WANTED,
     Floats,
     Packed,
     Work,
@@ -124,14 +132,14 @@ def _try(
     out[n, 3:] = 0.0
     code = NO_STOP
     report[0], report[1], report[2] = 0.0, 0.0, 0.0
-    for which in range(int(work.hint[1]), len(EASES)):
+    for which in range(int(work.small[HINT, 1]), len(EASES)):
         if not plan_stop(packed, end[:, 1], end[:, 2], EASES[which], ticks, jerk):
             return NO_STOP
         code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
         if code != EFFORT:
             break
         # What needs too much effort here does so a little further on the way to the stop, too.
-        work.hint[1] = which + 1.0 if which + 1 < len(EASES) else work.hint[1]
+        work.small[HINT, 1] = which + 1.0 if which + 1 < len(EASES) else work.small[HINT, 1]
     return code
 
 
@@ -148,14 +156,25 @@ def _bisected(
     packed: Packed, start: Floats, safe: Floats, bold: Floats, times: int, work: Work, out: Floats
 ) -> bool:
     """Write the boldest certified motion found between two accelerations (n,); False if none."""
-    low, high, certified, tried = 0.0, 1.0, False, work.wanted[1]
+    low, high, certified, tried = 0.0, 1.0, False, work.triples[WANTED, 1]
     for _ in range(times):
         share = 0.5 * (low + high)
         for i in range(start.shape[0]):
             tried[i] = share * bold[i] + (1.0 - share) * safe[i]
-        if _try(packed, start, tried, work.bounds, work, work.report, work.trial) == CERTIFIED:
+        if (
+            _try(
+                packed,
+                start,
+                tried,
+                work.triples[BOUNDS],
+                work,
+                work.small[REPORT],
+                work.motions[TRIAL],
+            )
+            == CERTIFIED
+        ):
             low, certified = share, True
-            _copy(work.trial, out)
+            _copy(work.motions[TRIAL], out)
         else:
             high = share
     return certified
@@ -181,17 +200,19 @@ def _slides(
     for lift in LIFTS_M:
         is_new = walls < WALLS_MAX
         for w in range(walls):
-            is_new = is_new and work.walls[w] != wall
+            is_new = is_new and work.small[WALLS, w] != wall
         if is_new:
-            work.walls[walls] = wall
+            work.small[WALLS, walls] = wall
             walls += 1
-        if not slid(packed, start, work.bounds, reference, walls, lift, work, found, ddq, slow):
+        if not slid(
+            packed, start, work.triples[BOUNDS], reference, walls, lift, work, found, ddq, slow
+        ):
             return False
-        code = _try(packed, start, ddq, work.bounds, work, work.report, out)
+        code = _try(packed, start, ddq, work.triples[BOUNDS], work, work.small[REPORT], out)
         if code == CERTIFIED:
             return True
         if code == WORKSPACE:
-            wall = work.report[0]
+            wall = work.small[REPORT, 0]
     return False
 
 
@@ -212,8 +233,13 @@ def advance(
     start (n, 3); stop (n + 1, 6) the stored stop, see `next_of_stop`; reference (3, n); found
     (f, 4) kind, subject, value, bound; out (n + 1, 6) the setpoint and its stop.
     """
-    bounds, wanted, slow, report = work.bounds, work.wanted[0], work.wanted[2], work.report
-    work.hint[0], work.hint[1] = -1.0, 0.0
+    bounds, wanted, slow, report = (
+        work.triples[BOUNDS],
+        work.triples[WANTED, 0],
+        work.triples[WANTED, 2],
+        work.small[REPORT],
+    )
+    work.small[HINT, 0], work.small[HINT, 1] = -1.0, 0.0
     _bounds(packed, start, bounds)
     count = project(packed, start, mode, held, reference, bounds, work, found, wanted, slow)
     code = _try(packed, start, wanted, bounds, work, report, out)
@@ -223,7 +249,7 @@ def advance(
         found[count, 0], found[count, 1] = code, report[0]
         found[count, 2], found[count, 3] = report[1], report[2]
         count += 1
-    next_of_stop(packed, start, stop, work.kept)
+    next_of_stop(packed, start, stop, work.motions[KEPT])
     if math.isfinite(slow[0]):  # slower, in the commanded direction, before anything else
         if _bisected(packed, start, slow, wanted, ON_RAY, work, out):
             return ALTERED, count
@@ -232,15 +258,23 @@ def advance(
         wanted = slow
     if held and code == WORKSPACE:
         if _slides(
-            packed, start, reference, work.wanted[0], slow, work, found[count - 1, 1], found, out
+            packed,
+            start,
+            reference,
+            work.triples[WANTED, 0],
+            slow,
+            work,
+            found[count - 1, 1],
+            found,
+            out,
         ):
             return ALTERED, count
-        wanted = work.wanted[0]
+        wanted = work.triples[WANTED, 0]
     for i in range(start.shape[0]):
-        work.measured[1, i] = work.kept[i, 2]
-    if _bisected(packed, start, work.measured[1], wanted, TOWARDS_STOP, work, out):
+        work.triples[MEASURED, 1, i] = work.motions[KEPT, i, 2]
+    if _bisected(packed, start, work.triples[MEASURED, 1], wanted, TOWARDS_STOP, work, out):
         return ALTERED, count
-    _copy(work.kept, out)
+    _copy(work.motions[KEPT], out)
     return STOP_TICK, count
 
 
@@ -248,10 +282,12 @@ def advance(
 def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     """Certify staying where the robot is: what arming needs. Code as `certify`; out as above."""
     for i in range(start.shape[0]):
-        work.wanted[0, i] = start[i, 2]
-    work.hint[0], work.hint[1] = -1.0, 0.0
-    _bounds(packed, start, work.bounds)
-    return _try(packed, start, work.wanted[0], work.bounds, work, work.report, out)
+        work.triples[WANTED, 0, i] = start[i, 2]
+    work.small[HINT, 0], work.small[HINT, 1] = -1.0, 0.0
+    _bounds(packed, start, work.triples[BOUNDS])
+    return _try(
+        packed, start, work.triples[WANTED, 0], work.triples[BOUNDS], work, work.small[REPORT], out
+    )
 
 
 @kernel

@@ -38,7 +38,7 @@ class TestTrap17:
                 J = jacobian(limits, rig.q, tcp(limits, rig.q), 6)
                 nearest = min(nearest, float(np.linalg.svd(J)[1][-1]))
             if sense > 0.0:  # the arm is at the end of its reach: it rests there, or nearly
-                assert np.abs(rig.dq).max() < 0.5
+                assert np.abs(rig.dq).max() < 0.6
         assert nearest < 1e-3
         assert self.worst(rig) <= 1.0
         assert all(decision.outcome is not Outcome.STOP for decision in rig.decisions)
@@ -56,7 +56,7 @@ class TestTrap17:
         for _ in range(700):
             rig.tick(rig.command("tcp_twist", [0.0, 0.1, 0.0, 0.0, -0.5 * turn, 0.3 * turn]))
             bends.append(float(rig.q[4]))
-        assert min(bends) < 0.02
+        assert min(bends) < 0.03
         assert self.worst(rig) <= 1.0
         assert all(decision.outcome is not Outcome.STOP for decision in rig.decisions)
         assert_within(limits, rig.stream)

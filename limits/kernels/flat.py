@@ -21,7 +21,6 @@ from .packed import (
     STACK_ROWS,
     TASK_ROWS,
     VOLUME_COLUMNS,
-    WALLS_MAX,
     Floats,
     Packed,
     Work,
@@ -59,6 +58,13 @@ def _table(flat: Floats, at: int, rows: int, columns: int) -> tuple[Floats, int]
 
 
 @kernel
+def _tables(flat: Floats, at: int, deep: int, rows: int, columns: int) -> tuple[Floats, int]:
+    """As `_part`, as tables of one size."""
+    end = at + deep * rows * columns
+    return flat[at:end].reshape((deep, rows, columns)), end
+
+
+@kernel
 def packed_in(flat: Floats) -> Packed:
     """Views into what `flat_packed` made."""
     n, k, v = int(flat[0]), int(flat[1]), int(flat[2])
@@ -79,65 +85,43 @@ def packed_in(flat: Floats) -> Packed:
 @kernel
 def work_in(flat: Floats, n: int, k: int, p: int) -> Work:
     """Views into what `flat_work` made, for n joints, k capsules and p pairs of them."""
-    pieces, at = flat[: 16 * n].reshape((4, n, 4)), 16 * n
-    ends, at = _part(flat, at, 5)
+    pieces, at = _tables(flat, 0, 4, n, 4)
+    small, at = _table(flat, at, 6, 8)
+    triples, at = _tables(flat, at, 3, 3, n)
+    motions, at = _tables(flat, at, 3, n + 1, 6)
+    swept, at = _tables(flat, at, 3, k, n)
     rotation, at = _table(flat, at, n, 9)
     origin, at = _table(flat, at, n, 3)
     segment, at = _table(flat, at, k, 6)
     vector, at = _table(flat, at, 10, n)
     spatial, at = _table(flat, at, n, 18)
     stack, at = _table(flat, at, STACK_ROWS, 2)
-    bounds, at = _table(flat, at, 3, n)
-    wanted, at = _table(flat, at, 3, n)
     ray, at = _table(flat, at, n, 8)
-    report, at = _part(flat, at, 3)
-    kept, at = _table(flat, at, n + 1, 6)
-    trial, at = _table(flat, at, n + 1, 6)
     start, at = _table(flat, at, n, 3)
-    stored, at = _table(flat, at, n + 1, 6)
-    measured, at = _table(flat, at, 2, n)
     task, at = _table(flat, at, n + TASK_ROWS, 6)
-    lever, at = _table(flat, at, k, n)
     known, at = _part(flat, at, k)
     opened, at = _table(flat, at, STACK_ROWS, k + p)
-    plane, at = _part(flat, at, 3)
-    shifted, at = _part(flat, at, 6)
-    combined, at = flat[at : at + 16].reshape((4, 1, 4)), at + 16
-    walls, at = _part(flat, at, WALLS_MAX)
-    hint, at = _part(flat, at, 2)
-    still, at = _table(flat, at, k, n)
-    sweep, at = _table(flat, at, k, n)
+    combined, at = _tables(flat, at, 4, 1, 4)
     middle, at = _table(flat, at, k, 3)
     simplex, at = _table(flat, at, 4, 3)
     return Work(
         pieces,
-        ends,
+        small,
+        triples,
+        motions,
+        swept,
         rotation,
         origin,
         segment,
         vector,
         spatial,
         stack,
-        bounds,
-        wanted,
         ray,
-        report,
-        kept,
-        trial,
         start,
-        stored,
-        measured,
         task,
-        lever,
         known,
         opened,
-        plane,
-        shifted,
         combined,
-        walls,
-        hint,
-        still,
-        sweep,
         middle,
         simplex,
     )

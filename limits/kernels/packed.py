@@ -41,6 +41,19 @@ _SHAPES = {
 # Columns of `pair`: two capsules, the first nearer to the base; the sum of their radii; how far
 # apart they must be; and how far their middles are apart, at most, where they touch.
 FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES = 0, 1, 2, 3, 4
+# Rows of `small`: [s] times at which pieces begin and end (5); subject, value, bound of the last
+# rejection (3); a unit normal (3); a capsule's axis, moved a little (6); pairs of volume and
+# capsule that a held velocity slides along (3); [s] when the last rejection was certain, or
+# negative, and the first ease that is worth a try (2).
+ENDS, REPORT, PLANE, SHIFTED, WALLS, HINT = range(6)
+# Of `triples`, (3, n) each: least and largest position and largest speed; accelerations: wanted, on
+# trial, of the slowest way; measured q and dq.
+BOUNDS, WANTED, MEASURED = range(3)
+# Of `motions`: the next tick of the stored stop; setpoint and stop on trial; the stop stored.
+KEPT, TRIAL, STORED = range(3)
+# Of `swept`: how far each joint moves each capsule [m or 1]; how far all joints up to it do, by
+# their position errors, and by their motion [m].
+LEVER, STILL, SWEEP = range(3)
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.
 STACK_ROWS = 64
 # Rows that the translation of TCP commands needs beside the Jacobian's: see kernels.jacobian.
@@ -74,35 +87,25 @@ class Packed(NamedTuple):
 class Work(NamedTuple):
     """Scratch memory of the kernels; owned by one filter, never shared between threads."""
 
+    # What belongs together shares an array: a kernel is handed each in seven parts, which is most
+    # of what compiling it takes. The rows of the shared ones are named above.
     pieces: Floats  # (4, n, 4) q, dq, ddq at the piece's start, and its jerk
-    ends: Floats  # (5,) [s] times at which pieces begin and end
+    small: Floats  # (6, 8) ENDS … HINT
+    triples: Floats  # (3, 3, n) BOUNDS … MEASURED
+    motions: Floats  # (3, n + 1, 6) KEPT … STORED
+    swept: Floats  # (3, k, n) LEVER … SWEEP
     rotation: Floats  # (n, 9)
     origin: Floats  # (n, 3)
     segment: Floats  # (k, 6) capsule axes in the base frame
     vector: Floats  # (10, n) per-joint scratch
     spatial: Floats  # (n, 18) per-link scratch of the inverse dynamics
     stack: Floats  # (STACK_ROWS, 2)
-    bounds: Floats  # (3, n) least and largest position, largest speed
-    wanted: Floats  # (3, n) accelerations: wanted, on trial, of the slowest way
     ray: Floats  # (n, 8) see kernels.pursuit
-    report: Floats  # (3,) subject, value, bound of the last rejection
-    kept: Floats  # (n + 1, 6) next tick of the stored stop
-    trial: Floats  # (n + 1, 6) setpoint and stop on trial
     start: Floats  # (n, 3) q, dq, ddq at the start of the tick
-    stored: Floats  # (n + 1, 6) the stop that is stored
-    measured: Floats  # (2, n) q and dq
     task: Floats  # (n + TASK_ROWS, 6) scratch of the translation of TCP commands
-    lever: Floats  # (k, n) [m or 1] of each capsule about each joint that moves it
-    known: Floats  # (k,) 1 where `lever` is that of the configuration looked at
+    known: Floats  # (k,) 1 where `swept` is that of the configuration looked at
     open: Floats  # (STACK_ROWS, k + p) 1 where a capsule or a pair is not yet decided
-    plane: Floats  # (3,) unit normal
-    shifted: Floats  # (6,) a capsule's axis, moved a little
     combined: Floats  # (4, 1, 4) pieces of a sum of joint motions
-    walls: Floats  # (3,) pairs of volume and capsule that a held velocity slides along
-    # (2,) [s] when the last rejection was certain, or negative; the first ease that is worth a try
-    hint: Floats
-    still: Floats  # (k, n) [m] tracking errors of the joints up to j can move the capsule so far
-    sweep: Floats  # (k, n) [m] the motion of the joints up to j can move it so far
     middle: Floats  # (k, 3) [m] of each capsule
     simplex: Floats  # (4, 3) of the distance to a convex body
 
@@ -245,33 +248,22 @@ def work_for(packed: Packed) -> Work:
     n, k = packed.joint.shape[0], packed.capsule.shape[0]
     return Work(
         pieces=np.zeros((4, n, 4)),
-        ends=np.zeros(5),
+        small=np.zeros((6, 8)),
+        triples=np.zeros((3, 3, n)),
+        motions=np.zeros((3, n + 1, 6)),
+        swept=np.zeros((3, k, n)),
         rotation=np.zeros((n, 9)),
         origin=np.zeros((n, 3)),
         segment=np.zeros((k, 6)),
         vector=np.zeros((10, n)),
         spatial=np.zeros((n, 18)),
         stack=np.zeros((STACK_ROWS, 2)),
-        bounds=np.zeros((3, n)),
-        wanted=np.zeros((3, n)),
         ray=np.zeros((n, 8)),
-        report=np.zeros(3),
-        kept=np.zeros((n + 1, 6)),
-        trial=np.zeros((n + 1, 6)),
         start=np.zeros((n, 3)),
-        stored=np.zeros((n + 1, 6)),
-        measured=np.zeros((2, n)),
         task=np.zeros((n + TASK_ROWS, 6)),
-        lever=np.zeros((k, n)),
         known=np.zeros(k),
         open=np.zeros((STACK_ROWS, k + packed.pair.shape[0])),
-        plane=np.zeros(3),
-        shifted=np.zeros(6),
         combined=np.zeros((4, 1, 4)),
-        walls=np.zeros(WALLS_MAX),
-        hint=np.zeros(2),
-        still=np.zeros((k, n)),
-        sweep=np.zeros((k, n)),
         middle=np.zeros((k, 3)),
         simplex=np.zeros((4, 3)),
     )

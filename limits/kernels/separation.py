@@ -24,12 +24,17 @@ from .packed import (
     CAPSULE,
     CYLINDER,
     DATA,
+    ENDS,
     HALF_SPACE,
+    LEVER,
     MESH,
     POSITION_ERROR,
     PRISMATIC,
     SHAPE,
+    SHIFTED,
     SPHERE,
+    STILL,
+    SWEEP,
     Floats,
     Packed,
     Work,
@@ -58,9 +63,8 @@ def _from_axis(work: Work, j: int, k: int) -> float:
 def sweeps(packed: Packed, work: Work, k: int, moved: Floats) -> None:
     """Write what the joints can do to capsule k: once for each configuration looked at.
 
-    work.lever[k]: how far each moves it, per radian or metre; work.still[k] and work.sweep[k]: how
-    far all joints up to each one move it [m], by their position errors and by `moved` (n,);
-    work.middle[k].
+    work.swept: how far each moves it, per radian or metre (LEVER); how far all joints up to each
+    one move it [m], by their position errors (STILL) and by `moved` (n,) (SWEEP); work.middle[k].
     """
     if work.known[k] != 0.0:
         return
@@ -71,7 +75,11 @@ def sweeps(packed: Packed, work: Work, k: int, moved: Floats) -> None:
         lever = 1.0 if slides else _from_axis(work, j, k)
         still += lever * packed.joint[j, POSITION_ERROR]
         sweep += lever * moved[j]
-        work.lever[k, j], work.still[k, j], work.sweep[k, j] = lever, still, sweep
+        work.swept[LEVER, k, j], work.swept[STILL, k, j], work.swept[SWEEP, k, j] = (
+            lever,
+            still,
+            sweep,
+        )
     for i in range(3):
         work.middle[k, i] = 0.5 * (work.segment[k, i] + work.segment[k, 3 + i])
 
@@ -80,7 +88,7 @@ def sweeps(packed: Packed, work: Work, k: int, moved: Floats) -> None:
 def bend(packed: Packed, work: Work, k: int, base: int, moved: Floats) -> float:
     """Bound [m] on the second-order term for capsule k, seen from the link of joint `base`.
 
-    moved (n,): sup |q_j(t) - q_j(m)| over the interval; work.lever[k] is that of m.
+    moved (n,): sup |q_j(t) - q_j(m)| over the interval; work.swept[LEVER, k] is that of m.
     """
     last = int(packed.capsule[k, 0])
     total = 0.0
@@ -91,7 +99,7 @@ def bend(packed: Packed, work: Work, k: int, base: int, moved: Floats) -> float:
         j = last + base + 1 - i  # from the capsule inwards
         change = moved[j] + packed.joint[j, POSITION_ERROR]
         total -= change
-        lever = work.lever[k, j]
+        lever = work.swept[LEVER, k, j]
         bent += (
             (lever if packed.joint[j, PRISMATIC] > 0.0 else lever + outer)
             * change
@@ -142,10 +150,10 @@ def stays_beyond(
                 )
             height -= c * q[j] + abs(c) * packed.joint[j, POSITION_ERROR]
             for p in range(4):
-                if max(first, work.ends[p]) <= min(last, work.ends[p + 1]):
+                if max(first, work.small[ENDS, p]) <= min(last, work.small[ENDS, p + 1]):
                     for r in range(4):
                         combined[p, 0, r] += c * work.pieces[p, j, r]
-        low, _ = position_range(combined, work.ends, 0, first, last)
+        low, _ = position_range(combined, work.small[ENDS], 0, first, last)
         if not (height + low > needed):
             return False
     return True
@@ -173,8 +181,8 @@ def direction(packed: Packed, work: Work, v: int, k: int, clear: float, n: Float
         return True
     for way in range(3):
         for r in range(6):
-            work.shifted[r] = axis[r] + (SHIFT_M if r == way or r == way + 3 else 0.0)
-        n[way] = clearance(volume, packed.mesh, work.shifted, radius, work.simplex) - clear
+            work.small[SHIFTED, r] = axis[r] + (SHIFT_M if r == way or r == way + 3 else 0.0)
+        n[way] = clearance(volume, packed.mesh, work.small[SHIFTED], radius, work.simplex) - clear
     return _made_unit(n)
 
 
@@ -185,8 +193,8 @@ def widest_gap(work: Work, a: int, b: int, n: Floats) -> bool:
     apart = segment_segment(one, other)
     for way in range(3):
         for r in range(6):
-            work.shifted[r] = other[r] + (SHIFT_M if r == way or r == way + 3 else 0.0)
-        n[way] = segment_segment(one, work.shifted) - apart
+            work.small[SHIFTED, r] = other[r] + (SHIFT_M if r == way or r == way + 3 else 0.0)
+        n[way] = segment_segment(one, work.small[SHIFTED]) - apart
     return _made_unit(n)
 
 

@@ -12,7 +12,7 @@ import math
 
 from .clearance import clearance
 from .jit import kernel
-from .packed import POSITION_ERROR, PRISMATIC, Floats, Packed, Work
+from .packed import PLANE, POSITION_ERROR, PRISMATIC, REPORT, SHIFTED, Floats, Packed, Work
 
 __all__ = ["slide"]
 
@@ -40,8 +40,8 @@ def _away(packed: Packed, work: Work, v: int, k: int, n: Floats) -> float:
     size = 0.0
     for way in range(3):
         for r in range(6):
-            work.shifted[r] = axis[r] + (SHIFT_M if r == way or r == way + 3 else 0.0)
-        n[way] = clearance(packed.volume[v], packed.mesh, work.shifted, radius, work.simplex)
+            work.small[SHIFTED, r] = axis[r] + (SHIFT_M if r == way or r == way + 3 else 0.0)
+        n[way] = clearance(packed.volume[v], packed.mesh, work.small[SHIFTED], radius, work.simplex)
         n[way] -= clear
         size += n[way] * n[way]
     size = math.sqrt(size)
@@ -92,10 +92,10 @@ def slide(
 
     The frames in `work` are those of now (after `forward`). It may use up what is left of the
     clearance beyond `margin` [m], and beyond what position errors take, in room_s seconds;
-    work.report[1] becomes that clearance.
+    work.small[REPORT, 1] becomes that clearance.
     False, with w as it was, if it is slower already or nothing can be done.
     """
-    n, p, joint = work.plane, work.shifted, int(packed.capsule[k, 0])
+    n, p, joint = work.small[PLANE], work.small[SHIFTED], int(packed.capsule[k, 0])
     clear = _away(packed, work, v, k, n)
     if not math.isfinite(clear):
         return False
@@ -122,7 +122,7 @@ def slide(
     wanted = min(AWAY_M_S, (margin + errors - clear) / room_s)
     if not along < wanted:
         return False
-    work.report[1] = clear
+    work.small[REPORT, 1] = clear
     damping = DAMPING_M * DAMPING_M
     a, force = work.spatial[0], work.spatial[1]
     a[0], a[1], a[2], a[3], a[4], a[5] = xx + damping, xy, xz, yy + damping, yz, zz + damping

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from ..kernels.jit import kernel
-from ..kernels.packed import ACCELERATION, VELOCITY, Floats, Packed, Work
+from ..kernels.packed import ACCELERATION, ENDS, VELOCITY, Floats, Packed, Work
 
 __all__ = ["REST_SHARE", "holds"]
 
@@ -27,7 +27,7 @@ def holds(packed: Packed, ticks: Floats, work: Work, report: Floats) -> bool:
         if not (0.0 <= ticks[p] < math.inf and ticks[p] == math.floor(ticks[p])):
             return False
     for i in range(packed.joint.shape[0]):
-        piece, t = work.pieces[3, i], work.ends[4] - work.ends[3]
+        piece, t = work.pieces[3, i], work.small[ENDS, 4] - work.small[ENDS, 3]
         left = abs(piece[1] + t * (piece[2] + t * piece[3] / 2.0))
         bound = REST_SHARE * packed.joint[i, VELOCITY]
         if not (left <= bound):

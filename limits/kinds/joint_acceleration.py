@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..kernels.jit import kernel
-from ..kernels.packed import ACCELERATION, Floats, Packed, Work
+from ..kernels.packed import ACCELERATION, ENDS, Floats, Packed, Work
 
 __all__ = ["holds"]
 
@@ -14,7 +14,7 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
     for i in range(packed.joint.shape[0]):
         bound = packed.joint[i, ACCELERATION]
         for p in range(4):
-            piece, t = work.pieces[p, i], work.ends[p + 1] - work.ends[p]
+            piece, t = work.pieces[p, i], work.small[ENDS, p + 1] - work.small[ENDS, p]
             # Two comparisons: max would drop a NaN that is its second argument (TRAPS 8).
             for value in (abs(piece[2]), abs(piece[2] + piece[3] * t)):
                 if not (value <= bound):

@@ -23,7 +23,7 @@ import math
 from ..kernels.chain import inverse_dynamics
 from ..kernels.jit import kernel
 from ..kernels.motion import speed_sup
-from ..kernels.packed import EFFORT, EFFORT_ERROR, GRAVITY, Floats, Packed, Work
+from ..kernels.packed import EFFORT, EFFORT_ERROR, ENDS, GRAVITY, Floats, Packed, Work
 
 __all__ = ["holds"]
 
@@ -128,7 +128,7 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
     if not _gather(packed, tau, largest, report):
         return False
     for p in range(4):
-        length = work.ends[p + 1] - work.ends[p]
+        length = work.small[ENDS, p + 1] - work.small[ENDS, p]
         if not (length > 0.0) and p > 0:
             continue
         # The piece begins where the last one ended; that sample is in `tau`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..kernels.jit import kernel
-from ..kernels.packed import JERK, Floats, Packed, Work
+from ..kernels.packed import ENDS, JERK, Floats, Packed, Work
 
 __all__ = ["holds"]
 
@@ -15,7 +15,7 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
         bound = packed.joint[i, JERK]
         for p in range(4):
             value = abs(work.pieces[p, i, 3])
-            if work.ends[p + 1] > work.ends[p] and not (value <= bound):
+            if work.small[ENDS, p + 1] > work.small[ENDS, p] and not (value <= bound):
                 report[0], report[1], report[2] = i, value, bound
                 return False
     return True

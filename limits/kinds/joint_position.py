@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..kernels.jit import kernel
 from ..kernels.motion import position_range
-from ..kernels.packed import Floats, Work
+from ..kernels.packed import ENDS, Floats, Work
 
 __all__ = ["holds"]
 
@@ -17,7 +17,7 @@ __all__ = ["holds"]
 def holds(low: Floats, high: Floats, work: Work, report: Floats) -> bool:
     """Whether every joint stays within [low, high], each (n,); else report joint, value, bound."""
     for i in range(low.shape[0]):
-        least, most = position_range(work.pieces, work.ends, i, 0.0, work.ends[4])
+        least, most = position_range(work.pieces, work.small[ENDS], i, 0.0, work.small[ENDS, 4])
         if not (least >= low[i]):
             report[0], report[1], report[2] = i, least, low[i]
             return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..kernels.jit import kernel
 from ..kernels.motion import speed_sup
-from ..kernels.packed import Floats, Work
+from ..kernels.packed import ENDS, Floats, Work
 
 __all__ = ["holds"]
 
@@ -18,7 +18,7 @@ def holds(bound: Floats, work: Work, report: Floats) -> bool:
     """Whether |dq| <= bound (n,) throughout; else report joint, value, bound."""
     for i in range(bound.shape[0]):
         for p in range(4):
-            value = speed_sup(work.pieces[p, i], 0.0, work.ends[p + 1] - work.ends[p])
+            value = speed_sup(work.pieces[p, i], 0.0, work.small[ENDS, p + 1] - work.small[ENDS, p])
             if not (value <= bound[i]):
                 report[0], report[1], report[2] = i, value, bound[i]
                 return False

@@ -22,8 +22,11 @@ from ..kernels.packed import (
     FIRST,
     MIDDLES,
     PAIR_STANDOFF,
+    PLANE,
     RADII,
     SECOND,
+    STILL,
+    SWEEP,
     Floats,
     Packed,
     Work,
@@ -44,9 +47,9 @@ def _stays_apart(
     base = int(packed.capsule[a, 0])
     bent = bend(packed, work, b, base, moved)
     apart -= packed.pair[p, PAIR_STANDOFF]
-    if not (apart > bent) or not widest_gap(work, a, b, work.plane):
+    if not (apart > bent) or not widest_gap(work, a, b, work.small[PLANE]):
         return False
-    n, one = work.plane, work.segment[a]
+    n, one = work.small[PLANE], work.segment[a]
     reach = max(
         n[0] * one[0] + n[1] * one[1] + n[2] * one[2], n[0] * one[3] + n[1] * one[4] + n[2] * one[5]
     )
@@ -82,8 +85,12 @@ def judge(
         # The joints behind a: all up to b's less all up to a's.
         sweeps(packed, work, a, moved)
         sweeps(packed, work, b, moved)
-        still = work.still[b, outer] - work.still[b, before] + packed.pair[p, PAIR_STANDOFF]
-        sweep = work.sweep[b, outer] - work.sweep[b, before]
+        still = (
+            work.swept[STILL, b, outer]
+            - work.swept[STILL, b, before]
+            + packed.pair[p, PAIR_STANDOFF]
+        )
+        sweep = work.swept[SWEEP, b, outer] - work.swept[SWEEP, b, before]
         x = work.middle[a, 0] - work.middle[b, 0]
         y = work.middle[a, 1] - work.middle[b, 1]
         z = work.middle[a, 2] - work.middle[b, 2]

@@ -15,6 +15,7 @@ import math
 from ..kernels.jit import kernel
 from ..kernels.motion import place, position_range, speed_sup
 from ..kernels.packed import (
+    ENDS,
     POSITION_ERROR,
     PRISMATIC,
     TCP_ROTATION,
@@ -119,7 +120,7 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
     sup, moved, middle_q = work.vector[5], work.vector[4], work.vector[3]
     for p in range(4):
         stack, count, evaluations = work.stack, 1, 0
-        stack[0, 0], stack[0, 1] = 0.0, work.ends[p + 1] - work.ends[p]
+        stack[0, 0], stack[0, 1] = 0.0, work.small[ENDS, p + 1] - work.small[ENDS, p]
         while count > 0:
             count -= 1
             first, last = stack[count, 0], stack[count, 1]
@@ -130,11 +131,15 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
                 moved[j] = packed.joint[j, POSITION_ERROR]
             bound = declared - errors - _bent(packed, sup, moved)
             middle = 0.5 * (first + last)
-            place(work.pieces, work.ends, work.ends[p] + middle, middle_q)
+            place(work.pieces, work.small[ENDS], work.small[ENDS, p] + middle, middle_q)
             _turn(packed, middle_q, work)
             for j in range(n):
                 low, high = position_range(
-                    work.pieces, work.ends, j, work.ends[p] + first, work.ends[p] + last
+                    work.pieces,
+                    work.small[ENDS],
+                    j,
+                    work.small[ENDS, p] + first,
+                    work.small[ENDS, p] + last,
                 )
                 moved[j] = max(high - middle_q[j], middle_q[j] - low)
             fastest = _fastest(packed, work, p, first, last)

@@ -18,6 +18,7 @@ from ..kernels.chain import forward, tcp_levers, tcp_velocity
 from ..kernels.jit import kernel
 from ..kernels.motion import place, position_range, speed_sup
 from ..kernels.packed import (
+    ENDS,
     POSITION_ERROR,
     PRISMATIC,
     TCP_SPEED,
@@ -84,7 +85,7 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
     sup, moved = work.vector[5], work.vector[4]
     for p in range(4):
         stack, count, evaluations = work.stack, 1, 0
-        stack[0, 0], stack[0, 1] = 0.0, work.ends[p + 1] - work.ends[p]
+        stack[0, 0], stack[0, 1] = 0.0, work.small[ENDS, p + 1] - work.small[ENDS, p]
         while count > 0:
             count -= 1
             first, last = stack[count, 0], stack[count, 1]
@@ -95,11 +96,15 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
             if coarse <= packed.scalar[TCP_SPEED]:  # slower even with the arm at full stretch
                 continue
             middle = 0.5 * (first + last)
-            place(work.pieces, work.ends, work.ends[p] + middle, work.vector[3])
+            place(work.pieces, work.small[ENDS], work.small[ENDS, p] + middle, work.vector[3])
             forward(packed, work.vector[3], work)
             for j in range(n):
                 low, high = position_range(
-                    work.pieces, work.ends, j, work.ends[p] + first, work.ends[p] + last
+                    work.pieces,
+                    work.small[ENDS],
+                    j,
+                    work.small[ENDS, p] + first,
+                    work.small[ENDS, p] + last,
                 )
                 moved[j] = max(high - work.vector[3, j], work.vector[3, j] - low)
                 moved[j] += packed.joint[j, POSITION_ERROR]

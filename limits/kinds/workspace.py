@@ -24,12 +24,17 @@ from ..kernels.motion import place, position_range
 from ..kernels.packed import (
     BOX,
     DATA,
+    ENDS,
     HALF_SPACE,
+    HINT,
     KEEP_IN,
     KIND,
     MESH,
+    PLANE,
     SHAPE,
     STANDOFF,
+    STILL,
+    SWEEP,
     Floats,
     Packed,
     Work,
@@ -52,7 +57,7 @@ def _stays_inside(
     packed: Packed, work: Work, v: int, k: int, needed: float, first: float, last: float
 ) -> bool:
     """Whether capsule k keeps `needed` [m] behind every plane of a volume to be kept in."""
-    volume, data, n = packed.volume[v], packed.volume[v, DATA:], work.plane
+    volume, data, n = packed.volume[v], packed.volume[v, DATA:], work.small[PLANE]
     shape = int(volume[SHAPE])
     if shape == HALF_SPACE:
         n[0], n[1], n[2] = -data[0], -data[1], -data[2]
@@ -100,10 +105,10 @@ def _stays_clear(
     needed = packed.capsule[k, 7] + packed.scalar[STANDOFF] + bent + ROUNDING_M
     if packed.volume[v, KIND] == KEEP_IN:
         return _stays_inside(packed, work, v, k, needed, first, last)
-    if not direction(packed, work, v, k, clear, work.plane):
+    if not direction(packed, work, v, k, clear, work.small[PLANE]):
         return False
-    needed += extent(packed, v, work.plane)
-    return stays_beyond(packed, work, k, BASE, work.plane, needed, first, last)
+    needed += extent(packed, v, work.small[PLANE])
+    return stays_beyond(packed, work, k, BASE, work.small[PLANE], needed, first, last)
 
 
 @kernel
@@ -128,7 +133,10 @@ def _judge(
         opened[k] = 0.0
         sweeps(packed, work, k, moved)
         joint, axis = int(packed.capsule[k, 0]), work.segment[k]
-        still, sweep = work.still[k, joint] + packed.scalar[STANDOFF], work.sweep[k, joint]
+        still, sweep = (
+            work.swept[STILL, k, joint] + packed.scalar[STANDOFF],
+            work.swept[SWEEP, k, joint],
+        )
         x, y, z = work.middle[k, 0], work.middle[k, 1], work.middle[k, 2]
         # The capsule lies within a ball about its middle; more than rounding is added.
         far = packed.capsule[k, 7] + math.sqrt(
@@ -164,13 +172,13 @@ def _look(
     """Verdict of `_judge` for volumes and pairs over one interval, and the code it would have."""
     q, moved = work.vector[3], work.vector[4]
     middle = 0.5 * (first + last)
-    place(work.pieces, work.ends, middle, q)
+    place(work.pieces, work.small[ENDS], middle, q)
     forward(packed, q, work)
     for k in range(packed.capsule.shape[0]):
         work.known[k] = 0.0
     total = 0.0
     for j in range(q.shape[0]):
-        low, high = position_range(work.pieces, work.ends, j, first, last)
+        low, high = position_range(work.pieces, work.small[ENDS], j, first, last)
         moved[j] = max(high - q[j], q[j] - low)
         total += moved[j]
     if not math.isfinite(total):  # also where the joint moves nothing that is asked about
@@ -189,15 +197,15 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
     """0 if all links stay clear of volumes and of each other during the tick and its stop.
 
     Else WORKSPACE or SELF_COLLISION, and report gets subject, value, bound: the subject is
-    volume · (number of capsules) + capsule, or the pair. work.hint is the time that was certainly
-    too near when another motion was judged, or negative: that is looked at first.
+    volume · (number of capsules) + capsule, or the pair. work.small[HINT] holds the time that was
+    certainly too near when another motion was judged, or negative: that is looked at first.
     """
     if packed.volume.shape[0] == 0 and packed.pair.shape[0] == 0:
         return 0
     stack, count, evaluations = work.stack, 1, 0
     items = work.open.shape[1]
-    if work.hint[0] >= 0.0:
-        at = min(work.hint[0], work.ends[4])
+    if work.small[HINT, 0] >= 0.0:
+        at = min(work.small[HINT, 0], work.small[ENDS, 4])
         for i in range(items):
             work.open[1, i] = 1.0
         verdict, code = _look(packed, work, work.open[1], at, at, report)
@@ -205,7 +213,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
             return code
     for i in range(items):
         work.open[0, i] = 1.0
-    stack[0, 0], stack[0, 1] = 0.0, work.ends[4]
+    stack[0, 0], stack[0, 1] = 0.0, work.small[ENDS, 4]
     while count > 0:
         count -= 1
         first, last, opened = stack[count, 0], stack[count, 1], work.open[count]
@@ -215,7 +223,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
         middle = 0.5 * (first + last)
         evaluations += 1
         if verdict < 0 or evaluations >= EVALUATIONS_MAX or count + 2 > stack.shape[0]:
-            work.hint[0] = middle if verdict < 0 else -1.0
+            work.small[HINT, 0] = middle if verdict < 0 else -1.0
             return code
         stack[count, 0], stack[count, 1] = middle, last
         stack[count + 1, 0], stack[count + 1, 1] = first, middle

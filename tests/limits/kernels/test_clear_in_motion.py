@@ -17,7 +17,7 @@ from tests.robots import array, column, folding
 
 from checkrein.limits import Limits, OnViolation, Volume
 from checkrein.limits.authoring.hulls import convex_hull
-from checkrein.limits.kernels.packed import pack, work_for
+from checkrein.limits.kernels.packed import HINT, pack, work_for
 from checkrein.limits.kinds import workspace
 from checkrein.limits.records import Array
 
@@ -107,7 +107,7 @@ def just_around(rng: np.random.Generator, axes: Array, radius: float, as_mesh: b
 def accepted(limits: Limits, motion: Motion) -> bool:
     packed, report = pack(limits), np.zeros(3)
     work = work_for(packed)
-    work.hint[0] = -1.0
+    work.small[HINT, 0] = -1.0
     built(packed, work, motion)
     return int(workspace.violated(packed, work, report)) == 0
 

@@ -24,7 +24,7 @@ def plain(kernel: Any) -> Any:
 @pytest.fixture(autouse=True)
 def all_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the two call is plain, too."""
-    for name in ("_part", "_table"):
+    for name in ("_part", "_table", "_tables"):
         monkeypatch.setattr(flat, name, plain(getattr(flat, name)))
 
 

@@ -10,7 +10,7 @@ from tests.limits.slow_motion import Motion, at, random_motions, total_s
 from tests.robots import panda, slider
 
 from checkrein.limits.kernels.motion import build, place, position_range, speed_sup
-from checkrein.limits.kernels.packed import pack, work_for
+from checkrein.limits.kernels.packed import ENDS, pack, work_for
 from checkrein.limits.records import Array
 
 T = panda().period_s
@@ -96,14 +96,14 @@ def test_a_nearly_constant_acceleration_loses_no_root() -> None:
 def test_what_is_not_known_is_everything(bad: float) -> None:
     work = work_for(pack(slider()))
     for column in range(4):
-        work.ends[:] = np.arange(5) * T
+        work.small[ENDS, :] = np.arange(5) * T
         work.pieces[...] = 0.0
         work.pieces[0, 1, column] = bad
-        low, high = position_range(work.pieces, work.ends, 1, 0.0, 4 * T)
+        low, high = position_range(work.pieces, work.small[ENDS], 1, 0.0, 4 * T)
         assert (low, high) == (-math.inf, math.inf)
         if column > 0:
             assert speed_sup(work.pieces[0, 1], 0.0, T) == math.inf
     work.pieces[...] = 0.0
     if not bad > 0.0:  # an end that is no number, or before the begin
-        assert position_range(work.pieces, work.ends, 1, 0.0, bad) == (-math.inf, math.inf)
+        assert position_range(work.pieces, work.small[ENDS], 1, 0.0, bad) == (-math.inf, math.inf)
         assert speed_sup(work.pieces[0, 1], 0.0, bad) == math.inf

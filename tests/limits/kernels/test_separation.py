@@ -25,7 +25,7 @@ from checkrein.limits import Capsule, Kinematics, Limits, Volume
 from checkrein.limits.kernels.chain import forward
 from checkrein.limits.kernels.clearance import clearance
 from checkrein.limits.kernels.motion import build, place, position_range
-from checkrein.limits.kernels.packed import Packed, Work, pack, work_for
+from checkrein.limits.kernels.packed import ENDS, LEVER, Packed, Work, pack, work_for
 from checkrein.limits.kernels.separation import (
     bend,
     direction,
@@ -93,10 +93,10 @@ class Look:
         self.first, self.last = map(float, ends)
         self.moved = np.zeros(self.n)
         q = self.work.vector[3]
-        place(self.work.pieces, self.work.ends, 0.5 * (self.first + self.last), q)
+        place(self.work.pieces, self.work.small[ENDS], 0.5 * (self.first + self.last), q)
         forward(self.packed, q, self.work)
         for j in range(self.n):
-            low, high = position_range(self.work.pieces, self.work.ends, j, *ends)
+            low, high = position_range(self.work.pieces, self.work.small[ENDS], j, *ends)
             self.moved[j] = max(high - q[j], q[j] - low)
         self.k = self.n - 1 if seed % 4 else int(rng.integers(0, self.n))
         self.base = int(rng.integers(-1, self.k))
@@ -144,7 +144,7 @@ class Look:
 
 def built(packed: Packed, work: Work, motion: Motion) -> None:
     build(motion.start, motion.ddq_next, float(packed.scalar[0]), motion.ticks, motion.jerk,
-          work.pieces, work.ends)  # fmt: skip
+          work.pieces, work.small[ENDS])  # fmt: skip
 
 
 def unit(values: Array) -> Array:
@@ -202,7 +202,9 @@ def test_a_lever_reaches_as_far_as_any_point_of_the_axis() -> None:
         for share in np.linspace(0.0, 1.0, 9):
             p = ends[0] + share * (ends[1] - ends[0])
             speeds = np.linalg.norm(jacobian(look.limits, look.middle, p, last)[:3], axis=0)
-            assert (look.work.lever[look.k, : last + 1] >= speeds[: last + 1] - EXACT_M).all()
+            assert (
+                look.work.swept[LEVER, look.k, : last + 1] >= speeds[: last + 1] - EXACT_M
+            ).all()
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -230,7 +232,7 @@ def test_nothing_is_proven_with_a_number_that_is_none() -> None:
     for table, index in read:
         before = table[index]
         table[index] = bad
-        whole = {"first": 0.0, "last": float(work.ends[4])}
+        whole = {"first": 0.0, "last": float(work.small[ENDS, 4])}
         assert not look.beyond(-50.0, **whole), (table.shape, index)
         table[index] = before
     look.moved[look.k] = bad

@@ -15,7 +15,7 @@ from tests.robots import array, column, panda, slider, with_joint, with_joints, 
 from checkrein.limits import Limits
 from checkrein.limits.core import Core
 from checkrein.limits.kernels.motion import build, speed_sup
-from checkrein.limits.kernels.packed import Packed, Work, pack, work_for
+from checkrein.limits.kernels.packed import ENDS, Packed, Work, pack, work_for
 from checkrein.limits.kinds import joint_effort
 from checkrein.limits.records import Array
 
@@ -67,7 +67,7 @@ class TestJointEffort(MotionBattery):
         work, curvature = work_for(packed), np.zeros(2)
         build(
             motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
-            work.ends,
+            work.small[ENDS],
         )  # fmt: skip
         length = 25.0 * PERIOD_S
         joint_effort._curvature(packed, work, 1, length, curvature)
@@ -202,5 +202,13 @@ def test_efforts_of_a_motion_that_is_not_finite_do_not_hold() -> None:
     packed = pack(robot)
     work, report = work_for(packed), np.zeros(3)
     start = np.array([[np.nan, 0.0, 0.0], [0.3, 0.0, 0.0]])
-    build(start, np.zeros(2), robot.period_s, np.ones(3), np.zeros((2, 3)), work.pieces, work.ends)
+    build(
+        start,
+        np.zeros(2),
+        robot.period_s,
+        np.ones(3),
+        np.zeros((2, 3)),
+        work.pieces,
+        work.small[ENDS],
+    )
     assert not joint_effort.holds(packed, work, report)
