@@ -233,7 +233,9 @@ class TestSecondOrder:
         joint[:, POSITION_ERROR] = reals(" ".join(f"e{j}" for j in range(n)))
         lever[0], moved[:] = (reals(" ".join(f"{x}{j}" for j in range(n))) for x in "rm")
         packed = SimpleNamespace(joint=joint, capsule=np.array([[n - 1.0]]))
-        bent = python(separation.bend)(packed, SimpleNamespace(lever=lever), 0, -1, moved)
+        bent = python(separation.bend)(
+            packed, SimpleNamespace(swept=np.array([lever])), 0, -1, moved
+        )
         d = [moved[j] + joint[j, POSITION_ERROR] for j in range(n)]
         away = [
             lever[0, j] + (0 if slides[j] else sum(lever[0, i] * d[i] for i in range(j + 1, n)))

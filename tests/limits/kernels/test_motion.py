@@ -96,7 +96,7 @@ def test_a_nearly_constant_acceleration_loses_no_root() -> None:
 def test_what_is_not_known_is_everything(bad: float) -> None:
     work = work_for(pack(slider()))
     for column in range(4):
-        work.small[ENDS, :] = np.arange(5) * T
+        work.small[ENDS, :5] = np.arange(5) * T
         work.pieces[...] = 0.0
         work.pieces[0, 1, column] = bad
         low, high = position_range(work.pieces, work.small[ENDS], 1, 0.0, 4 * T)
