@@ -152,13 +152,26 @@ def _cap(
 
 
 @kernel
-def _damped(packed: Packed, speeds: Floats, work: Work, found: Floats, count: int) -> int:
+def _caps(packed: Packed, start: Floats, bounds: Floats, work: Work) -> None:
+    """Write the cap of each speed in work.vector[0] into work.vector[2]."""
+    n, slowest = start.shape[0], 0.0  # the synchronised stop lasts as long as its slowest joint
+    for i in range(n):
+        slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, ACCELERATION])
+    for i in range(n):
+        work.vector[2, i] = _cap(packed, start, bounds, work.vector[0, i], slowest, i)
+
+
+@kernel
+def _damped(
+    packed: Packed, speeds: Floats, work: Work, found: Floats, count: int
+) -> tuple[int, bool]:
     """Change speeds (n,) so that no capsule comes nearer to a volume too fast: it slides instead.
 
-    The frames in `work` are those of now. What is left of a clearance may be used up in ROOM_TICKS.
+    Returns the number of findings and whether any speed was changed. The frames in `work` are those
+    of now. What is left of a clearance may be used up in ROOM_TICKS.
     """
     room_s, margin = ROOM_TICKS * packed.scalar[PERIOD], packed.scalar[STANDOFF] + LIFT_M
-    capsules = packed.capsule.shape[0]
+    capsules, is_damped = packed.capsule.shape[0], False
     for again in range(2):  # what one volume changes may lead towards another
         changed = False
         for k in range(capsules):
@@ -166,7 +179,7 @@ def _damped(packed: Packed, speeds: Floats, work: Work, found: Floats, count: in
                 if packed.checked[v, k] != 0.0 and slide(
                     packed, work, v, k, room_s, margin, speeds
                 ):
-                    changed = True
+                    changed = is_damped = True
                     if again == 0:
                         pair = v * capsules + k
                         count = _found(
@@ -174,7 +187,7 @@ def _damped(packed: Packed, speeds: Floats, work: Work, found: Floats, count: in
                         )
         if not changed:
             break
-    return count
+    return count, is_damped
 
 
 @kernel
@@ -189,13 +202,14 @@ def _pursued(
     ddq: Floats,
     slow: Floats,
 ) -> int:
-    """Towards the speeds in work.vector[0], each at most work.vector[2], all by one factor.
+    """Towards the speeds in work.vector[0], each at most its cap, all by one factor.
 
     A command is found to ask for too much acceleration or jerk where the cascade would need it: to
     be on the way to a new speed as fast as the joint can is not to violate anything (ADR 3).
     """
     n, period, share = start.shape[0], packed.scalar[PERIOD], 1.0
     speeds, cap, arrived = work.vector[0], work.vector[2], work.vector[3]
+    _caps(packed, start, bounds, work)
     for i in range(n):
         arrived[i] = 0.0
         if abs(speeds[i]) > cap[i]:
@@ -245,11 +259,10 @@ def slid(
     their margins the capsules are to stay. The findings are those of `project`: none is added.
     """
     n, q, speeds, full = start.shape[0], work.vector[1], work.vector[0], found.shape[0]
-    room_s, slowest, capsules = ROOM_TICKS * packed.scalar[PERIOD], 0.0, packed.capsule.shape[0]
+    room_s, capsules = ROOM_TICKS * packed.scalar[PERIOD], packed.capsule.shape[0]
     for i in range(n):
         q[i] = start[i, 0]
         speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0
-        slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, ACCELERATION])
     forward(packed, q, work)
     _slowdown(packed, speeds, bounds, work, found, full)
     changed, margin = False, packed.scalar[STANDOFF] + lift
@@ -260,8 +273,6 @@ def slid(
     if not changed:
         return False
     _slowdown(packed, speeds, bounds, work, found, full)
-    for i in range(n):
-        work.vector[2, i] = _cap(packed, start, bounds, speeds[i], slowest, i)
     _pursued(packed, start, bounds, reference, work, found, full, ddq, slow)
     return True
 
@@ -325,10 +336,8 @@ def project(
     """
     n, period, count = start.shape[0], packed.scalar[PERIOD], 0
     speeds = work.vector[0]
-    slowest = 0.0  # the synchronised stop lasts as long as its slowest joint
     for i in range(n):
         a_max, low, high = packed.joint[i, ACCELERATION], bounds[0, i], bounds[1, i]
-        slowest = max(slowest, abs(start[i, 1]) / a_max)
         gain = min(1.0, packed.joint[i, JERK] * period / a_max) / 12.0 / period
         speeds[i] = _wanted_speed(mode, reference, i, start[i, 0], gain, a_max, low, high)
         if not math.isfinite(speeds[i]):  # a slope between huge rows
@@ -342,14 +351,11 @@ def project(
     slowed = count
     count = _slowdown(packed, speeds, bounds, work, found, count)
     for i in range(n):
-        work.vector[2, i] = _cap(packed, start, bounds, speeds[i], slowest, i)
         slow[i] = math.nan
     if held:
-        damped = count
-        count = _damped(packed, speeds, work, found, count)
-        if count > damped:
+        count, is_damped = _damped(packed, speeds, work, found, count)
+        if is_damped:
             count = _slowdown(packed, speeds, bounds, work, found, count)
-            for i in range(n):
-                work.vector[2, i] = _cap(packed, start, bounds, speeds[i], slowest, i)
         return _pursued(packed, start, bounds, reference, work, found, count, ddq, slow)
+    _caps(packed, start, bounds, work)
     return _cascade(packed, start, bounds, reference, work, found, count, slowed, ddq)

@@ -162,15 +162,23 @@ def inverse_dynamics(
 
 
 @kernel
+def _tool(packed: Packed, work: Work) -> tuple[float, float, float]:
+    """Where the TCP is [m], for the frames in `work`."""
+    last = work.origin.shape[0] - 1
+    x, y, z = packed.tcp[0], packed.tcp[1], packed.tcp[2]
+    place, turned = work.origin[last], work.rotation[last]
+    return (
+        place[0] + (turned[0] * x + turned[1] * y + turned[2] * z),
+        place[1] + (turned[3] * x + turned[4] * y + turned[5] * z),
+        place[2] + (turned[6] * x + turned[7] * y + turned[8] * z),
+    )
+
+
+@kernel
 def tcp_velocity(packed: Packed, work: Work, dq: Floats) -> float:
     """Norm |J dq| [m/s] of the TCP's velocity for the frames in `work` (after `forward`)."""
     n = dq.shape[0]
-    px, py, pz = work.origin[n - 1, 0], work.origin[n - 1, 1], work.origin[n - 1, 2]
-    x, y, z = packed.tcp[0], packed.tcp[1], packed.tcp[2]
-    turned = work.rotation[n - 1]
-    px += turned[0] * x + turned[1] * y + turned[2] * z
-    py += turned[3] * x + turned[4] * y + turned[5] * z
-    pz += turned[6] * x + turned[7] * y + turned[8] * z
+    px, py, pz = _tool(packed, work)
     vx = vy = vz = 0.0
     for j in range(n):
         zx, zy, zz = work.rotation[j, 2], work.rotation[j, 5], work.rotation[j, 8]
@@ -191,12 +199,7 @@ def tcp_levers(packed: Packed, work: Work, levers: Floats) -> None:
     The frames are those in `work` (after `forward`).
     """
     n = levers.shape[0]
-    px, py, pz = work.origin[n - 1, 0], work.origin[n - 1, 1], work.origin[n - 1, 2]
-    x, y, z = packed.tcp[0], packed.tcp[1], packed.tcp[2]
-    turned = work.rotation[n - 1]
-    px += turned[0] * x + turned[1] * y + turned[2] * z
-    py += turned[3] * x + turned[4] * y + turned[5] * z
-    pz += turned[6] * x + turned[7] * y + turned[8] * z
+    px, py, pz = _tool(packed, work)
     for j in range(n):
         zx, zy, zz = work.rotation[j, 2], work.rotation[j, 5], work.rotation[j, 8]
         x, y, z = px - work.origin[j, 0], py - work.origin[j, 1], pz - work.origin[j, 2]

@@ -17,6 +17,7 @@ from .packed import (
     JOINT_COLUMNS,
     MESH_COLUMNS,
     PAIR_COLUMNS,
+    RAY_COLUMNS,
     SCALARS,
     STACK_ROWS,
     TASK_ROWS,
@@ -96,7 +97,7 @@ def work_in(flat: Floats, n: int, k: int, p: int) -> Work:
     vector, at = _table(flat, at, 10, n)
     spatial, at = _table(flat, at, n, 18)
     stack, at = _table(flat, at, STACK_ROWS, 2)
-    ray, at = _table(flat, at, n, 8)
+    ray, at = _table(flat, at, n, RAY_COLUMNS)
     start, at = _table(flat, at, n, 3)
     task, at = _table(flat, at, n + TASK_ROWS, 6)
     known, at = _part(flat, at, k)

@@ -12,7 +12,7 @@ import math
 from .jit import kernel
 from .packed import Floats
 
-__all__ = ["build", "place", "position_range", "speed_sup"]
+__all__ = ["build", "departures", "place", "position_range", "speed_sup", "speeds_hull"]
 
 
 @kernel
@@ -122,3 +122,27 @@ def speed_sup(piece: Floats, first: float, last: float) -> float:
                 return math.inf
             sup = max(sup, speed)
     return sup
+
+
+@kernel
+def departures(
+    pieces: Floats, ends: Floats, first: float, last: float, q: Floats, moved: Floats
+) -> None:
+    """Write how far each joint gets from q (n,) within the times [first, last] into moved (n,)."""
+    for j in range(q.shape[0]):
+        low, high = position_range(pieces, ends, j, first, last)
+        moved[j] = max(high - q[j], q[j] - low)
+
+
+@kernel
+def speeds_hull(pieces: Floats, p: int, first: float, last: float, which: int, dq: Floats) -> None:
+    """Write one of the three Bernstein coefficients of piece p's dq over its own [first, last].
+
+    dq(t) is quadratic, so that it lies in their hull.
+    """
+    t = last if which == 2 else first
+    for i in range(dq.shape[0]):
+        piece = pieces[p, i]
+        dq[i] = piece[1] + t * (piece[2] + t * piece[3] / 2.0)
+        if which == 1:
+            dq[i] += (piece[2] + t * piece[3]) * (last - first) / 2.0

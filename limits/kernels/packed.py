@@ -60,6 +60,8 @@ STACK_ROWS = 64
 TASK_ROWS = 24
 # So many volumes and capsules at most are slid along at once.
 WALLS_MAX = 3
+# Columns of `ray`: see kernels.pursuit.
+RAY_COLUMNS = 8
 # A bound that no joint can reach: what is not declared binds nothing.
 UNDECLARED_RAD_S = 1e9
 # A lever shorter than this is none: it keeps the weight of angles above zero.
@@ -100,7 +102,7 @@ class Work(NamedTuple):
     vector: Floats  # (10, n) per-joint scratch
     spatial: Floats  # (n, 18) per-link scratch of the inverse dynamics
     stack: Floats  # (STACK_ROWS, 2)
-    ray: Floats  # (n, 8) see kernels.pursuit
+    ray: Floats  # (n, RAY_COLUMNS) see kernels.pursuit
     start: Floats  # (n, 3) q, dq, ddq at the start of the tick
     task: Floats  # (n + TASK_ROWS, 6) scratch of the translation of TCP commands
     known: Floats  # (k,) 1 where `swept` is that of the configuration looked at
@@ -258,7 +260,7 @@ def work_for(packed: Packed) -> Work:
         vector=np.zeros((10, n)),
         spatial=np.zeros((n, 18)),
         stack=np.zeros((STACK_ROWS, 2)),
-        ray=np.zeros((n, 8)),
+        ray=np.zeros((n, RAY_COLUMNS)),
         start=np.zeros((n, 3)),
         task=np.zeros((n + TASK_ROWS, 6)),
         known=np.zeros(k),

@@ -21,7 +21,6 @@ from .packed import Floats
 __all__ = [
     "HIGHEST",
     "LOWEST",
-    "RAY_COLUMNS",
     "SHARE_MIN",
     "SLOPE",
     "STEP",
@@ -32,7 +31,6 @@ __all__ = [
 
 # Columns of `ray`.
 TARGET, SLOPE, STEP, LOWEST, HIGHEST, LAW, SLOWEST, FASTEST = range(8)
-RAY_COLUMNS = 8
 # Less than this share of the commanded speed is no progress in its direction.
 SHARE_MIN = 0.01
 # Tangent of the angle that may lie between what is executed and what is commanded: 0.8 degrees.

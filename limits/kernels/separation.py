@@ -40,7 +40,7 @@ from .packed import (
     Work,
 )
 
-__all__ = ["bend", "direction", "extent", "stays_beyond", "sweeps", "widest_gap"]
+__all__ = ["bend", "direction", "extent", "stays_beyond", "sweeps", "uphill", "widest_gap"]
 
 SHIFT_M = 1e-5
 
@@ -173,12 +173,22 @@ def _made_unit(n: Floats) -> bool:
 def direction(packed: Packed, work: Work, v: int, k: int, clear: float, n: Floats) -> bool:
     """Write a unit direction (3,) that leads from volume v, to be kept out of, to capsule k.
 
-    It is the gradient of the clearance, by differences. False if there is none.
+    False if there is none; clear [m] is the clearance there.
     """
-    volume, axis, radius = packed.volume[v], work.segment[k], packed.capsule[k, 7]
+    volume = packed.volume[v]
     if int(volume[SHAPE]) == HALF_SPACE:  # only its own normal bounds it
         n[0], n[1], n[2] = volume[DATA], volume[DATA + 1], volume[DATA + 2]
         return True
+    return uphill(packed, work, v, k, clear, n)
+
+
+@kernel
+def uphill(packed: Packed, work: Work, v: int, k: int, clear: float, n: Floats) -> bool:
+    """Write the unit direction (3,) in which capsule k's clearance from volume v grows fastest.
+
+    By differences from `clear` [m], which it is now. False if there is none.
+    """
+    volume, axis, radius = packed.volume[v], work.segment[k], packed.capsule[k, 7]
     for way in range(3):
         for r in range(6):
             work.small[SHIFTED, r] = axis[r] + (SHIFT_M if r == way or r == way + 3 else 0.0)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 
-from .clearance import clearance
+from .clearance import clearance, is_beyond
 from .jit import kernel
 from .packed import PLANE, POSITION_ERROR, PRISMATIC, REPORT, SHIFTED, Floats, Packed, Work
+from .separation import uphill
 
 __all__ = ["slide"]
 
-SHIFT_M = 1e-5
+ROUNDING_M = 1e-9
 # Damping [m] of the inverse: a place that can hardly be moved along n is left alone.
 DAMPING_M = 0.02
 # From here on nothing is held back.
@@ -28,28 +29,14 @@ LEVEL_M = 2e-3
 
 
 @kernel
-def _away(packed: Packed, work: Work, v: int, k: int, n: Floats) -> float:
-    """Write the unit direction (3,) in which the clearance grows fastest; return that clearance.
-
-    NaN if there is no such direction, or if the volume is far away.
-    """
+def _clearance(packed: Packed, work: Work, v: int, k: int) -> float:
+    """Clearance [m] of capsule k from volume v; NEAR_M where it is surely more than that."""
     axis, radius = work.segment[k], packed.capsule[k, 7]
-    clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
-    if not clear < NEAR_M:
-        return math.nan
-    size = 0.0
-    for way in range(3):
-        for r in range(6):
-            work.small[SHIFTED, r] = axis[r] + (SHIFT_M if r == way or r == way + 3 else 0.0)
-        n[way] = clearance(packed.volume[v], packed.mesh, work.small[SHIFTED], radius, work.simplex)
-        n[way] -= clear
-        size += n[way] * n[way]
-    size = math.sqrt(size)
-    if not (0.1 * SHIFT_M < size < math.inf):
-        return math.nan
-    for way in range(3):
-        n[way] /= size
-    return clear
+    x, y, z = 0.5 * (axis[0] + axis[3]), 0.5 * (axis[1] + axis[4]), 0.5 * (axis[2] + axis[5])
+    half = math.sqrt((axis[0] - x) ** 2 + (axis[1] - y) ** 2 + (axis[2] - z) ** 2)
+    if is_beyond(packed.volume[v], packed.mesh, x, y, z, half + radius + NEAR_M + ROUNDING_M):
+        return NEAR_M
+    return clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
 
 
 @kernel
@@ -96,8 +83,8 @@ def slide(
     False, with w as it was, if it is slower already or nothing can be done.
     """
     n, p, joint = work.small[PLANE], work.small[SHIFTED], int(packed.capsule[k, 0])
-    clear = _away(packed, work, v, k, n)
-    if not math.isfinite(clear):
+    clear = _clearance(packed, work, v, k)
+    if not clear < NEAR_M or not uphill(packed, work, v, k, clear, n):
         return False
     axis, lead = work.segment[k], 0.0
     for i in range(3):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from ..kernels.jit import kernel
-from ..kernels.motion import place, position_range, speed_sup
+from ..kernels.motion import departures, place, speed_sup, speeds_hull
 from ..kernels.packed import (
     ENDS,
     POSITION_ERROR,
@@ -86,14 +86,9 @@ def _bent(packed: Packed, sup: Floats, moved: Floats) -> float:
 @kernel
 def _fastest(packed: Packed, work: Work, p: int, first: float, last: float) -> float:
     """Largest |ω| over the Bernstein coefficients of dq in the interval, axes as in `work`."""
-    h, fastest, dq = last - first, 0.0, work.vector[3]
+    fastest, dq = 0.0, work.vector[3]
     for which in range(3):
-        t = last if which == 2 else first
-        for i in range(dq.shape[0]):
-            piece = work.pieces[p, i]
-            dq[i] = piece[1] + t * (piece[2] + t * piece[3] / 2.0)
-            if which == 1:
-                dq[i] += (piece[2] + t * piece[3]) * h / 2.0
+        speeds_hull(work.pieces, p, first, last, which, dq)
         speed = rotational_speed(packed, work, dq)
         fastest = speed if not (speed <= fastest) else fastest  # NaN stays, and fails below
     return fastest
@@ -133,15 +128,8 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
             middle = 0.5 * (first + last)
             place(work.pieces, work.small[ENDS], work.small[ENDS, p] + middle, middle_q)
             _turn(packed, middle_q, work)
-            for j in range(n):
-                low, high = position_range(
-                    work.pieces,
-                    work.small[ENDS],
-                    j,
-                    work.small[ENDS, p] + first,
-                    work.small[ENDS, p] + last,
-                )
-                moved[j] = max(high - middle_q[j], middle_q[j] - low)
+            begin, end = work.small[ENDS, p] + first, work.small[ENDS, p] + last
+            departures(work.pieces, work.small[ENDS], begin, end, middle_q, moved)
             fastest = _fastest(packed, work, p, first, last)
             evaluations += 1
             if fastest + _bent(packed, sup, moved) <= bound:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from ..kernels.chain import forward, tcp_levers, tcp_velocity
 from ..kernels.jit import kernel
-from ..kernels.motion import place, position_range, speed_sup
+from ..kernels.motion import departures, place, speed_sup, speeds_hull
 from ..kernels.packed import (
     ENDS,
     POSITION_ERROR,
@@ -64,15 +64,9 @@ def _bent(packed: Packed, work: Work, sup: Floats, moved: Floats) -> float:
 @kernel
 def _fastest(packed: Packed, work: Work, p: int, first: float, last: float) -> float:
     """Largest |J(m) dq| over the Bernstein coefficients of dq in the interval."""
-    n, h, fastest = packed.joint.shape[0], last - first, 0.0
-    dq = work.vector[3]
+    fastest, dq = 0.0, work.vector[3]
     for which in range(3):
-        t = last if which == 2 else first
-        for i in range(n):
-            piece = work.pieces[p, i]
-            dq[i] = piece[1] + t * (piece[2] + t * piece[3] / 2.0)
-            if which == 1:
-                dq[i] += (piece[2] + t * piece[3]) * h / 2.0
+        speeds_hull(work.pieces, p, first, last, which, dq)
         speed = tcp_velocity(packed, work, dq)
         fastest = speed if not (speed <= fastest) else fastest  # NaN stays, and fails below
     return fastest
@@ -98,15 +92,9 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
             middle = 0.5 * (first + last)
             place(work.pieces, work.small[ENDS], work.small[ENDS, p] + middle, work.vector[3])
             forward(packed, work.vector[3], work)
+            begin, end = work.small[ENDS, p] + first, work.small[ENDS, p] + last
+            departures(work.pieces, work.small[ENDS], begin, end, work.vector[3], moved)
             for j in range(n):
-                low, high = position_range(
-                    work.pieces,
-                    work.small[ENDS],
-                    j,
-                    work.small[ENDS, p] + first,
-                    work.small[ENDS, p] + last,
-                )
-                moved[j] = max(high - work.vector[3, j], work.vector[3, j] - low)
                 moved[j] += packed.joint[j, POSITION_ERROR]
             bent = _bent(packed, work, sup, moved)
             fastest, bound = _fastest(packed, work, p, first, last), packed.scalar[TCP_SPEED]

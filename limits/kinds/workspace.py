@@ -20,7 +20,7 @@ import math
 from ..kernels.chain import forward
 from ..kernels.clearance import clearance, is_beyond
 from ..kernels.jit import kernel
-from ..kernels.motion import place, position_range
+from ..kernels.motion import departures, place
 from ..kernels.packed import (
     BOX,
     DATA,
@@ -176,10 +176,9 @@ def _look(
     forward(packed, q, work)
     for k in range(packed.capsule.shape[0]):
         work.known[k] = 0.0
+    departures(work.pieces, work.small[ENDS], first, last, q, moved)
     total = 0.0
     for j in range(q.shape[0]):
-        low, high = position_range(work.pieces, work.small[ENDS], j, first, last)
-        moved[j] = max(high - q[j], q[j] - low)
         total += moved[j]
     if not math.isfinite(total):  # also where the joint moves nothing that is asked about
         report[0], report[1], report[2] = 0.0, -math.inf, 0.0

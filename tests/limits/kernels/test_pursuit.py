@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.robots import column, panda
 
+from checkrein.limits.kernels.packed import RAY_COLUMNS
 from checkrein.limits.kernels.pursuit import (
     HIGHEST,
     LOWEST,
-    RAY_COLUMNS,
     SHARE_MIN,
     SLOPE,
     STEP,

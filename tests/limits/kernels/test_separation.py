@@ -4,8 +4,6 @@ Chains are random, revolute and prismatic; motions are ticks with their stops; t
 kinematics by 4 × 4 matrices at many instants, off the command by sampled corners of the errors.
 """
 
-# tidy: long file: one chain, one motion and one truth serve all of it
-
 from __future__ import annotations
 
 import itertools
@@ -277,7 +275,8 @@ def test_the_extent_is_how_far_the_solid_reaches(shape: Shape) -> None:
             assert volume.normal is not None
             n = np.array(volume.normal)
         if shape in ("cylinder", "capsule") and case % 10 == 0:  # straight along its axis
-            assert volume.start is not None and volume.end is not None  # noqa: PT018
+            assert volume.start is not None
+            assert volume.end is not None
             n = unit(volume.end - volume.start)
         points = solid_points(volume, n)
         assert (signed_distance(volume, points) <= 1e-6).all()
