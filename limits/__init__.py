@@ -8,10 +8,12 @@ from .declared import (
     JointLimits,
     Kinematics,
     Limits,
+    LinkLimits,
     SelfCollision,
     TcpLimits,
     Timing,
     Volume,
+    Zone,
 )
 from .errors import (
     FeasibilityError,
@@ -45,6 +47,7 @@ __all__ = [
     "Kinematics",
     "Limits",
     "LimitsFileError",
+    "LinkLimits",
     "MissingExtraError",
     "ModelFileError",
     "OnViolation",
@@ -57,5 +60,6 @@ __all__ = [
     "Timing",
     "TrackedObject",
     "Volume",
+    "Zone",
     "load_limits",
 ]

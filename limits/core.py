@@ -65,7 +65,9 @@ class Core:
             k for k, chosen in limits.on_violation.items() if chosen is refuse
         )
         self.clamping_volumes = frozenset(
-            volume.name for volume in limits.volumes if volume.on_violation is not refuse
+            volume.name
+            for volume in (*limits.volumes, *(zone.volume for zone in limits.zones))
+            if volume.on_violation is not refuse
         )
         self._compile()
 
@@ -226,6 +228,12 @@ class Core:
             volume, capsule = divmod(subject, len(capsules))
             name = f"{capsules[capsule].name}/{self.limits.volumes[volume].name}"
             return kind, name, "m"
+        if kind == "link_speed":
+            return kind, self.limits.capsules[subject].name, "m/s"
+        if kind == "zone_speed":
+            zone, capsule = divmod(subject, len(self.limits.capsules))
+            name = f"{self.limits.capsules[capsule].name}/{self.limits.zones[zone].volume.name}"
+            return kind, name, "m/s"
         if kind == "self_collision":
             first, second = self._packed.pair[subject, :2].astype(int).tolist()
             capsules = self.limits.capsules

@@ -18,10 +18,12 @@ __all__ = [
     "JointLimits",
     "Kinematics",
     "Limits",
+    "LinkLimits",
     "SelfCollision",
     "TcpLimits",
     "Timing",
     "Volume",
+    "Zone",
 ]
 
 
@@ -104,6 +106,23 @@ class Volume:
     planes: Array | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Zone:
+    """Where links are slow: while any point of a capsule is in the volume, no point of that
+    capsule is faster than max_speed. The volume's kind is keep_out: clearance is counted outside.
+    """
+
+    volume: Volume
+    max_speed: float  # m/s
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """Limits of every point of every link, tool and payload (its capsules)."""
+
+    max_speed: float | None = None  # m/s, norm of the velocity, rotation included; None: undeclared
+
+
 @dataclass(frozen=True, slots=True)
 class SelfCollision:
     """Which links must not touch each other, by the names of their capsules.
@@ -126,6 +145,8 @@ class TcpLimits:
     max_force: float  # N, norm of the measured force; above it: stop
     force_required: bool  # whether a state without a measured force is a reason to stop
     max_rot_vel: float | None = None  # rad/s, norm of the angular velocity; None: not declared
+    max_trans_acc: float | None = None  # m/s², norm of the acceleration; None: not declared
+    max_rot_acc: float | None = None  # rad/s², norm of the angular acceleration; None: not declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +194,5 @@ class Limits:
     source: dict[str, object]  # the URDF, locked joints, tool and payload it was frozen from
     provenance: dict[str, object]  # per value: where it comes from, what it was tightened from
     self_collision: SelfCollision | None = None  # None: not declared, so not certified
+    links: LinkLimits = LinkLimits()
+    zones: tuple[Zone, ...] = ()

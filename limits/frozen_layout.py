@@ -19,11 +19,13 @@ __all__ = [
     "CylinderLayout",
     "Document",
     "HalfSpaceLayout",
+    "LinksLayout",
     "MeshLayout",
     "NoneLayout",
     "SelfCollisionLayout",
     "SphereLayout",
     "VolumeLayout",
+    "ZoneLayout",
 ]
 
 JOINTS_MAX = 16
@@ -153,6 +155,19 @@ VolumeLayout = (
 )
 
 
+class ZoneLayout(Layout):
+    """Where links are slow: the volume's kind is keep_out, as clearance is counted outside it."""
+
+    max_speed: Positive
+    volume: VolumeLayout
+
+
+class LinksLayout(Layout):
+    """What holds for every point of every link."""
+
+    max_speed: Positive
+
+
 class IgnoredPairLayout(Layout):
     """Two links that may touch, and why."""
 
@@ -200,6 +215,7 @@ class OnViolationLayout(Layout):
     contact_force: OnViolation
     tcp_rotational_speed: OnViolation | None = None  # absent: not declared
     self_collision: OnViolation | None = None
+    link_speed: OnViolation | None = None
 
 
 class ClassifierLayout(Layout):
@@ -233,6 +249,8 @@ class Document(Layout):
     source: dict[str, Any]
     provenance: dict[str, Any]
     self_collision: dict[str, Any] | None = None  # none at all, or why none, or SelfCollisionLayout
+    links: LinksLayout | None = None  # absent: not declared
+    zones: Annotated[list[ZoneLayout], msgspec.Meta(max_length=64)] = []
 
 
 class NoneLayout(Layout):

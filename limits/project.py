@@ -15,9 +15,11 @@ import math
 
 from .kernels.chain import forward, tcp_velocity
 from .kernels.jit import kernel
+from .kernels.pace import pace
 from .kernels.packed import (
     ACCELERATION,
     JERK,
+    PACE,
     PERIOD,
     REPORT,
     STANDOFF,
@@ -39,7 +41,7 @@ from .kernels.pursuit import (
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
 from .kernels.sliding import slide
-from .kinds import tcp_rotation
+from .kinds import link_speed, tcp_rotation
 
 __all__ = ["FOUND_MAX", "project", "slid"]
 
@@ -47,6 +49,7 @@ FOUND_MAX = 32
 # Codes of `certify.KINDS`.
 _JERK, _ACCELERATION, _VELOCITY, _POSITION, _TCP_SPEED = 1.0, 2.0, 3.0, 4.0, 6.0
 _TCP_ROTATION, _WORKSPACE = 10.0, 5.0
+_LINK_SPEED, _ZONE_SPEED = 12.0, 13.0
 # Stay this far inside, so that rounding in q' = q + … does not leave the bound.
 INSIDE = 1.0 - 1e-11
 # The certificate also charges the bending of the path within a tick; leave it something.
@@ -57,6 +60,7 @@ ROOM_TICKS = 25.0
 LIFT_M = 2e-3
 
 _turning = tcp_rotation.rotational_speed_and_bound
+_links_are_limited = link_speed.is_declared
 
 
 @kernel
@@ -97,6 +101,21 @@ def _wanted_speed(
 
 
 @kernel
+def _paced(packed: Packed, work: Work, speeds: Floats, found: Floats, count: int) -> int:
+    """Scale speeds (n,) by what the links' own limits leave; return the number of findings."""
+    what = work.small[PACE]
+    share, is_linked, is_zoned = pace(packed, work, speeds, what)
+    if is_linked:
+        count = _found(found, count, _LINK_SPEED, int(what[0]), what[1], what[2])
+    if is_zoned:
+        count = _found(found, count, _ZONE_SPEED, int(what[3]), what[4], what[5])
+    if is_linked or is_zoned:
+        for i in range(speeds.shape[0]):
+            speeds[i] *= share * INSIDE
+    return count
+
+
+@kernel
 def _slowdown(
     packed: Packed, speeds: Floats, bounds: Floats, work: Work, found: Floats, count: int
 ) -> int:
@@ -117,12 +136,15 @@ def _slowdown(
         count = _found(found, count, _TCP_SPEED, 0, fast, bound)
         scale *= bound / fast * INSIDE
     turning, bound = _turning(packed, work, speeds)
+    bound = max(0.0, bound)  # errors that exceed it leave nothing; they do not turn the motion back
     if not (turning * scale <= bound * TCP_SHARE):
         count = _found(found, count, _TCP_ROTATION, 0, turning * scale, bound * TCP_SHARE)
         scale = bound * TCP_SHARE / turning * INSIDE
     if scale < 1.0:
         for i in range(n):
             speeds[i] *= scale
+    if _links_are_limited(packed):
+        count = _paced(packed, work, speeds, found, count)
     return count
 
 

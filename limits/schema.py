@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from .frozen_layout import LATENCY_TICKS_MAX
-from .geometry_schema import ORIGIN, Angles, SelfCollisionModel, Vector, VolumeModel
+from .geometry_schema import ORIGIN, Angles, SelfCollisionModel, Vector, VolumeModel, ZoneModel
 from .joint_schema import (
     POSITION_MAX_RAD,
     RADIANS_MAX,
@@ -40,6 +40,7 @@ __all__ = [
     "BoxShape",
     "CapsuleModel",
     "LimitsFile",
+    "LinksModel",
     "PayloadModel",
     "RobotModel",
     "SourceModel",
@@ -131,6 +132,22 @@ class TcpModel(Model):
         return self
 
 
+class LinksModel(Model):
+    """What holds for every point of every link, tool and payload.
+
+    max_speed, and not max_trans_vel as of the TCP: the norm of the velocity of whichever point is
+    the fastest, so that turning counts. It is what ISO 10218 and ISO/TS 15066 mean by the speed of
+    the robot where a person may touch any part of it.
+    """
+
+    max_speed: Speed
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        require_positive(self, ("max_speed",))
+        return self
+
+
 class CapsuleModel(Model):
     """A capsule around (part of) a link, in the link's frame."""
 
@@ -181,6 +198,7 @@ class OnViolationModel(Model):
     self_collision: OnViolation | None = None  # where self-collision is declared
     contact_force: Literal[OnViolation.REFUSE]  # a force that was felt cannot be clamped
     tcp_rotational_speed: OnViolation | None = None  # declared where tcp.max_rot_vel is
+    link_speed: OnViolation | None = None  # where links.max_speed is
 
 
 class ClassifierModel(Model):
@@ -231,9 +249,11 @@ class LimitsFile(Model):
     tool: ToolModel | None
     payload: PayloadModel | None
     tcp: TcpModel
+    links: LinksModel | None = None
     capsules: dict[Name, tuple[CapsuleModel, ...]]
     volumes: Annotated[tuple[VolumeModel, ...], Field(max_length=64)]
     standoff: Length
+    zones: Annotated[tuple[ZoneModel, ...], Field(max_length=64)] = ()
     self_collision: SelfCollisionModel | None = None
     home: dict[Name, JointPosition]
     on_violation: OnViolationModel
@@ -251,12 +271,15 @@ class LimitsFile(Model):
             raise ValueError(
                 f'period: {self.period:g} s must be within 0.0005 and 0.1 s; write e.g. "4 ms"'
             )
-        declared = self.tcp.max_rot_vel is not None
-        if declared is not (self.on_violation.tcp_rotational_speed is not None):
-            raise ValueError(
-                "tcp.max_rot_vel and on_violation.tcp_rotational_speed belong together: declare "
-                "both, or neither where the tool's rotation has no limit of its own"
-            )
+        for path, value, kind, what in (
+            ("tcp.max_rot_vel", self.tcp.max_rot_vel, "tcp_rotational_speed", "tool's rotation has"),
+            ("links.max_speed", self.links, "link_speed", "links have"),
+        ):
+            if (value is not None) is not (getattr(self.on_violation, kind) is not None):
+                raise ValueError(
+                    f"{path} and on_violation.{kind} belong together: declare both, or neither "
+                    f"where the {what} no limit of its own"
+                )
         if not 0.0 <= self.standoff <= 0.1:
             raise ValueError(f"standoff: {self.standoff:g} m must be within 0 and 0.1 m")
         for name, value in self.home.items():
@@ -270,8 +293,8 @@ class LimitsFile(Model):
                 "on_violation.self_collision: "
                 + ("missing; clamp or refuse" if is_declared else "self_collision is not declared")
             )
-        names = [volume.name for volume in self.volumes]
+        names = [item.name for item in (*self.volumes, *self.zones)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"volumes: the name {twice[0]!r} is used twice")
+            raise ValueError(f"volumes, zones: the name {twice[0]!r} is used twice")
         return self
