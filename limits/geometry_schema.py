@@ -1,8 +1,8 @@
 """What a limits file says about space: volumes, and which links must not touch each other.
 
 Guarantees:
-- A volume, and a zone with a speed of its own, has exactly the fields of its shape; a mesh has either vertices or a file, and is convex
-  by definition: its convex hull is taken when the limits are frozen.
+- A volume has exactly the fields of its shape, and so has a zone; a mesh has either vertices or a
+  file, and is convex by definition: its convex hull is taken when the limits are frozen.
 - Self-collision is either declared, with a standoff and the pairs that are ignored and why, or
   declined with a reason. A file that says nothing about it says so when it is explained.
 """

@@ -272,13 +272,18 @@ class LimitsFile(Model):
                 f'period: {self.period:g} s must be within 0.0005 and 0.1 s; write e.g. "4 ms"'
             )
         for path, value, kind, what in (
-            ("tcp.max_rot_vel", self.tcp.max_rot_vel, "tcp_rotational_speed", "tool's rotation has"),
+            (
+                "tcp.max_rot_vel",
+                self.tcp.max_rot_vel,
+                "tcp_rotational_speed",
+                "tool's rotation has",
+            ),
             ("links.max_speed", self.links, "link_speed", "links have"),
         ):
             if (value is not None) is not (getattr(self.on_violation, kind) is not None):
                 raise ValueError(
                     f"{path} and on_violation.{kind} belong together: declare both, or neither "
-                    f"where the {what} no limit of its own"
+                    f"where the {what} has no limit of its own"
                 )
         if not 0.0 <= self.standoff <= 0.1:
             raise ValueError(f"standoff: {self.standoff:g} m must be within 0 and 0.1 m")

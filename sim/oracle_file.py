@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CapsuleShape", "FrozenFileError", "Robot", "VolumeShape", "read_robot"]
+from .oracle_json import FrozenFileError
+from .oracle_json import keys as _keys
+from .oracle_json import matrix as _matrix
+from .oracle_json import no_constant as _constant
+from .oracle_json import no_twins as _object
+from .oracle_json import number as _number
+from .oracle_json import rows as _rows
+from .oracle_json import text as _text
+from .oracle_json import vector as _vector
+
+__all__ = ["CapsuleShape", "FrozenFileError", "Robot", "VolumeShape", "ZoneShape", "read_robot"]
 
 Array = npt.NDArray[np.float64]
 
@@ -69,12 +78,8 @@ SHAPE_FIELDS = {
     "cylinder": {"start": 3, "end": 3, "radius": 0},
     "mesh": {"vertices": 3, "planes": 4},
 }
-OPTIONAL_KEYS = frozenset({"self_collision"})
+OPTIONAL_KEYS = frozenset({"links", "self_collision", "zones"})
 ON_PLANE_M = 1e-9
-
-
-class FrozenFileError(ValueError):
-    """The frozen file is not what the oracle understands."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +105,14 @@ class VolumeShape:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ZoneShape:
+    """Where links are slow."""
+
+    place: VolumeShape
+    speed_m_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Robot:
     """What the oracle knows of one robot: declared bounds, chain, bodies, volumes."""
 
@@ -122,6 +135,8 @@ class Robot:
     max_trans_vel_m_s: float
     max_force_n: float
     max_rot_vel_rad_s: float | None  # None: the file declares none
+    link_speed_m_s: float | None  # likewise
+    zones: tuple[ZoneShape, ...]
     period_tolerance: float
     timing_ms: dict[str, float]
     home: Array  # (n,)
@@ -131,59 +146,6 @@ class Robot:
     def n(self) -> int:
         """Number of joints."""
         return len(self.joint_names)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) != len(pairs):
-        raise FrozenFileError(f"duplicate key among {sorted(key for key, _ in pairs)}")
-    return out
-
-
-def _constant(text: str) -> Any:
-    raise FrozenFileError(f"{text} is not a number")
-
-
-def _keys(
-    value: Any, wanted: frozenset[str], where: str, optional: frozenset[str] = frozenset()
-) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise FrozenFileError(f"{where}: expected an object, got {type(value).__name__}")
-    missing, unknown = sorted(wanted - set(value)), sorted(set(value) - wanted - optional)
-    if missing or unknown:
-        raise FrozenFileError(f"{where}: missing {missing}, unknown {unknown}")
-    return value
-
-
-def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise FrozenFileError(f"{where}: expected a finite number, got {value!r}")
-    return float(value)
-
-
-def _vector(value: Any, length: int, where: str) -> Array:
-    if not isinstance(value, list) or len(value) != length:
-        raise FrozenFileError(f"{where}: expected {length} numbers, got {value!r}")
-    return np.array([_number(item, f"{where}[{i}]") for i, item in enumerate(value)])
-
-
-def _matrix(value: Any, where: str) -> Array:
-    matrix = _vector(value, 9, where).reshape(3, 3)
-    if not np.abs(matrix @ matrix.T - np.eye(3)).max() < 1e-9 or not np.linalg.det(matrix) > 0.0:
-        raise FrozenFileError(f"{where}: not a rotation matrix")
-    return matrix
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise FrozenFileError(f"{where}: expected a name, got {value!r}")
-    return value
-
-
-def _rows(value: Any, where: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise FrozenFileError(f"{where}: expected a list, got {type(value).__name__}")
-    return value
 
 
 def _inertia(value: Any, where: str) -> Array:
@@ -269,6 +231,24 @@ def _volume(value: Any, where: str) -> VolumeShape:
     exempt = [_text(name, f"{where}.exempt") for name in _rows(item["exempt"], f"{where}.exempt")]
     name = _text(item["name"], f"{where}.name")
     return VolumeShape(name, item["kind"] == "keep_in", shape, frozenset(exempt), fields)
+
+
+def _zones(value: Any) -> tuple[ZoneShape, ...]:
+    out = []
+    for i, row in enumerate(_rows(value, "zones")):
+        where = f"zones[{i}]"
+        item = _keys(row, frozenset({"max_speed", "volume"}), where)
+        place = _volume(item["volume"], f"{where}.volume")
+        if place.keeps_in:
+            raise FrozenFileError(f"{where}.volume.kind: a zone is where its volume is, not around")
+        out.append(ZoneShape(place, _number(item["max_speed"], f"{where}.max_speed")))
+    return tuple(out)
+
+
+def _link_speed(value: Any) -> float | None:
+    if value is None:
+        return None
+    return _number(_keys(value, frozenset({"max_speed"}), "links")["max_speed"], "links.max_speed")
 
 
 def _joints(value: Any) -> tuple[list[str], list[bool], dict[str, Array]]:
@@ -367,6 +347,8 @@ def read_robot(raw: bytes) -> Robot:
         max_rot_vel_rad_s=(
             _number(tcp["max_rot_vel"], "tcp.max_rot_vel") if "max_rot_vel" in tcp else None
         ),
+        link_speed_m_s=_link_speed(top.get("links")),
+        zones=_zones(top.get("zones", [])),
         period_tolerance=timing_ms.get("period_tolerance", 0.0),
         timing_ms=timing_ms,
         home=_vector(top["home"], len(names), "home"),

@@ -108,9 +108,7 @@ def _before_zone(
 
 
 @kernel
-def pace(
-    packed: Packed, work: Work, speeds: Floats, report: Floats
-) -> tuple[float, bool, bool]:
+def pace(packed: Packed, work: Work, speeds: Floats, report: Floats) -> tuple[float, bool, bool]:
     """The share of speeds (n,) that is left; whether a bound of all links, and a zone, bound it.
 
     The frames in `work` are those of now (after `forward`). report (6,) gets subject, value [m/s]

@@ -85,9 +85,7 @@ def _open(packed: Packed, work: Work, p: int, sup: Floats, opened: Floats) -> bo
 
 
 @kernel
-def _bent(
-    packed: Packed, work: Work, k: int, sup: Floats, moved: Floats, errors: bool
-) -> float:
+def _bent(packed: Packed, work: Work, k: int, sup: Floats, moved: Floats, errors: bool) -> float:
     """How much faster [m/s] capsule k's points can be than at m: joints with speeds `sup` move by
     `moved`, both (n,) and with the declared errors. errors: what velocity errors do by themselves.
 
@@ -122,7 +120,14 @@ def _fastest(packed: Packed, work: Work, k: int) -> float:
 
 @kernel
 def _stays_out(
-    packed: Packed, work: Work, v: int, k: int, clear: float, moved: Floats, begin: float, end: float
+    packed: Packed,
+    work: Work,
+    v: int,
+    k: int,
+    clear: float,
+    moved: Floats,
+    begin: float,
+    end: float,
 ) -> bool:
     """Whether capsule k stays out of volume v to first order; `clear` [m] is that at m."""
     bent, n = bend(packed, work, k, BASE, moved), work.small[PLANE]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from tests.limits.slow_chain import cross, frames, point
 from tests.limits.slow_geometry import upper_clearance
+from tests.robots import array
 
 from checkrein.limits import Limits, Volume, Zone
 from checkrein.limits.records import Array, OnViolation
-from tests.robots import array
 
 
 def ball(center: object, radius: float, speed: float, exempt: tuple[str, ...] = ()) -> Zone:

@@ -206,7 +206,7 @@ def test_a_zone_is_crossed_at_its_speed_and_not_refused_at_its_edge(
 
 def test_links_are_slowed_down_as_a_whole_to_just_below_their_bound() -> None:
     robot = limited(without_geometry(without_margins(panda())), 0.5)
-    core, seen, fast = Core(robot), set(), 0.0
+    core, seen, fast, dq = Core(robot), set(), 0.0, np.zeros(7)
     motion, _ = core.rest(robot.home)
     wanted = np.zeros((3, 7))
     wanted[1] = [0.9, 0.2, -0.3, 0.0, 0.5, 0.4, -1.2]
