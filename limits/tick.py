@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .certify import CERTIFIED, EFFORT, NO_STOP, certify
 from .kernels.braking import plan_stop
-from .kernels.jit import kernel
+from .kernels.jit import entry, inlined, kernel
 from .kernels.packed import (
     BOUNDS,
     HINT,
@@ -115,7 +115,7 @@ def next_of_stop(packed: Packed, start: Floats, stop: Floats, out: Floats) -> No
             out[i, 3 + p] = stop[i, 3 + p]
 
 
-@kernel
+@inlined
 def _try(
     packed: Packed,
     start: Floats,
@@ -151,7 +151,7 @@ def _copy(source: Floats, target: Floats) -> None:
             target[i, p] = source[i, p]
 
 
-@kernel
+@inlined
 def _bisected(
     packed: Packed, start: Floats, safe: Floats, bold: Floats, times: int, work: Work, out: Floats
 ) -> bool:
@@ -180,7 +180,7 @@ def _bisected(
     return certified
 
 
-@kernel
+@inlined
 def _slides(
     packed: Packed,
     start: Floats,
@@ -216,7 +216,7 @@ def _slides(
     return False
 
 
-@kernel
+@inlined
 def advance(
     packed: Packed,
     start: Floats,
@@ -278,7 +278,7 @@ def advance(
     return STOP_TICK, count
 
 
-@kernel
+@inlined
 def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     """Certify staying where the robot is: what arming needs. Code as `certify`; out as above."""
     for i in range(start.shape[0]):
@@ -290,7 +290,7 @@ def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     )
 
 
-@kernel
+@entry
 def split(motion: Floats, columns: Floats, ticks: npt.NDArray[np.int64]) -> None:
     """Write q, dq, ddq (3, n) and the stop's ticks (n, 3) of a motion (n + 1, 6)."""
     n = columns.shape[1]
@@ -300,7 +300,7 @@ def split(motion: Floats, columns: Floats, ticks: npt.NDArray[np.int64]) -> None
             ticks[i, r] = int(motion[n, r])
 
 
-@kernel
+@entry
 def ticks_left(motion: Floats) -> float:
     """Ticks until the stop of a motion (n + 1, 6) rests."""
     n = motion.shape[0] - 1
