@@ -18,6 +18,7 @@ from .kinds import (
     joint_position,
     joint_velocity,
     link_speed,
+    tcp_acceleration,
     tcp_rotation,
     tcp_speed,
     workspace,
@@ -43,6 +44,8 @@ KINDS = (
     "singularity",
     "link_speed",
     "zone_speed",
+    "tcp_acceleration",
+    "tcp_rotational_acceleration",
 )
 
 _rests = certified_stop.holds
@@ -54,6 +57,7 @@ _body_violates = workspace.violated
 _tcp_speed_holds = tcp_speed.holds
 _tcp_rotation_holds = tcp_rotation.holds
 _links_violate = link_speed.violated
+_tcp_violates = tcp_acceleration.violated
 _effort_holds = joint_effort.holds
 
 
@@ -91,6 +95,9 @@ def certify(
     if not _tcp_rotation_holds(packed, work, report):
         return TCP_ROTATIONAL
     code = _links_violate(packed, work, report)
+    if code != CERTIFIED:
+        return code
+    code = _tcp_violates(packed, work, report)
     if code != CERTIFIED:
         return code
     if not _effort_holds(packed, work, report):

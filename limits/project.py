@@ -23,6 +23,8 @@ from .kernels.packed import (
     PERIOD,
     REPORT,
     STANDOFF,
+    TCP_ACCELERATION,
+    TCP_ROTATIONAL_ACCELERATION,
     TCP_SPEED,
     VELOCITY_ERROR,
     WALLS,
@@ -41,7 +43,8 @@ from .kernels.pursuit import (
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
 from .kernels.sliding import slide
-from .kinds import link_speed, tcp_rotation
+from .kernels.tool_motion import tool_pace
+from .kinds import link_speed, tcp_acceleration, tcp_rotation
 
 __all__ = ["FOUND_MAX", "project", "slid"]
 
@@ -50,6 +53,10 @@ FOUND_MAX = 32
 _JERK, _ACCELERATION, _VELOCITY, _POSITION, _TCP_SPEED = 1.0, 2.0, 3.0, 4.0, 6.0
 _TCP_ROTATION, _WORKSPACE = 10.0, 5.0
 _LINK_SPEED, _ZONE_SPEED = 12.0, 13.0
+_TCP_ACCELERATION, _TCP_TURNING = 14.0, 15.0
+# Entries of work.small[PACE] after those of kernels.pace: which share of the joints' accelerations
+# the tool's leave, and the code of the bound that leaves the least.
+_GENTLE, _HELD_BY = 6, 7
 # Stay this far inside, so that rounding in q' = q + … does not leave the bound.
 INSIDE = 1.0 - 1e-11
 # The certificate also charges the bending of the path within a tick; leave it something.
@@ -61,6 +68,7 @@ LIFT_M = 2e-3
 
 _turning = tcp_rotation.rotational_speed_and_bound
 _links_are_limited = link_speed.is_declared
+_tool_is_held = tcp_acceleration.is_declared
 
 
 @kernel
@@ -104,7 +112,7 @@ def _wanted_speed(
 def _paced(packed: Packed, work: Work, speeds: Floats, found: Floats, count: int) -> int:
     """Scale speeds (n,) by what the links' own limits leave; return the number of findings."""
     what = work.small[PACE]
-    share, is_linked, is_zoned = pace(packed, work, speeds, what)
+    share, is_linked, is_zoned = pace(packed, work, speeds, what[_GENTLE], what)
     if is_linked:
         count = _found(found, count, _LINK_SPEED, int(what[0]), what[1], what[2])
     if is_zoned:
@@ -116,8 +124,63 @@ def _paced(packed: Packed, work: Work, speeds: Floats, found: Floats, count: int
 
 
 @kernel
+def _brakes_with(packed: Packed, start: Floats, work: Work) -> float:
+    """Which share of the joints' accelerations the tool's leave for braking from now."""
+    if not _tool_is_held(packed):
+        return 1.0
+    q, now = work.vector[1], work.vector[3]
+    for i in range(start.shape[0]):
+        q[i], now[i] = start[i, 0], start[i, 1]
+    return tool_pace(packed, work, q, now, now)[1]
+
+
+@kernel
+def _held(
+    packed: Packed, start: Floats, work: Work, speeds: Floats, found: Floats, count: int
+) -> int:
+    """Scale speeds (n,) so that the tool's way may bend as they ask for; return as `_found`.
+
+    And write how hard joints may speed up and slow down for its sake, on the way to these speeds
+    and from those of now.
+    """
+    q, now, what = work.vector[1], work.vector[3], work.small[PACE]
+    for i in range(speeds.shape[0]):
+        now[i] = start[i, 1]
+    share, gentle, turning = tool_pace(packed, work, q, speeds, now)
+    what[_GENTLE], what[_HELD_BY] = gentle, _TCP_TURNING if turning else _TCP_ACCELERATION
+    if share < 1.0:
+        bound = packed.scalar[TCP_ROTATIONAL_ACCELERATION if turning else TCP_ACCELERATION]
+        count = _found(found, count, what[_HELD_BY], 0, bound / (share * share), bound)
+        for i in range(speeds.shape[0]):
+            speeds[i] *= share
+    return count
+
+
+@kernel
+def _asks_too_much(
+    packed: Packed, work: Work, wanted: float, i: int, found: Floats, count: int
+) -> int:
+    """Find the acceleration that joint i would need to be too much for it, or for the tool."""
+    a_max, what = packed.joint[i, ACCELERATION], work.small[PACE]
+    if not abs(wanted) <= a_max:
+        return _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
+    hard = abs(wanted) / (what[_GENTLE] * a_max)
+    if hard <= 1.0 or (count > 0 and found[count - 1, 0] == what[_HELD_BY]):
+        return count
+    turning = what[_HELD_BY] == _TCP_TURNING
+    bound = packed.scalar[TCP_ROTATIONAL_ACCELERATION if turning else TCP_ACCELERATION]
+    return _found(found, count, what[_HELD_BY], 0, hard * bound, bound)
+
+
+@kernel
 def _slowdown(
-    packed: Packed, speeds: Floats, bounds: Floats, work: Work, found: Floats, count: int
+    packed: Packed,
+    start: Floats,
+    speeds: Floats,
+    bounds: Floats,
+    work: Work,
+    found: Floats,
+    count: int,
 ) -> int:
     """Scale all speeds (n,) by one factor until joint velocities and the TCP's speeds fit.
 
@@ -143,6 +206,9 @@ def _slowdown(
     if scale < 1.0:
         for i in range(n):
             speeds[i] *= scale
+    work.small[PACE, _GENTLE] = 1.0
+    if _tool_is_held(packed):
+        count = _held(packed, start, work, speeds, found, count)
     if _links_are_limited(packed):
         count = _paced(packed, work, speeds, found, count)
     return count
@@ -158,11 +224,17 @@ def _smoothly(packed: Packed, start: Floats, i: int, speed: float, feed: float) 
 
 @kernel
 def _cap(
-    packed: Packed, start: Floats, bounds: Floats, speed: float, slowest: float, i: int
+    packed: Packed,
+    start: Floats,
+    bounds: Floats,
+    speed: float,
+    slowest: float,
+    gentle: float,
+    i: int,
 ) -> float:
     """The speed [rad/s or m/s] from which joint i can still stop before its bound ahead."""
     period, q, dq, now = packed.scalar[PERIOD], start[i, 0], start[i, 1], start[i, 2]
-    a_max, j_max = packed.joint[i, ACCELERATION], packed.joint[i, JERK]
+    a_max, j_max = packed.joint[i, ACCELERATION] * gentle, packed.joint[i, JERK]
     ahead = dq * period + now * period * period / 2.0
     room = (
         (bounds[1, i] - q - max(0.0, ahead))
@@ -179,8 +251,11 @@ def _caps(packed: Packed, start: Floats, bounds: Floats, work: Work) -> None:
     n, slowest = start.shape[0], 0.0  # the synchronised stop lasts as long as its slowest joint
     for i in range(n):
         slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, ACCELERATION])
+    gentle = work.small[PACE, _GENTLE]
+    slowest /= gentle
     for i in range(n):
-        work.vector[2, i] = _cap(packed, start, bounds, work.vector[0, i], slowest, i)
+        speed = work.vector[0, i]
+        work.vector[2, i] = _cap(packed, start, bounds, speed, slowest, gentle, i)
 
 
 @kernel
@@ -245,16 +320,17 @@ def _pursued(
     for i in range(n):
         row, now = work.ray[i], start[i, 2]
         a_max, step = (
-            packed.joint[i, ACCELERATION] * INSIDE,
+            packed.joint[i, ACCELERATION] * work.small[PACE, _GENTLE] * INSIDE,
             packed.joint[i, JERK] * period * INSIDE,
         )
         row[TARGET] = speeds[i] if arrived[i] > 0.0 else share * speeds[i]
         row[SLOPE] = reference[2, i] if share == 1.0 else 0.0
         row[STEP] = step
-        row[LOWEST], row[HIGHEST] = max(-a_max, now - step), min(a_max, now + step)
+        # What is harder now than it may be becomes as gentle as jerk allows.
+        row[LOWEST] = min(max(-a_max, now - step), now + step)
+        row[HIGHEST] = max(min(a_max, now + step), now - step)
         wanted = _smoothly(packed, start, i, row[TARGET], row[SLOPE])
-        if not abs(wanted) <= packed.joint[i, ACCELERATION]:
-            count = _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
+        count = _asks_too_much(packed, work, wanted, i, found, count)
         if not abs(wanted - now) <= packed.joint[i, JERK] * period:
             count = _found(found, count, _JERK, i, abs(wanted - now) / period, step / period)
         row[TARGET] += row[SLOPE] * period
@@ -286,7 +362,7 @@ def slid(
         q[i] = start[i, 0]
         speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0
     forward(packed, q, work)
-    _slowdown(packed, speeds, bounds, work, found, full)
+    _slowdown(packed, start, speeds, bounds, work, found, full)
     changed, margin = False, packed.scalar[STANDOFF] + lift
     for _ in range(2 if count > 1 else 1):  # what one changes may lead towards the other
         for w in range(count):
@@ -294,7 +370,7 @@ def slid(
             changed = slide(packed, work, v, k, room_s, margin, speeds) or changed
     if not changed:
         return False
-    _slowdown(packed, speeds, bounds, work, found, full)
+    _slowdown(packed, start, speeds, bounds, work, found, full)
     _pursued(packed, start, bounds, reference, work, found, full, ddq, slow)
     return True
 
@@ -327,8 +403,9 @@ def _cascade(
             count = _found(found, count, _POSITION, i, q, bound)
             speed, feed = math.copysign(cap, speed), 0.0
         wanted = _smoothly(packed, start, i, speed, feed)
+        count = _asks_too_much(packed, work, wanted, i, found, count)
+        a_max *= work.small[PACE, _GENTLE]
         if not (abs(wanted) <= a_max):
-            count = _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
             wanted = math.copysign(a_max * INSIDE, wanted)
         if not (abs(wanted - now) <= j_max * period):
             count = _found(found, count, _JERK, i, abs(wanted - now) / period, j_max)
@@ -357,10 +434,11 @@ def project(
     velocity for an unknown time.
     """
     n, period, count = start.shape[0], packed.scalar[PERIOD], 0
-    speeds = work.vector[0]
+    speeds, gentle = work.vector[0], _brakes_with(packed, start, work)
     for i in range(n):
         a_max, low, high = packed.joint[i, ACCELERATION], bounds[0, i], bounds[1, i]
         gain = min(1.0, packed.joint[i, JERK] * period / a_max) / 12.0 / period
+        a_max *= gentle
         speeds[i] = _wanted_speed(mode, reference, i, start[i, 0], gain, a_max, low, high)
         if not math.isfinite(speeds[i]):  # a slope between huge rows
             count = _found(found, count, _VELOCITY, i, math.inf, bounds[2, i])
@@ -371,13 +449,13 @@ def project(
             count = _found(found, count, _POSITION, i, reference[0, i], bound)
     forward(packed, work.vector[1], work)
     slowed = count
-    count = _slowdown(packed, speeds, bounds, work, found, count)
+    count = _slowdown(packed, start, speeds, bounds, work, found, count)
     for i in range(n):
         slow[i] = math.nan
     if held:
         count, is_damped = _damped(packed, speeds, work, found, count)
         if is_damped:
-            count = _slowdown(packed, speeds, bounds, work, found, count)
+            count = _slowdown(packed, start, speeds, bounds, work, found, count)
         return _pursued(packed, start, bounds, reference, work, found, count, ddq, slow)
     _caps(packed, start, bounds, work)
     return _cascade(packed, start, bounds, reference, work, found, count, slowed, ddq)

@@ -119,6 +119,7 @@ def pace(packed: Packed, work: Work, speeds: Floats, report: Floats) -> tuple[fl
         still[i] = 0.0
     link_twists(packed, work, speeds, 0)
     tau, lag = _braking(packed, speeds)
+    tau /= gentle
     capsules, first_zone = packed.capsule.shape[0], packed.volume.shape[0] - packed.zone.shape[0]
     for k in range(capsules):
         fast = capsule_speed(packed, work, k, 0)

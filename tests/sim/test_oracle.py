@@ -367,10 +367,6 @@ class TestFile:
             {"period_s": True},
             {"tcp": tcp(1.0, max_rot_vel=math.nan)},
             {"tcp": tcp(1.0, max_spin=1.0)},
-            {"links": {"max_speed": None}},
-            {"links": {"speed": 1.0}},
-            {"zones": [{"max_speed": 1.0, "volume": volume("z", "keep_in", "sphere", **BALL)}]},
-            {"zones": [{"volume": volume("z", "keep_out", "sphere", **BALL)}]},
         ],
     )
     def test_what_it_does_not_understand_it_refuses(self, change: dict[str, Any]) -> None:

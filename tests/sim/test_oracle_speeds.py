@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from tests.sim.test_oracle import BALL, kinds, robot_of, smooth, volume
 
-from checkrein.sim.oracle import Robot, judge_configurations, judge_ticks
+from checkrein.sim.oracle import FrozenFileError, Robot, judge_configurations, judge_ticks
 from checkrein.sim.oracle_geometry import capsule_ends, forward
 from checkrein.sim.oracle_speeds import capsule_speeds
 
@@ -92,3 +94,17 @@ def test_nan_is_a_violation() -> None:
         found = judge_configurations(robot, values["q"], values["dq"], None, values["q"])
         names = {e.kind for e in found if e.violated().any()}
         assert {"link_speed", "zone_speed"} <= names
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"links": {"max_speed": None}},
+        {"links": {"speed": 1.0}},
+        {"zones": [{"max_speed": 1.0, "volume": volume("z", "keep_in", "sphere", **BALL)}]},
+        {"zones": [{"volume": volume("z", "keep_out", "sphere", **BALL)}]},
+    ],
+)
+def test_what_it_does_not_understand_it_refuses(change: dict[str, Any]) -> None:
+    with pytest.raises(FrozenFileError):
+        robot_of(**change)
