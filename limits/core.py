@@ -245,6 +245,10 @@ class Core:
             return kind, "tcp", "m/s"
         if kind == "tcp_rotational_speed":
             return kind, "tcp", "rad/s"
+        if kind == "tcp_acceleration":
+            return kind, "tcp", "m/s²"
+        if kind == "tcp_rotational_acceleration":
+            return kind, "tcp", "rad/s²"
         if kind == "singularity":
             return kind, "tcp", "of the twist"
         joint = self.limits.joints[subject]

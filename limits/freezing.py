@@ -259,7 +259,14 @@ def _kinematics(file: LimitsFile, chain: Chain) -> dict[str, Any]:
 
 def _tcp(file: LimitsFile) -> dict[str, Any]:
     """The tool's limits; what is not declared is absent, as it was before it could be."""
-    names = ("max_trans_vel", "max_rot_vel", "max_force", "force_required")
+    names = (
+        "max_trans_vel",
+        "max_rot_vel",
+        "max_trans_acc",
+        "max_rot_acc",
+        "max_force",
+        "force_required",
+    )
     declared = {name: getattr(file.tcp, name) for name in names}
     return {name: value for name, value in declared.items() if value is not None}
 

@@ -201,9 +201,11 @@ def _check(document: Document) -> None:
                     f"joints.{joint.name}.{part}: {getattr(joint, part):g} exceeds {whole}, "
                     f"{getattr(joint, whole):g}"
                 )
-    on = document.on_violation
+    on, tcp = document.on_violation, document.tcp
     for path, value, kind in (
-        ("tcp.max_rot_vel", document.tcp.max_rot_vel, "tcp_rotational_speed"),
+        ("tcp.max_rot_vel", tcp.max_rot_vel, "tcp_rotational_speed"),
+        ("tcp.max_trans_acc", tcp.max_trans_acc, "tcp_acceleration"),
+        ("tcp.max_rot_acc", tcp.max_rot_acc, "tcp_rotational_acceleration"),
         ("links.max_speed", document.links, "link_speed"),
     ):
         if (value is None) is not (getattr(on, kind) is None):

@@ -190,6 +190,8 @@ class TcpLayout(Layout):
     max_force: Positive
     force_required: bool
     max_rot_vel: Positive | None = None  # absent: not declared
+    max_trans_acc: Positive | None = None
+    max_rot_acc: Positive | None = None
 
 
 class TimingLayout(Layout):
@@ -216,6 +218,8 @@ class OnViolationLayout(Layout):
     tcp_rotational_speed: OnViolation | None = None  # absent: not declared
     self_collision: OnViolation | None = None
     link_speed: OnViolation | None = None
+    tcp_acceleration: OnViolation | None = None
+    tcp_rotational_acceleration: OnViolation | None = None
 
 
 class ClassifierLayout(Layout):

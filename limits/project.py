@@ -15,7 +15,6 @@ import math
 
 from .kernels.chain import forward, tcp_velocity
 from .kernels.jit import kernel
-from .kernels.pace import pace
 from .kernels.packed import (
     ACCELERATION,
     JERK,
@@ -23,8 +22,6 @@ from .kernels.packed import (
     PERIOD,
     REPORT,
     STANDOFF,
-    TCP_ACCELERATION,
-    TCP_ROTATIONAL_ACCELERATION,
     TCP_SPEED,
     VELOCITY_ERROR,
     WALLS,
@@ -42,9 +39,9 @@ from .kernels.pursuit import (
     pursue,
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
+from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
 from .kernels.sliding import slide
-from .kernels.tool_motion import tool_pace
-from .kinds import link_speed, tcp_acceleration, tcp_rotation
+from .kinds import tcp_rotation
 
 __all__ = ["FOUND_MAX", "project", "slid"]
 
@@ -52,11 +49,6 @@ FOUND_MAX = 32
 # Codes of `certify.KINDS`.
 _JERK, _ACCELERATION, _VELOCITY, _POSITION, _TCP_SPEED = 1.0, 2.0, 3.0, 4.0, 6.0
 _TCP_ROTATION, _WORKSPACE = 10.0, 5.0
-_LINK_SPEED, _ZONE_SPEED = 12.0, 13.0
-_TCP_ACCELERATION, _TCP_TURNING = 14.0, 15.0
-# Entries of work.small[PACE] after those of kernels.pace: which share of the joints' accelerations
-# the tool's leave, and the code of the bound that leaves the least.
-_GENTLE, _HELD_BY = 6, 7
 # Stay this far inside, so that rounding in q' = q + … does not leave the bound.
 INSIDE = 1.0 - 1e-11
 # The certificate also charges the bending of the path within a tick; leave it something.
@@ -67,16 +59,7 @@ ROOM_TICKS = 25.0
 LIFT_M = 2e-3
 
 _turning = tcp_rotation.rotational_speed_and_bound
-_links_are_limited = link_speed.is_declared
-_tool_is_held = tcp_acceleration.is_declared
-
-
-@kernel
-def _found(found: Floats, count: int, kind: float, subject: int, value: float, bound: float) -> int:
-    if count >= found.shape[0]:
-        return count
-    found[count, 0], found[count, 1], found[count, 2], found[count, 3] = kind, subject, value, bound
-    return count + 1
+_found = note
 
 
 @kernel
@@ -106,70 +89,6 @@ def _wanted_speed(
     return reference[1, i] + math.copysign(
         min(gain * abs(error), math.sqrt(acceleration * abs(error))), error
     )
-
-
-@kernel
-def _paced(packed: Packed, work: Work, speeds: Floats, found: Floats, count: int) -> int:
-    """Scale speeds (n,) by what the links' own limits leave; return the number of findings."""
-    what = work.small[PACE]
-    share, is_linked, is_zoned = pace(packed, work, speeds, what[_GENTLE], what)
-    if is_linked:
-        count = _found(found, count, _LINK_SPEED, int(what[0]), what[1], what[2])
-    if is_zoned:
-        count = _found(found, count, _ZONE_SPEED, int(what[3]), what[4], what[5])
-    if is_linked or is_zoned:
-        for i in range(speeds.shape[0]):
-            speeds[i] *= share * INSIDE
-    return count
-
-
-@kernel
-def _brakes_with(packed: Packed, start: Floats, work: Work) -> float:
-    """Which share of the joints' accelerations the tool's leave for braking from now."""
-    if not _tool_is_held(packed):
-        return 1.0
-    q, now = work.vector[1], work.vector[3]
-    for i in range(start.shape[0]):
-        q[i], now[i] = start[i, 0], start[i, 1]
-    return tool_pace(packed, work, q, now, now)[1]
-
-
-@kernel
-def _held(
-    packed: Packed, start: Floats, work: Work, speeds: Floats, found: Floats, count: int
-) -> int:
-    """Scale speeds (n,) so that the tool's way may bend as they ask for; return as `_found`.
-
-    And write how hard joints may speed up and slow down for its sake, on the way to these speeds
-    and from those of now.
-    """
-    q, now, what = work.vector[1], work.vector[3], work.small[PACE]
-    for i in range(speeds.shape[0]):
-        now[i] = start[i, 1]
-    share, gentle, turning = tool_pace(packed, work, q, speeds, now)
-    what[_GENTLE], what[_HELD_BY] = gentle, _TCP_TURNING if turning else _TCP_ACCELERATION
-    if share < 1.0:
-        bound = packed.scalar[TCP_ROTATIONAL_ACCELERATION if turning else TCP_ACCELERATION]
-        count = _found(found, count, what[_HELD_BY], 0, bound / (share * share), bound)
-        for i in range(speeds.shape[0]):
-            speeds[i] *= share
-    return count
-
-
-@kernel
-def _asks_too_much(
-    packed: Packed, work: Work, wanted: float, i: int, found: Floats, count: int
-) -> int:
-    """Find the acceleration that joint i would need to be too much for it, or for the tool."""
-    a_max, what = packed.joint[i, ACCELERATION], work.small[PACE]
-    if not abs(wanted) <= a_max:
-        return _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
-    hard = abs(wanted) / (what[_GENTLE] * a_max)
-    if hard <= 1.0 or (count > 0 and found[count - 1, 0] == what[_HELD_BY]):
-        return count
-    turning = what[_HELD_BY] == _TCP_TURNING
-    bound = packed.scalar[TCP_ROTATIONAL_ACCELERATION if turning else TCP_ACCELERATION]
-    return _found(found, count, what[_HELD_BY], 0, hard * bound, bound)
 
 
 @kernel
@@ -206,12 +125,7 @@ def _slowdown(
     if scale < 1.0:
         for i in range(n):
             speeds[i] *= scale
-    work.small[PACE, _GENTLE] = 1.0
-    if _tool_is_held(packed):
-        count = _held(packed, start, work, speeds, found, count)
-    if _links_are_limited(packed):
-        count = _paced(packed, work, speeds, found, count)
-    return count
+    return restrain(packed, start, work, speeds, found, count)
 
 
 @kernel
@@ -251,7 +165,7 @@ def _caps(packed: Packed, start: Floats, bounds: Floats, work: Work) -> None:
     n, slowest = start.shape[0], 0.0  # the synchronised stop lasts as long as its slowest joint
     for i in range(n):
         slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, ACCELERATION])
-    gentle = work.small[PACE, _GENTLE]
+    gentle = work.small[PACE, GENTLE]
     slowest /= gentle
     for i in range(n):
         speed = work.vector[0, i]
@@ -320,7 +234,7 @@ def _pursued(
     for i in range(n):
         row, now = work.ray[i], start[i, 2]
         a_max, step = (
-            packed.joint[i, ACCELERATION] * work.small[PACE, _GENTLE] * INSIDE,
+            packed.joint[i, ACCELERATION] * work.small[PACE, GENTLE] * INSIDE,
             packed.joint[i, JERK] * period * INSIDE,
         )
         row[TARGET] = speeds[i] if arrived[i] > 0.0 else share * speeds[i]
@@ -330,7 +244,7 @@ def _pursued(
         row[LOWEST] = min(max(-a_max, now - step), now + step)
         row[HIGHEST] = max(min(a_max, now + step), now - step)
         wanted = _smoothly(packed, start, i, row[TARGET], row[SLOPE])
-        count = _asks_too_much(packed, work, wanted, i, found, count)
+        count = asks_too_much(packed, work, wanted, i, found, count)
         if not abs(wanted - now) <= packed.joint[i, JERK] * period:
             count = _found(found, count, _JERK, i, abs(wanted - now) / period, step / period)
         row[TARGET] += row[SLOPE] * period
@@ -403,8 +317,8 @@ def _cascade(
             count = _found(found, count, _POSITION, i, q, bound)
             speed, feed = math.copysign(cap, speed), 0.0
         wanted = _smoothly(packed, start, i, speed, feed)
-        count = _asks_too_much(packed, work, wanted, i, found, count)
-        a_max *= work.small[PACE, _GENTLE]
+        count = asks_too_much(packed, work, wanted, i, found, count)
+        a_max *= work.small[PACE, GENTLE]
         if not (abs(wanted) <= a_max):
             wanted = math.copysign(a_max * INSIDE, wanted)
         if not (abs(wanted - now) <= j_max * period):
@@ -434,7 +348,7 @@ def project(
     velocity for an unknown time.
     """
     n, period, count = start.shape[0], packed.scalar[PERIOD], 0
-    speeds, gentle = work.vector[0], _brakes_with(packed, start, work)
+    speeds, gentle = work.vector[0], brakes_with(packed, start, work)
     for i in range(n):
         a_max, low, high = packed.joint[i, ACCELERATION], bounds[0, i], bounds[1, i]
         gain = min(1.0, packed.joint[i, JERK] * period / a_max) / 12.0 / period

@@ -33,7 +33,18 @@ from .joint_schema import (
     suspect_degrees,
 )
 from .records import OnViolation
-from .units import AngularSpeed, Duration, Force, JointPosition, Length, Mass, Number, Speed
+from .units import (
+    Acceleration,
+    AngularAcceleration,
+    AngularSpeed,
+    Duration,
+    Force,
+    JointPosition,
+    Length,
+    Mass,
+    Number,
+    Speed,
+)
 
 __all__ = [
     "FORMAT",
@@ -120,6 +131,8 @@ class TcpModel(Model):
     max_force: Force
     force_required: StrictBool
     max_rot_vel: AngularSpeed | None = None  # not every robot's sheet gives one; `explain` says so
+    max_trans_acc: Acceleration | None = None  # of what is commanded; as Pilz names them
+    max_rot_acc: AngularAcceleration | None = None
 
     @model_validator(mode="after")
     def _limits(self) -> Self:
@@ -129,6 +142,12 @@ class TcpModel(Model):
             bound = RADIANS_MAX["max_velocity"]
             if not self.max_rot_vel <= bound:
                 raise suspect_degrees("max_rot_vel", self.max_rot_vel, bound, "rad/s")
+        given = ("max_trans_acc", "max_rot_acc")
+        require_positive(self, tuple(n for n in given if getattr(self, n) is not None))
+        if self.max_rot_acc is not None:
+            bound = RADIANS_MAX["max_acceleration"]
+            if not self.max_rot_acc <= bound:
+                raise suspect_degrees("max_rot_acc", self.max_rot_acc, bound, "rad/s^2")
         return self
 
 
@@ -199,6 +218,8 @@ class OnViolationModel(Model):
     contact_force: Literal[OnViolation.REFUSE]  # a force that was felt cannot be clamped
     tcp_rotational_speed: OnViolation | None = None  # declared where tcp.max_rot_vel is
     link_speed: OnViolation | None = None  # where links.max_speed is
+    tcp_acceleration: OnViolation | None = None  # where tcp.max_trans_acc is
+    tcp_rotational_acceleration: OnViolation | None = None  # where tcp.max_rot_acc is
 
 
 class ClassifierModel(Model):

@@ -35,8 +35,7 @@ from .kernels.packed import (
     Packed,
     Work,
 )
-from .kernels.tool_motion import gentleness
-from .kinds import tcp_acceleration
+from .kernels.tool_motion import gentleness, is_held
 from .kinds.tcp_acceleration import ROTATIONAL, TRANSLATIONAL
 from .kinds.workspace import WORKSPACE
 from .project import project, slid
@@ -63,8 +62,6 @@ LIFTS_M = (0.0, 0.005, 0.02, 0.02)
 EASES = (1.0, 0.5)
 # A joint that rests on its bound is not "outside" because of rounding.
 OUTSIDE = 1e-9
-
-_tool_is_held = tcp_acceleration.is_declared
 
 
 @kernel
@@ -140,7 +137,7 @@ def _try(
     report[0], report[1], report[2] = 0.0, 0.0, 0.0
     # Where the tool's acceleration is limited, so is how hard a stop may brake: the less, the
     # slower the motion is, so that there is always one that is slow enough to be stopped.
-    gentle = gentleness(packed, work, end) if _tool_is_held(packed) else 1.0
+    gentle = gentleness(packed, work, end) if is_held(packed) else 1.0
     for which in range(int(work.small[HINT, 1]), len(EASES)):
         if not plan_stop(packed, end[:, 1], end[:, 2], EASES[which] * gentle, ticks, jerk):
             return NO_STOP

@@ -135,6 +135,8 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
             rows.append(row if field != "position_noise" else _or_contained(limits, row))
     rows.append(_row(limits, "tcp.max_trans_vel", limits.tcp.max_trans_vel, "m/s"))
     rows.append(_optional(limits, "tcp.max_rot_vel", limits.tcp.max_rot_vel, "rad/s"))
+    rows.append(_optional(limits, "tcp.max_trans_acc", limits.tcp.max_trans_acc, "m/s^2"))
+    rows.append(_optional(limits, "tcp.max_rot_acc", limits.tcp.max_rot_acc, "rad/s^2"))
     rows.append(_row(limits, "tcp.max_force", limits.tcp.max_force, "N"))
     rows.append(_row(limits, "tcp.force_required", limits.tcp.force_required, ""))
     rows.append(_optional(limits, "links.max_speed", limits.links.max_speed, "m/s"))

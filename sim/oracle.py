@@ -21,7 +21,7 @@ from .oracle_dynamics import joint_effort
 from .oracle_file import Array, FrozenFileError, Robot, read_robot
 from .oracle_geometry import capsule_ends, clearance, forward, tcp_rotation, tcp_velocity
 from .oracle_joints import Excess, Motion, joint_excesses, rounding, within_tick
-from .oracle_speeds import speed_excesses
+from .oracle_speeds import speed_excesses, tool_excesses
 from .oracle_stop import Stop, expand_stops, malformed
 from .oracle_touch import pair_clearances, pair_names
 
@@ -49,6 +49,8 @@ KINDS = (
     "joint_effort",
     "tcp_speed",
     "tcp_rotational_speed",
+    "tcp_acceleration",
+    "tcp_rotational_acceleration",
     "link_speed",
     "zone_speed",
     "workspace",
@@ -186,6 +188,7 @@ def judge_configurations(
         out.append(Excess("tcp_rotational_speed", turning, top, 1e-9 * top, ("tcp",), "rad/s"))
     out += speed_excesses(robot, q_body, dq)
     if ddq is not None:
+        out += tool_excesses(robot, frames, dq, ddq)
         effort = np.abs(joint_effort(robot, frames, dq, ddq))
         bound = robot.bounds["max_effort"]
         out.append(

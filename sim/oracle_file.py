@@ -135,7 +135,9 @@ class Robot:
     max_trans_vel_m_s: float
     max_force_n: float
     max_rot_vel_rad_s: float | None  # None: the file declares none
-    link_speed_m_s: float | None  # likewise
+    max_trans_acc_m_s2: float | None  # likewise
+    max_rot_acc_rad_s2: float | None
+    link_speed_m_s: float | None
     zones: tuple[ZoneShape, ...]
     period_tolerance: float
     timing_ms: dict[str, float]
@@ -294,14 +296,14 @@ def _chain(value: Any, n: int) -> dict[str, Array]:
 
 
 def _tcp(value: Any) -> dict[str, Any]:
-    """The tool's limits; the one on its rotation is younger than the format, and may be absent."""
-    declared = {"max_trans_vel", "max_force", "force_required"}
-    if isinstance(value, dict) and "max_rot_vel" in value:
-        declared.add("max_rot_vel")
-    tcp = _keys(value, frozenset(declared), "tcp")
+    """The tool's limits; some are younger than the format, and may be absent: None."""
+    declared = frozenset({"max_trans_vel", "max_force", "force_required"})
+    optional = frozenset({"max_rot_vel", "max_trans_acc", "max_rot_acc"})
+    tcp = _keys(value, declared, "tcp", optional)
     if not isinstance(tcp["force_required"], bool):
         raise FrozenFileError(f"tcp.force_required: {tcp['force_required']!r} is not true or false")
-    return tcp
+    numbers = {key: _number(tcp[key], f"tcp.{key}") for key in tcp if key != "force_required"}
+    return {**dict.fromkeys(optional), **numbers}
 
 
 def _risk_max(value: Any) -> float | None:
@@ -342,11 +344,11 @@ def read_robot(raw: bytes) -> Robot:
         capsules=capsules,
         volumes=tuple(_volume(row, f"volumes[{i}]") for i, row in enumerate(each("volumes"))),
         pairs=_pairs(top.get("self_collision"), capsules),
-        max_trans_vel_m_s=_number(tcp["max_trans_vel"], "tcp.max_trans_vel"),
-        max_force_n=_number(tcp["max_force"], "tcp.max_force"),
-        max_rot_vel_rad_s=(
-            _number(tcp["max_rot_vel"], "tcp.max_rot_vel") if "max_rot_vel" in tcp else None
-        ),
+        max_trans_vel_m_s=tcp["max_trans_vel"],
+        max_force_n=tcp["max_force"],
+        max_rot_vel_rad_s=tcp["max_rot_vel"],
+        max_trans_acc_m_s2=tcp["max_trans_acc"],
+        max_rot_acc_rad_s2=tcp["max_rot_acc"],
         link_speed_m_s=_link_speed(top.get("links")),
         zones=_zones(top.get("zones", [])),
         period_tolerance=timing_ms.get("period_tolerance", 0.0),

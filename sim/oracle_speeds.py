@@ -1,4 +1,4 @@
-"""The oracle on the speed of links: of their fastest points, everywhere and in zones.
+"""The oracle on the speed of links, everywhere and in zones, and on the tool's acceleration.
 
 Guarantees:
 - A capsule's speed is exact at an instant: of all points within its radius of its axis.
@@ -14,7 +14,13 @@ from .oracle_file import Array, Robot
 from .oracle_geometry import Frames, capsule_ends, clearance, cross, forward
 from .oracle_joints import Excess
 
-__all__ = ["capsule_speeds", "speed_excesses", "zone_clearances"]
+__all__ = [
+    "capsule_speeds",
+    "speed_excesses",
+    "tool_excesses",
+    "tool_motion",
+    "zone_clearances",
+]
 
 INSIDE_M = 1e-9
 
@@ -92,4 +98,43 @@ def speed_excesses(robot: Robot, q: Array, dq: Array) -> list[Excess]:
         value = np.where(~(away >= -INSIDE_M), speeds, 0.0)
         subjects = tuple(f"{name}/{zone.place.name}" for name in names)
         out.append(Excess("zone_speed", value, top, 1e-9 * top, subjects, "m/s"))
+    return out
+
+
+def tool_motion(robot: Robot, frames: Frames, dq: Array, ddq: Array) -> tuple[Array, Array]:
+    """The TCP's acceleration [m/s²] and angular acceleration [rad/s²], each (3, B).
+
+    In the base frame, joint by joint: what a joint's axis is carried along with, and what it adds.
+    """
+    zero = np.zeros_like(frames.tcp)
+    spin, turn, push, before = zero, zero, zero, zero
+    points = [*frames.origin, frames.tcp]
+    for i, point in enumerate(points):
+        arm = point - before
+        push = push + cross(turn, arm) + cross(spin, cross(spin, arm))
+        before = point
+        if i == robot.n:
+            break
+        axis, rate, gain = frames.axes[i, 2], dq[:, i], ddq[:, i]
+        if robot.prismatic[i]:
+            push = push + axis * gain + 2.0 * cross(spin, axis * rate)
+        else:
+            turn = turn + axis * gain + cross(spin, axis * rate)
+            spin = spin + axis * rate
+    return push, turn
+
+
+def tool_excesses(robot: Robot, frames: Frames, dq: Array, ddq: Array) -> list[Excess]:
+    """What is declared of the tool's acceleration, at instants."""
+    bounds = (robot.max_trans_acc_m_s2, robot.max_rot_acc_rad_s2)
+    if bounds == (None, None):
+        return []
+    kinds = ("tcp_acceleration", "tcp_rotational_acceleration")
+    out = []
+    for kind, bound, vector, unit in zip(
+        kinds, bounds, tool_motion(robot, frames, dq, ddq), ("m/s²", "rad/s²"), strict=True
+    ):
+        if bound is not None:
+            size, top = np.sqrt(np.sum(vector * vector, axis=0))[:, None], np.array([bound])
+            out.append(Excess(kind, size, top, 1e-9 * top, ("tcp",), unit))
     return out

@@ -48,6 +48,8 @@ tcp:
   xyz: [0.0, 0.0, 0.0]
   max_trans_vel: REQUIRED   # e.g. "250 mm/s"
   # max_rot_vel: "90 deg/s"  # where the tool's rotation is limited; see on_violation
+  # max_trans_acc: 4 m/s^2   # of what is commanded, so that what is carried stays where it is
+  # max_rot_acc: "400 deg/s^2"
   max_force: REQUIRED       # e.g. "40 N"
   force_required: REQUIRED  # true: a state without a measured force stops the robot
 
@@ -84,6 +86,8 @@ on_violation:
   joint_effort: clamp
   tcp_speed: clamp
   # tcp_rotational_speed: clamp  # with tcp.max_rot_vel
+  # tcp_acceleration: clamp      # with tcp.max_trans_acc
+  # tcp_rotational_acceleration: clamp  # with tcp.max_rot_acc
   # link_speed: clamp            # with links.max_speed
   self_collision: clamp
   contact_force: refuse

@@ -14,13 +14,19 @@ from __future__ import annotations
 import math
 
 from .jit import kernel
-from .packed import PRISMATIC, Floats, Packed, Work
+from .packed import LINK_SPEED, PRISMATIC, UNDECLARED, Floats, Packed, Work
 
-__all__ = ["TWISTS", "axis_velocity", "capsule_speed", "link_twists"]
+__all__ = ["TWISTS", "axis_velocity", "capsule_speed", "is_limited", "link_twists"]
 
 # Sets of joint velocities have their place in work.spatial, six columns each: so many that bound
 # those of an interval, and one more.
 TWISTS = 3
+
+
+@kernel
+def is_limited(packed: Packed) -> bool:
+    """Whether any link's speed is limited. A bound that is no number is one."""
+    return packed.zone.shape[0] > 0 or not packed.scalar[LINK_SPEED] >= UNDECLARED
 
 
 @kernel

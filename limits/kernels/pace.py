@@ -108,8 +108,12 @@ def _before_zone(
 
 
 @kernel
-def pace(packed: Packed, work: Work, speeds: Floats, report: Floats) -> tuple[float, bool, bool]:
+def pace(
+    packed: Packed, work: Work, speeds: Floats, gentle: float, report: Floats
+) -> tuple[float, bool, bool]:
     """The share of speeds (n,) that is left; whether a bound of all links, and a zone, bound it.
+
+    gentle: the share of their accelerations that joints may brake with.
 
     The frames in `work` are those of now (after `forward`). report (6,) gets subject, value [m/s]
     and bound [m/s] of the slowest link, then of the slowest zone.

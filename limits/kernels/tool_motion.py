@@ -18,17 +18,27 @@ from .packed import (
     PRISMATIC,
     TCP_ACCELERATION,
     TCP_ROTATIONAL_ACCELERATION,
+    UNDECLARED,
     Floats,
     Packed,
     Work,
 )
 
-__all__ = ["gentleness", "tool_accelerations", "tool_pace"]
+__all__ = ["gentleness", "is_held", "tool_accelerations", "tool_pace"]
 
 # Of the bound: what the bending of the way may take, and what both together may.
 BEND_SHARE, WHOLE_SHARE = 0.5, 0.95
 # Of the joints' accelerations: a stop that is more gentle than this is none.
 GENTLE_MIN = 0.02
+
+
+@kernel
+def is_held(packed: Packed) -> bool:
+    """Whether either of the tool's accelerations is limited. A bound that is no number is one."""
+    return not (
+        packed.scalar[TCP_ACCELERATION] >= UNDECLARED
+        and packed.scalar[TCP_ROTATIONAL_ACCELERATION] >= UNDECLARED
+    )
 
 
 @kernel
@@ -91,7 +101,7 @@ def tool_accelerations(packed: Packed, q: Floats, dq: Floats, ddq: Floats) -> tu
 
 @kernel
 def _push(packed: Packed, work: Work, q: Floats, speeds: Floats) -> tuple[float, float]:
-    """The tool's accelerations where joints speed up or brake along speeds (n,) as hard as they can."""
+    """The tool's accelerations if joints brake from speeds (n,), together, as hard as they can."""
     zero, push, tau = work.vector[5], work.vector[6], 0.0
     for i in range(speeds.shape[0]):
         tau = max(tau, abs(speeds[i]) / packed.joint[i, ACCELERATION])

@@ -26,7 +26,7 @@ import math
 from ..kernels.chain import forward
 from ..kernels.clearance import clearance, is_beyond
 from ..kernels.jit import kernel
-from ..kernels.link_motion import TWISTS, capsule_speed, link_twists
+from ..kernels.link_motion import TWISTS, capsule_speed, is_limited, link_twists
 from ..kernels.motion import departures, place, speed_sup, speeds_hull
 from ..kernels.packed import (
     ENDS,
@@ -37,7 +37,6 @@ from ..kernels.packed import (
     PRISMATIC,
     STILL,
     SWEEP,
-    UNDECLARED,
     VELOCITY_ERROR,
     ZONE_SPEED,
     ZONED,
@@ -47,7 +46,7 @@ from ..kernels.packed import (
 )
 from ..kernels.separation import bend, direction, extent, stays_beyond, sweeps
 
-__all__ = ["LINK", "ZONE", "is_declared", "violated"]
+__all__ = ["LINK", "ZONE", "violated"]
 
 # Codes of `certify.KINDS`.
 LINK, ZONE = 12, 13
@@ -55,12 +54,6 @@ EVALUATIONS_MAX = 16
 ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
 # The base frame, as the link that a motion is seen from.
 BASE = -1
-
-
-@kernel
-def is_declared(packed: Packed) -> bool:
-    """Whether any link's speed is limited. A bound that is no number is one."""
-    return packed.zone.shape[0] > 0 or not packed.scalar[LINK_SPEED] >= UNDECLARED
 
 
 @kernel
@@ -237,7 +230,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
 
     report gets subject, value, bound: the capsule, or zone · (number of capsules) + capsule.
     """
-    if not is_declared(packed):
+    if not is_limited(packed):
         return 0
     for p in range(4):
         length = work.small[ENDS, p + 1] - work.small[ENDS, p]

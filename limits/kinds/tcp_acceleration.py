@@ -29,27 +29,17 @@ from ..kernels.packed import (
     PRISMATIC,
     TCP_ACCELERATION,
     TCP_ROTATIONAL_ACCELERATION,
-    UNDECLARED,
     Floats,
     Packed,
     Work,
 )
-from ..kernels.tool_motion import tool_accelerations
+from ..kernels.tool_motion import is_held, tool_accelerations
 
-__all__ = ["ROTATIONAL", "TRANSLATIONAL", "is_declared", "violated"]
+__all__ = ["ROTATIONAL", "TRANSLATIONAL", "violated"]
 
 # Codes of `certify.KINDS`.
 TRANSLATIONAL, ROTATIONAL = 14, 15
 EVALUATIONS_MAX = 24
-
-
-@kernel
-def is_declared(packed: Packed) -> bool:
-    """Whether either is limited. A bound that is no number is one."""
-    return not (
-        packed.scalar[TCP_ACCELERATION] >= UNDECLARED
-        and packed.scalar[TCP_ROTATIONAL_ACCELERATION] >= UNDECLARED
-    )
 
 
 @kernel
@@ -127,7 +117,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
 
     report gets subject (0), value and bound.
     """
-    if not is_declared(packed):
+    if not is_held(packed):
         return 0
     for p in range(4):
         stack, count, evaluations = work.stack, 1, 0

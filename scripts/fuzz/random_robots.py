@@ -30,7 +30,7 @@ from ...limits.loading import robots_folder, vetted
 from ...sim.oracle import Robot, clearances, link_clearances, read_robot
 from ...sim.oracle_dynamics import joint_effort
 from ...sim.oracle_geometry import capsule_ends, forward
-from ...sim.oracle_speeds import capsule_speeds
+from ...sim.oracle_speeds import capsule_speeds, tool_motion
 from .limits_source import LimitsSource
 from .random_volumes import SHAPES, numbers, random_rotation, random_volume, random_zone
 
@@ -319,11 +319,29 @@ def _slow_links_down(document: Document, rng: np.random.Generator) -> None:
     ]  # fmt: skip
 
 
+def _hold_the_tool(document: Document, rng: np.random.Generator) -> None:
+    """Limits on the tool's acceleration that joints at their own would break here and there."""
+    robot = read_robot(canonical_bytes(document))
+    q = _samples(robot, rng)
+    frames, zero = forward(robot, q), np.zeros_like(q)
+    hard = rng.choice([-1.0, 0.0, 1.0], q.shape) * robot.bounds["max_acceleration"]
+    linear, angular = tool_motion(robot, frames, zero, hard)
+    for name, kind, vector in (
+        ("max_trans_acc", "tcp_acceleration", linear),
+        ("max_rot_acc", "tcp_rotational_acceleration", angular),
+    ):
+        size = float(np.quantile(np.linalg.norm(vector, axis=0), rng.uniform(0.3, 0.9)))
+        if rng.random() < 0.3 and size > 1e-3:
+            document["tcp"][name] = round(size * _log(rng, 0.2, 1.0), 6)
+            document["on_violation"][kind] = _action(rng)
+
+
 STEPS: tuple[Callable[[Document, np.random.Generator], None], ...] = (
     _bound_efforts,
     _add_volumes,
     _keep_links_apart,
     _slow_links_down,
+    _hold_the_tool,
 )
 
 

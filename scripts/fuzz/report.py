@@ -60,8 +60,13 @@ def required_binds(robot: Robot, poses: Poses) -> tuple[tuple[str, ...], tuple[s
     names = list(JOINT_LIMITS)
     if robot.max_rot_vel_rad_s is not None:
         names.append("tcp_rotational_speed")
-    if robot.link_speed_m_s is not None:
-        names.append("link_speed")
+    for name, bound in (
+        ("tcp_acceleration", robot.max_trans_acc_m_s2),
+        ("tcp_rotational_acceleration", robot.max_rot_acc_rad_s2),
+        ("link_speed", robot.link_speed_m_s),
+    ):
+        if bound is not None:
+            names.append(name)
     names += [f"workspace/{v.name}" for v in robot.volumes if v.name in poses.pressed]
     zones = [zone.place.name for zone in robot.zones]
     names += [f"zone_speed/{zone}" for zone in zones if zone in poses.pressed]

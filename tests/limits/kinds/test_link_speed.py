@@ -17,6 +17,7 @@ from tests.robots import column, panda, slider, with_joints, without_geometry, w
 
 from checkrein.limits import Limits, LinkLimits, Zone
 from checkrein.limits.core import Core
+from checkrein.limits.kernels.link_motion import is_limited
 from checkrein.limits.kernels.packed import Packed, Work, pack
 from checkrein.limits.kernels.reference import POSITION, VELOCITY
 from checkrein.limits.kinds import link_speed
@@ -70,8 +71,8 @@ class TestLinkSpeed(MotionBattery):
         yield from super().corrupted(self.case(0.99 * self.bound), bad)
 
     def test_not_declared_costs_nothing_and_binds_nothing(self) -> None:
-        assert not link_speed.is_declared(pack(limited(plain_robot(), None)))
-        assert link_speed.is_declared(pack(self.declared(1e3)))
+        assert not is_limited(pack(limited(plain_robot(), None)))
+        assert is_limited(pack(self.declared(1e3)))
         assert self.judge(limited(plain_robot(), None), self.case(1e6)).ok
 
     def test_errors_of_the_servos_are_charged(self) -> None:
@@ -91,7 +92,7 @@ class TestZoneSpeed(TestLinkSpeed):
         return slow_in(plain_robot(), ball([0.0, 0.0, 0.0], 50.0, bound))
 
     def test_not_declared_costs_nothing_and_binds_nothing(self) -> None:
-        assert link_speed.is_declared(pack(self.declared(1e3)))
+        assert is_limited(pack(self.declared(1e3)))
         far = slow_in(plain_robot(), ball([0.0, 0.0, 40.0], 1.0, 1e-3))
         assert self.judge(far, self.case(10.0)).ok
 
