@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,13 +23,21 @@ from .kernels.jit import seal
 from .kernels.packed import pack, work_for
 from .kernels.reference import VELOCITY
 from .kinds import contact_force, tracking, workspace
+from .obstacles import AGE, Obstacles, flat_cloud
 from .project import FOUND_MAX
 from .records import Array, OnViolation, RobotState, Setpoint, StopMotion, frozen_array
 
-__all__ = ["Core", "Found", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
+__all__ = ["Core", "Found", "Sight", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
 
 _setpoint, _stop_motion = builder_of(Setpoint), builder_of(StopMotion)
 Found = tuple[str, str, float, float, str]  # limit, subject, value, bound, unit
+
+
+class Sight(NamedTuple):
+    """What is to be kept clear of, beside the declared volumes."""
+
+    obstacles: Obstacles  # without fault
+    age_s: float  # since it was measured, at most, when the coming tick begins
 
 
 class Core:
@@ -46,6 +55,9 @@ class Core:
                 raise ValueError(f"limits '{limits.name}': {name} holds {values.tolist()}")
         self._work = work_for(self._packed)
         self._model, self._scratch = flat_packed(self._packed), flat_work(self._packed)
+        self._without_cloud = self._model.size - self._packed.cloud.size
+        self._beheld: Obstacles | None = None  # the cloud in the model below
+        self._clouded = self._model
         n = self.n = len(limits.joints)
         self._vector_shape = (n,)
         self._absent = frozen_array(np.zeros(n), "absent")
@@ -101,6 +113,22 @@ class Core:
         """Scratch memory for the kernels of `calls`, for one more thread."""
         return np.zeros_like(self._scratch)
 
+    def _model_with(self, sight: Sight) -> Array:
+        """The packed limits with a cloud; the last one is kept, so that it is copied once."""
+        declared = self.limits.perception
+        if declared is None:
+            raise ValueError(f"limits '{self.limits.name}' declare no perception, yet it is used")
+        if self._beheld is not sight.obstacles:
+            checked = [c.name not in declared.exempt for c in self.limits.capsules]
+            cloud = flat_cloud(
+                sight.obstacles, declared.max_speed, np.array(checked, dtype=np.float64),
+                1.0 + self.limits.timing.period_tolerance, declared.standoff,
+            )  # fmt: skip
+            self._clouded = np.concatenate([self._model[: self._without_cloud], cloud])
+            self._beheld = sight.obstacles
+        self._clouded[self._without_cloud + AGE] = sight.age_s
+        return self._clouded
+
     def rest(self, q: Array) -> tuple[Array, Found | None]:
         """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
         self._measured[0] = q
@@ -110,17 +138,26 @@ class Core:
         return out, None if code == CERTIFIED else self._describe(code, *self._report)
 
     def follow(
-        self, motion: Array, mode: int, rows: Array, row_period_s: float, anchor: Array, t: float
+        self,
+        motion: Array,
+        mode: int,
+        rows: Array,
+        row_period_s: float,
+        anchor: Array,
+        t: float,
+        sight: Sight | None = None,
     ) -> tuple[Array, int, list[Found], Array]:
         """The next motion towards what a command asks for t seconds after it was accepted.
 
-        mode, rows (read-only), row_period_s and anchor as in kernels.reference. Returns (motion,
+        mode, rows (read-only), row_period_s and anchor as in kernels.reference; sight: the
+        obstacles that it keeps clear of. Returns (motion,
         tick.PASSED | ALTERED | STOP_TICK, what was found, the reference (3, n)); the reference is
         overwritten by the next call.
         """
         out = np.empty((self.n + 1, 6))
+        model = self._model if sight is None else self._model_with(sight)
         code, count = calls.follow(
-            self._model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
+            model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
             self._wanted, self._found, out,
         )  # fmt: skip
         out.setflags(write=False)
@@ -226,6 +263,10 @@ class Core:
             volume, capsule = divmod(subject, len(capsules))
             name = f"{capsules[capsule].name}/{self.limits.volumes[volume].name}"
             return kind, name, "m"
+        if kind == "obstacles":
+            number, capsule = divmod(subject, len(self.limits.capsules))
+            name = self.limits.capsules[capsule].name
+            return kind, f"{name}/{number - len(self.limits.volumes)}", "m"
         if kind == "self_collision":
             first, second = self._packed.pair[subject, :2].astype(int).tolist()
             capsules = self.limits.capsules
