@@ -87,6 +87,7 @@ class Core:
         motion, _ = self.rest(home)
         self.follow(motion, VELOCITY, self._absent[None, :], 0.0, self._anchor, 0.0)
         self.brake(motion)
+        self.recertify(motion)
         self.efforts(home, np.zeros(n), np.zeros(n))
         self.clearance(home)
         self.force_exceeded(self._no_wrench)
@@ -101,8 +102,8 @@ class Core:
         ticks_left(motion)
         for entry in (calls.brake, calls.follow, calls.is_finite, calls.rest, calls.state_holds):
             seal(entry)
-        seal(calls.state_within)
-        seal(calls.passed)
+        for entry in (calls.passed, calls.recertify, calls.state_within):
+            seal(entry)
 
     @property
     def model(self) -> Array:
@@ -174,6 +175,14 @@ class Core:
         calls.brake(self._model, self._scratch, motion, out)
         out.setflags(write=False)
         return out
+
+    def recertify(self, motion: Array) -> Found | None:
+        """What speaks against the stop that `motion` carries, from its next tick to its end.
+
+        For a stop that other limits, or another world, certified; None if it holds under these.
+        """
+        code = calls.recertify(self._model, self._scratch, motion, self._report)
+        return None if code == CERTIFIED else self._describe(code, *self._report)
 
     def efforts(self, q: Array, dq: Array, ddq: Array) -> Array:
         """Inverse dynamics (n,) [N·m or N], payload and gravity included."""
