@@ -8,6 +8,7 @@ from .declared import (
     JointLimits,
     Kinematics,
     Limits,
+    Perception,
     SelfCollision,
     TcpLimits,
     Timing,
@@ -23,6 +24,7 @@ from .errors import (
     RobotError,
 )
 from .loading import load_limits
+from .obstacles import Obstacles
 from .records import (
     Command,
     Executed,
@@ -47,7 +49,9 @@ __all__ = [
     "LimitsFileError",
     "MissingExtraError",
     "ModelFileError",
+    "Obstacles",
     "OnViolation",
+    "Perception",
     "RobotError",
     "RobotState",
     "SelfCollision",
