@@ -55,7 +55,7 @@ def _along(axis: Floats, x: float, y: float, z: float) -> float:
 @kernel
 def _gap(low: float, high: float, box_low: float, box_high: float) -> float:
     """How far two intervals are apart."""
-    return max(0.0, max(box_low - high, low - box_high))
+    return max(0.0, box_low - high, low - box_high)
 
 
 @kernel

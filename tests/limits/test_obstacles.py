@@ -1,4 +1,4 @@
-"""The record of what perception sees, and its tree: every ball in one leaf, every box around all."""
+"""The record of what perception sees, and its tree: a ball is in one leaf, a box around all."""
 
 from __future__ import annotations
 

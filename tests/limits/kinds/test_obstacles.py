@@ -307,7 +307,7 @@ def test_every_capsule_is_asked_for() -> None:
     limits = replace(plain_robot(), volumes=())
     for k, end in itertools.product(range(2), range(2)):
         point = capsule_axes(limits, np.array([0.3, 0.4]))[k][end]
-        cloud = clouded(limits, [point + [9.0, 0.0, 0.0], point])
+        cloud = clouded(limits, [point + 9.0, point])
 
         def asked(
             packed: Packed, work: Work, bounds: Array, report: Array, cloud: Array = cloud
