@@ -1,6 +1,6 @@
 """Audit records: all inputs of each decision, the decision, and the hash of the record before.
 
-    header, (start, (arm | decision | reset)*)*, close
+    header, (start, (arm | decision | reset | change)*)*, close
 
 Guarantees:
 - A record holds everything that `SafetyFilter` was given (state, candidates, time) and the encoded
@@ -35,6 +35,7 @@ __all__ = [
     "ArmRecord",
     "AuditLog",
     "AuditRecord",
+    "ChangeRecord",
     "CloseRecord",
     "DecisionRecord",
     "HeaderRecord",
@@ -120,6 +121,16 @@ class ResetRecord(
     cause: str
 
 
+class ChangeRecord(
+    AuditRecord, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind",
+    tag="change",
+):  # fmt: skip
+    """From here on other limits are in force: those with this digest."""
+
+    limits_name: str
+    limits_sha256: str
+
+
 class CloseRecord(
     AuditRecord, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind",
     tag="close",
@@ -129,7 +140,15 @@ class CloseRecord(
     reason: str
 
 
-AnyRecord = HeaderRecord | StartRecord | ArmRecord | DecisionRecord | ResetRecord | CloseRecord
+AnyRecord = (
+    HeaderRecord
+    | StartRecord
+    | ArmRecord
+    | DecisionRecord
+    | ResetRecord
+    | ChangeRecord
+    | CloseRecord
+)
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -270,6 +289,18 @@ class AuditLog:
         """The filter was reset."""
         return self.submit(
             ResetRecord(index=self._index, previous=self._previous, now_ns=now_ns, cause=cause)
+        )
+
+    def change(self, limits: Limits, *, now_ns: int) -> bool:
+        """Other limits are in force from the next decision on."""
+        return self.submit(
+            ChangeRecord(
+                index=self._index,
+                previous=self._previous,
+                now_ns=now_ns,
+                limits_name=limits.name,
+                limits_sha256=limits.sha256,
+            )
         )
 
     def close(self, reason: str) -> bool:

@@ -6,7 +6,9 @@ Rules that this file guarantees:
 2. The classifier can only veto: a candidate runs iff its risk is finite and <= threshold.
 3. Limits are declared `clamp` or `refuse`; a refused proposal is dropped and the stop runs.
 4. A fault of the state latches: nothing but the stop until reset() and arm().
-5. No clock, no I/O, no randomness: the same arguments give the same bits (the audit replays them).
+5. After a change of the limits nothing new is considered before the stored stop is certified again,
+   under those that hold now; where it cannot be, it is played, to rest if need be.
+6. No clock, no I/O, no randomness: the same arguments give the same bits (the audit replays them).
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ import numpy as np
 
 from ..limits import tick
 from ..limits.building import builder_of
-from ..limits.core import Core, is_at_rest, setpoint_of, ticks_left
+from ..limits.core import Core, Found, is_at_rest, setpoint_of, ticks_left
 from ..limits.kernels.reference import MODE_CODES, TWIST, VELOCITY
 from ..limits.records import Array, Candidates, Command, RobotState
 from . import stop_state
 from .admission import command_fault, command_ticks, period_fault, state_fault
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
-from .findings import expired, findings_of, refuses
+from .findings import changed, expired, findings_of, refuses
 from .stop_state import Event, Phase
 from .trail import Trail, extended, passed, rebased
 
@@ -83,6 +85,7 @@ class Memory(NamedTuple):
     history: tuple[tuple[int, Array], ...] = ()  # (seq, motion) of the last setpoints
     continues: tuple[int, int] = (0, 0)
     trail: Trail = ()  # what the stream passed lately; empty: no latency is declared
+    changed_seq: int = -1  # setpoints up to this one were certified under other limits
 
 
 def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
@@ -265,6 +268,10 @@ def decide(
     fault = state_fault(core, state, memory.motion, now_ns, passed(core, memory.trail))
     if fault is not None:
         return stop_decision(core, memory, now_ns, scorer, str(fault), (fault,))
+    if memory.continues[0] <= memory.changed_seq:
+        against = core.recertify(memory.motion)
+        if against is not None:
+            return _changed(core, memory, against, now_ns, scorer)
     waiting = memory.resample_since_ns is not None
     draft = _Draft(
         memory.plan, Outcome.RESAMPLE if waiting else Outcome.PASS, [], [], memory.command_seq,
@@ -286,6 +293,18 @@ def decide(
     else:
         event = Event.MOVED
     return _conclude(core, memory, draft, motion, event, now_ns, scorer)
+
+
+def _changed(
+    core: Core, memory: Memory, against: Found, now_ns: int, scorer: Scorer | None
+) -> tuple[Decision, Memory]:
+    """Play the stop that only the limits of before have certified; what it continues is as old."""
+    motion = core.brake(memory.motion)
+    found = [changed(core, against)]
+    draft = _Draft(None, Outcome.REFUSE, found, [], memory.command_seq, None)
+    event = Event.RESTED if is_at_rest(motion) else Event.BRAKED
+    before = memory._replace(changed_seq=memory.seq + 1)
+    return _conclude(core, before, draft, motion, event, now_ns, scorer)
 
 
 def status_of(core: Core, phase: Phase, cause: str | None, rest_in_ticks: int) -> StopStatus:
@@ -324,6 +343,7 @@ def _conclude(
     return decision, Memory(
         seq, motion, phase, now_ns, stop_tick, draft.plan, draft.command_seq,
         draft.resample_since_ns, cause, history, (seq, 0), extended(memory.trail, seq, motion),
+        memory.changed_seq,
     )  # fmt: skip
 
 

@@ -102,8 +102,9 @@ class Core:
         ticks_left(motion)
         for entry in (calls.brake, calls.follow, calls.is_finite, calls.rest, calls.state_holds):
             seal(entry)
-        for entry in (calls.passed, calls.recertify, calls.state_within):
-            seal(entry)
+        seal(calls.state_within)
+        seal(calls.passed)
+        seal(calls.recertify)
 
     @property
     def model(self) -> Array:
@@ -136,7 +137,7 @@ class Core:
         out = np.empty((self.n + 1, 6))
         code = calls.rest(self._model, self._scratch, self._measured[0], self._report, out)
         out.setflags(write=False)
-        return out, None if code == CERTIFIED else self._describe(code, *self._report)
+        return out, None if code == CERTIFIED else self._describe(code, *self._report.tolist())
 
     def follow(
         self,
@@ -182,7 +183,7 @@ class Core:
         For a stop that other limits, or another world, certified; None if it holds under these.
         """
         code = calls.recertify(self._model, self._scratch, motion, self._report)
-        return None if code == CERTIFIED else self._describe(code, *self._report)
+        return None if code == CERTIFIED else self._describe(code, *self._report.tolist())
 
     def efforts(self, q: Array, dq: Array, ddq: Array) -> Array:
         """Inverse dynamics (n,) [N·m or N], payload and gravity included."""

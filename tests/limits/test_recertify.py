@@ -78,7 +78,8 @@ def test_what_holds_under_lower_speeds_is_played_at_lower_speeds(share: float) -
             fits = bool((np.abs(dq) <= bound * (1.0 + 1e-9)).all())
             assert fits or found is not None
             if found is not None:
-                assert found[0] == "joint_velocity" and not fits
+                assert found[0] == "joint_velocity"
+                assert not fits
                 assert found[2] > found[3]
             held += found is None
             motion = core.brake(motion)
