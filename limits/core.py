@@ -56,6 +56,8 @@ class Core:
         self._work = work_for(self._packed)
         self._model, self._scratch = flat_packed(self._packed), flat_work(self._packed)
         self._without_cloud = self._model.size - self._packed.cloud.size
+        # How much longer than declared a tick may take: what moves by itself does not wait.
+        self.stretch = 1.0 + limits.timing.period_tolerance
         self._beheld: Obstacles | None = None  # the cloud in the model below
         self._clouded = self._model
         n = self.n = len(limits.joints)
@@ -124,7 +126,7 @@ class Core:
             checked = [c.name not in declared.exempt for c in self.limits.capsules]
             cloud = flat_cloud(
                 sight.obstacles, declared.max_speed, np.array(checked, dtype=np.float64),
-                1.0 + self.limits.timing.period_tolerance, declared.standoff,
+                self.stretch, declared.standoff,
             )  # fmt: skip
             self._clouded = np.concatenate([self._model[: self._without_cloud], cloud])
             self._beheld = sight.obstacles
@@ -177,12 +179,13 @@ class Core:
         out.setflags(write=False)
         return out
 
-    def recertify(self, motion: Array) -> Found | None:
+    def recertify(self, motion: Array, sight: Sight | None = None) -> Found | None:
         """What speaks against the stop that `motion` carries, from its next tick to its end.
 
         For a stop that other limits, or another world, certified; None if it holds under these.
         """
-        code = calls.recertify(self._model, self._scratch, motion, self._report)
+        model = self._model if sight is None else self._model_with(sight)
+        code = calls.recertify(model, self._scratch, motion, self._report)
         return None if code == CERTIFIED else self._describe(code, *self._report.tolist())
 
     def efforts(self, q: Array, dq: Array, ddq: Array) -> Array:

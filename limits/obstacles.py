@@ -10,6 +10,7 @@ Guarantees:
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -100,7 +101,7 @@ def _per_point(values: object, count: int, name: str) -> Array:
     return frozen_array(np.full(count, float(array)), name) if array.ndim == 0 else array
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False)
 class Obstacles:
     """All that perception sees at one time; whatever is not in it is taken to be absent.
 
@@ -113,19 +114,26 @@ class Obstacles:
     points: Array  # (m, 3)
     radius_m: Array  # (m,)
     stamp_ns: int
-    speed_m_s: Array | None = None  # (m,)
-    fault: str | None = field(init=False, default=None)  # what is wrong with the numbers
+    speed_m_s: Array | None  # (m,)
+    fault: str | None = field(init=False)  # what is wrong with the numbers
     _nodes: Array = field(init=False, repr=False)  # (2 · leaves - 1, 7)
     _balls: Array = field(init=False, repr=False)  # (m, 6)
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        points: npt.ArrayLike,
+        radius_m: npt.ArrayLike,
+        stamp_ns: int,
+        speed_m_s: npt.ArrayLike | None = None,
+    ) -> None:
+        """Copy and index; takes milliseconds for ten thousand points. ValueError: no numbers."""
         put = object.__setattr__
-        put(self, "points", frozen_array(self.points, "obstacles.points"))
+        put(self, "points", frozen_array(points, "obstacles.points"))
         count = len(self.points) if self.points.ndim > 0 else 0
-        for name in ("radius_m", "speed_m_s"):
-            values = getattr(self, name)
-            if values is not None:
-                put(self, name, _per_point(values, count, f"obstacles.{name}"))
+        put(self, "radius_m", _per_point(radius_m, count, "obstacles.radius_m"))
+        speed = None if speed_m_s is None else _per_point(speed_m_s, count, "obstacles.speed_m_s")
+        put(self, "speed_m_s", speed)
+        put(self, "stamp_ns", stamp_ns)
         put(self, "fault", self._wrong())
         nodes, balls = np.zeros((0, NODE_COLUMNS)), np.zeros((0, BALL_COLUMNS))
         if self.fault is None:
@@ -149,6 +157,12 @@ class Obstacles:
             if not bool(((values >= 0.0) & (values <= COORDINATE_MAX)).all()):
                 return name
         return None
+
+    def renewed(self, stamp_ns: int) -> Obstacles:
+        """The same obstacles where they are, measured at another time; nothing is indexed again."""
+        same = copy(self)
+        object.__setattr__(same, "stamp_ns", stamp_ns)
+        return same
 
     @property
     def fastest_m_s(self) -> float:

@@ -150,4 +150,4 @@ def test_so_is_what_has_the_wrong_form() -> None:
     assert Obstacles(np.zeros((2, 3)), 0.1, 0, -1.0).fault == "speed_m_s"
     assert Obstacles(np.zeros((POINTS_MAX + 1, 3)), 0.1, 0).fault == "points: their number"
     with pytest.raises(ValueError, match=r"obstacles\.points: expected numbers"):
-        Obstacles("here", 0.1, 0)  # type: ignore[arg-type]
+        Obstacles("here", 0.1, 0)
