@@ -16,24 +16,19 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from .kernels.cloud_layout import (
+    BALL_COLUMNS,
+    BALL_NUMBER,
+    BALL_RADIUS,
+    BALL_SPEED,
+    HEAD,
+    NODE_COLUMNS,
+    NODE_SPEED,
+)
 from .records import Array, frozen_array
 
-__all__ = [
-    "BALL_COLUMNS",
-    "LEAF_POINTS",
-    "NODE_COLUMNS",
-    "POINTS_MAX",
-    "Obstacles",
-    "flat_cloud",
-    "no_cloud",
-]
+__all__ = ["LEAF_POINTS", "POINTS_MAX", "Obstacles", "flat_cloud", "no_cloud"]
 
-# Entries of a flat cloud's head; one flag for each capsule, the nodes and the balls follow it.
-COUNT, LEAVES, AGE, STRETCH, STANDOFF = 0, 1, 2, 3, 4
-HEAD = 5
-# Columns of a node: the corners of its box [m] and the largest speed in it; and of a ball.
-NODE_SPEED, NODE_COLUMNS = 6, 7
-BALL_RADIUS, BALL_SPEED, BALL_NUMBER, BALL_COLUMNS = 3, 4, 5, 6
 LEAF_POINTS = 8
 # What a record can hold at all; how many are trusted is declared.
 POINTS_MAX = 16_384

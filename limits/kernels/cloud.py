@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 
-from ..obstacles import (
+from .cloud_layout import (
     AGE,
     BALL_COLUMNS,
     BALL_NUMBER,
     BALL_RADIUS,
     BALL_SPEED,
+    CLOUD_STANDOFF,
     COUNT,
     HEAD,
     LEAVES,
@@ -23,7 +24,6 @@ from ..obstacles import (
     NODE_SPEED,
     STRETCH,
 )
-from ..obstacles import STANDOFF as CLOUD_STANDOFF
 from .jit import kernel
 from .packed import PLANE, STILL, SWEEP, Floats, Packed, Work
 from .separation import bend, stays_beyond

@@ -13,17 +13,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from checkrein.limits import Obstacles
-from checkrein.limits.obstacles import (
+from checkrein.limits.kernels.cloud_layout import (
     BALL_COLUMNS,
+    CLOUD_STANDOFF,
     COUNT,
     HEAD,
     LEAVES,
     NODE_COLUMNS,
-    POINTS_MAX,
-    STANDOFF,
     STRETCH,
-    flat_cloud,
 )
+from checkrein.limits.obstacles import POINTS_MAX, flat_cloud
 from checkrein.limits.records import Array
 
 CAPSULES = 3
@@ -90,7 +89,7 @@ def test_also_for_any_points_at_all(points: Array) -> None:
 def test_the_head_says_what_was_declared() -> None:
     head, _, _ = parts(cloud_of(20))
     assert (head[COUNT], head[LEAVES]) == (20.0, 4.0)
-    assert (head[STRETCH], head[STANDOFF]) == (1.5, 0.02)
+    assert (head[STRETCH], head[CLOUD_STANDOFF]) == (1.5, 0.02)
     assert (head[HEAD:] == 1.0).all()
 
 

@@ -18,21 +18,21 @@ from tests.robots import with_joint
 from checkrein.limits import Limits, Obstacles
 from checkrein.limits.kernels.chain import forward
 from checkrein.limits.kernels.cloud import _ball_judged, cloud_judged
-from checkrein.limits.kernels.motion import departures, place
-from checkrein.limits.kernels.packed import ENDS, HINT, Packed, Work, pack, work_for
-from checkrein.limits.kernels.separation import sweeps
-from checkrein.limits.kinds import workspace
-from checkrein.limits.obstacles import (
+from checkrein.limits.kernels.cloud_layout import (
     AGE,
     BALL_COLUMNS,
+    CLOUD_STANDOFF,
     COUNT,
     HEAD,
     LEAVES,
     NODE_COLUMNS,
-    STANDOFF,
     STRETCH,
-    flat_cloud,
 )
+from checkrein.limits.kernels.motion import departures, place
+from checkrein.limits.kernels.packed import ENDS, HINT, Packed, Work, pack, work_for
+from checkrein.limits.kernels.separation import sweeps
+from checkrein.limits.kinds import workspace
+from checkrein.limits.obstacles import flat_cloud
 from checkrein.limits.records import Array
 
 # What rounding of metres and of cubics may add.
@@ -127,7 +127,7 @@ class TestObstacles(MotionBattery):
         assert self.judge(limits, self.case(0.9), checked=[1.0, 0.0]).ok
         assert not self.judge(limits, self.case(0.9), checked=[0.0, 1.0]).ok
 
-    @pytest.mark.parametrize("entry", [AGE, STRETCH, STANDOFF])
+    @pytest.mark.parametrize("entry", [AGE, STRETCH, CLOUD_STANDOFF])
     @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
     def test_a_cloud_that_is_no_number_admits_nothing(self, entry: int, bad: float) -> None:
         limits = self.declared(self.bound)
