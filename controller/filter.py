@@ -2,13 +2,14 @@
 
 Guarantees: kernels are compiled and the classifier's digest is verified before it can be armed;
 `step` never raises once armed: an internal error becomes a latched STOP that plays the stored stop
-to rest, tick by tick, with the error attached.
+to rest, tick by tick, with the error attached; limits in force are replaced by tighter ones alone.
 """
 
 from __future__ import annotations
 
 from ..limits.core import Core
 from ..limits.declared import Limits
+from ..limits.narrowing import require_nowhere_looser
 from ..limits.records import Array, Candidates, Command, RobotState
 from .arming import armed, held, retired, scorer_for
 from .decide import Memory, Scorer
@@ -21,7 +22,10 @@ __all__ = ["SafetyFilter"]
 
 
 class SafetyFilter:
-    """Stands between a policy and the actuators of one robot. Not thread-safe."""
+    """Stands between a policy and the actuators of one robot. Not thread-safe.
+
+    `limits` are those in force: what it was made with, or what they were tightened to since.
+    """
 
     def __init__(self, limits: Limits, *, scorer: Scorer | None = None) -> None:
         """Compile the kernels and load the declared classifier.
@@ -49,6 +53,22 @@ class SafetyFilter:
         """Leave a latched stop, once at rest; arm() must follow. Raises ArmError while moving."""
         if self._memory is not None:
             self._retired, self._memory = retired(self._core, self._memory), None
+
+    def tighten(self, limits: Limits) -> None:
+        """Enforce these limits from the next step on; they must be nowhere looser than `limits`.
+
+        The stored stop is certified again then. Where it cannot be, it is played, and proposals are
+        refused (finding `environment_changed`) until what is left of it can be, at rest at last.
+        Takes milliseconds: not for a tick's time. Raises LooserLimitsError, changing nothing.
+        """
+        require_nowhere_looser(self.limits, limits)
+        self._enforce(limits)
+
+    def _enforce(self, limits: Limits) -> None:
+        core = Core(limits)
+        self.limits, self._core = limits, core
+        if self._memory is not None:
+            self._memory = self._memory._replace(changed_seq=self._memory.seq)
 
     def vet_chunk(
         self, state: RobotState, chunk: Command, *, now_ns: int | None = None

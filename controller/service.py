@@ -20,10 +20,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
 
 import zmq
 
 from ..limits.declared import Limits
+from ..limits.errors import LooserLimitsError
+from ..limits.narrowing import require_nowhere_looser
 from ..limits.records import Executed, RobotState
 from .audit import AuditLog
 from .bus import Endpoints, Publisher, Server
@@ -68,6 +71,8 @@ class ServiceReport:
     findings: Counter[str] = field(default_factory=Counter)
     rejected_policy: Counter[str] = field(default_factory=Counter)
     rejected_robot: Counter[str] = field(default_factory=Counter)
+    changed: int = 0  # how often the limits were tightened
+    rejected_changes: Counter[str] = field(default_factory=Counter)
     superseded: int = 0  # proposals that a newer one replaced before they were looked at
     unreadable: int = 0  # frames of the policy that were no proposals: refused, with a finding
     scored: int = 0
@@ -120,6 +125,8 @@ class ControllerService:
         self._period_ns = round(limits.period_s * 1e9)
         self._joints = len(limits.joints)
         self._welcome: WelcomeFrame | None = None
+        self._declared_sha256 = limits.sha256  # what a robot may have been set up for
+        self._tighter: SimpleQueue[Limits] = SimpleQueue()
         self._begin_session()
 
     def _begin_session(self) -> None:
@@ -128,6 +135,28 @@ class ControllerService:
         self._may_arm = False
         self._is_latched_at_rest = False
         self._now_ns = 0
+
+    def tighten(self, limits: Limits) -> None:
+        """Enforce tighter limits from the next tick on, in this session and those after it.
+
+        From any thread. Raises LooserLimitsError if they are looser anywhere than those in force;
+        of two calls at once, one whose limits turn out to be looser then is counted and left out.
+        """
+        require_nowhere_looser(self.limits, limits)
+        self._tighter.put(limits)
+
+    def _adopt_tighter(self, now_ns: int) -> None:
+        while not self._tighter.empty():
+            limits = self._tighter.get()
+            try:
+                self._guard.tighten(limits)
+            except LooserLimitsError as error:
+                self.report.rejected_changes[str(error)] += 1
+                continue
+            self.limits = limits
+            self.report.changed += 1
+            if self._audit is not None:
+                self._recorded(self._audit.change(limits, now_ns=now_ns))
 
     def run(self, is_wanted: Callable[[], bool]) -> ServiceReport:
         """Serve until the robot says goodbye, or `is_wanted` says no."""
@@ -218,7 +247,7 @@ class ControllerService:
     def _why_not(self, hello: HelloFrame) -> str | None:
         if hello.role != "robot" or hello.joints != self._joints:
             return f"joints: the robot has {hello.joints}, the limits are for {self._joints}"
-        if hello.limits_sha256 not in (None, self.limits.sha256):
+        if hello.limits_sha256 not in (None, self._declared_sha256, self.limits.sha256):
             return (
                 f"limits_sha256: the robot was set up for {hello.limits_sha256}, "
                 f"the controller enforces {self.limits.sha256}"
@@ -240,6 +269,7 @@ class ControllerService:
             frame = replace(frame, now_ns=now_ns, state=state)
             data = encode(frame)
         self.report.ticks += 1
+        self._adopt_tighter(now_ns)
         if self.report.halted is not None:
             self._nothing(frame)
             return

@@ -8,6 +8,7 @@ from .declared import (
     JointLimits,
     Kinematics,
     Limits,
+    Perception,
     SelfCollision,
     TcpLimits,
     Timing,
@@ -18,11 +19,13 @@ from .errors import (
     FormatError,
     InputError,
     LimitsFileError,
+    LooserLimitsError,
     MissingExtraError,
     ModelFileError,
     RobotError,
 )
 from .loading import load_limits
+from .obstacles import Obstacles
 from .records import (
     Command,
     Executed,
@@ -45,9 +48,12 @@ __all__ = [
     "Kinematics",
     "Limits",
     "LimitsFileError",
+    "LooserLimitsError",
     "MissingExtraError",
     "ModelFileError",
+    "Obstacles",
     "OnViolation",
+    "Perception",
     "RobotError",
     "RobotState",
     "SelfCollision",

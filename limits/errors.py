@@ -5,6 +5,7 @@ InputError(ValueError)          exit code 2 in every command
 ├── FormatError                 a format newer or older than this release reads
 ├── RobotError                  the URDF, its meshes, the chain
 ├── FeasibilityError            well-formed limits that no motion satisfies
+├── LooserLimitsError           limits for a running filter that are looser than those in force
 ├── ModelFileError              the classifier's file: absent, truncated, another digest
 └── MissingExtraError           an optional dependency is needed and absent
 """
@@ -16,6 +17,7 @@ __all__ = [
     "FormatError",
     "InputError",
     "LimitsFileError",
+    "LooserLimitsError",
     "MissingExtraError",
     "ModelFileError",
     "RobotError",
@@ -40,6 +42,10 @@ class RobotError(InputError):
 
 class FeasibilityError(InputError):
     """The declared limits contradict each other or the robot."""
+
+
+class LooserLimitsError(InputError):
+    """Limits that would loosen those in force while the filter runs."""
 
 
 class ModelFileError(InputError):

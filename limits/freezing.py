@@ -22,6 +22,7 @@ from .errors import LimitsFileError, RobotError
 from .frozen import KIND
 from .frozen_pairs import candidate_pairs
 from .geometry_schema import MeshOriginModel, SelfCollisionModel, VolumeModel
+from .perception_schema import frozen_perception
 from .records import Array
 from .schema import CapsuleModel, ClassifierModel, LimitsFile
 from .tightening import tightest
@@ -320,6 +321,8 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
     }
     if file.self_collision is not None:
         document["self_collision"] = _self_collision(file.self_collision, capsules)
+    if file.perception is not None:
+        document["perception"] = frozen_perception(file.perception)
     return document
 
 

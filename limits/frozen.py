@@ -43,6 +43,7 @@ from .frozen_layout import (
     VolumeLayout,
 )
 from .frozen_pairs import self_collision_of
+from .frozen_perception import perception_of
 from .polyhedra import why_not_solid
 from .records import Array, frozen_array
 
@@ -276,4 +277,5 @@ def _limits(document: Document, data: bytes, folder: Path) -> Limits:
         source=document.source,
         provenance=document.provenance,
         self_collision=self_collision_of(document),
+        perception=perception_of(document),
     )

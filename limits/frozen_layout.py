@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from .obstacles import POINTS_MAX
 from .records import OnViolation
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "HalfSpaceLayout",
     "MeshLayout",
     "NoneLayout",
+    "PerceptionLayout",
     "SelfCollisionLayout",
     "SphereLayout",
     "VolumeLayout",
@@ -28,6 +30,10 @@ __all__ = [
 
 JOINTS_MAX = 16
 LATENCY_TICKS_MAX = 15  # the filter remembers that many ticks of its stream
+# Beyond these it is a wrong unit, or no perception.
+SPEED_MAX_M_S = 50.0
+PERCEPTION_DURATION_MAX_MS = 10e3
+PERCEPTION_STANDOFF_MAX_M = 1.0
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Three = Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
@@ -168,6 +174,18 @@ class SelfCollisionLayout(Layout):
     ignored: list[IgnoredPairLayout]
 
 
+class PerceptionLayout(Layout):
+    """What clouds of obstacles are trusted to be; SI, times in milliseconds."""
+
+    max_points: Annotated[int, msgspec.Meta(ge=1, le=POINTS_MAX)]
+    max_speed: Annotated[float, msgspec.Meta(ge=0.0, le=SPEED_MAX_M_S)]
+    latency_ms: Annotated[float, msgspec.Meta(ge=0.0, le=PERCEPTION_DURATION_MAX_MS)]
+    max_age_ms: Annotated[float, msgspec.Meta(gt=0.0, le=PERCEPTION_DURATION_MAX_MS)]
+    standoff: Annotated[float, msgspec.Meta(ge=0.0, le=PERCEPTION_STANDOFF_MAX_M)]
+    required: bool
+    exempt: list[str]
+
+
 class TcpLayout(Layout):
     """Limits at the tool centre point."""
 
@@ -200,6 +218,7 @@ class OnViolationLayout(Layout):
     contact_force: OnViolation
     tcp_rotational_speed: OnViolation | None = None  # absent: not declared
     self_collision: OnViolation | None = None
+    obstacles: OnViolation | None = None
 
 
 class ClassifierLayout(Layout):
@@ -233,6 +252,7 @@ class Document(Layout):
     source: dict[str, Any]
     provenance: dict[str, Any]
     self_collision: dict[str, Any] | None = None  # none at all, or why none, or SelfCollisionLayout
+    perception: PerceptionLayout | None = None  # absent: no obstacles are accepted
 
 
 class NoneLayout(Layout):

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .oracle_seeing import Seeing, seeing_of
+
 __all__ = ["CapsuleShape", "FrozenFileError", "Robot", "VolumeShape", "read_robot"]
 
 Array = npt.NDArray[np.float64]
@@ -69,7 +71,7 @@ SHAPE_FIELDS = {
     "cylinder": {"start": 3, "end": 3, "radius": 0},
     "mesh": {"vertices": 3, "planes": 4},
 }
-OPTIONAL_KEYS = frozenset({"self_collision"})
+OPTIONAL_KEYS = frozenset({"perception", "self_collision"})
 ON_PLANE_M = 1e-9
 
 
@@ -126,6 +128,7 @@ class Robot:
     timing_ms: dict[str, float]
     home: Array  # (n,)
     risk_max: float | None  # classifier threshold; None: the file declares no classifier
+    perception: Seeing | None = None  # None: the file declares none
 
     @property
     def n(self) -> int:
@@ -332,6 +335,13 @@ def _risk_max(value: Any) -> float | None:
     return _number(_keys(value, keys, "classifier")["threshold"], "classifier.threshold")
 
 
+def _perception(value: Any) -> Seeing | None:
+    try:
+        return seeing_of(value)
+    except ValueError as error:
+        raise FrozenFileError(str(error)) from error
+
+
 def read_robot(raw: bytes) -> Robot:
     """Parse the bytes of a frozen limits file."""
     try:
@@ -371,4 +381,5 @@ def read_robot(raw: bytes) -> Robot:
         timing_ms=timing_ms,
         home=_vector(top["home"], len(names), "home"),
         risk_max=_risk_max(top["classifier"]),
+        perception=_perception(top.get("perception")),
     )

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..declared import Limits, Volume
+from ..obstacles import no_cloud
 
 __all__ = ["Packed", "Work", "pack", "work_for"]
 
@@ -84,6 +85,7 @@ class Packed(NamedTuple):
     checked: Floats  # (v, k) 1 where the volume constrains the capsule, else 0
     mesh: Floats  # (m, 4) vertices, then planes, of each mesh volume; its row says where
     pair: Floats  # (p, 5) capsules that must not touch each other
+    cloud: Floats  # what perception sees, see limits.obstacles; empty unless it is put here
 
 
 class Work(NamedTuple):
@@ -242,6 +244,7 @@ def pack(limits: Limits) -> Packed:
         checked=np.array(checked, dtype=np.float64).reshape(len(limits.volumes), count),
         mesh=mesh,
         pair=_pairs(limits),
+        cloud=no_cloud(count),
     )
 
 
