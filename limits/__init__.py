@@ -11,6 +11,7 @@ from .declared import (
     SelfCollision,
     TcpLimits,
     Timing,
+    Variant,
     Volume,
 )
 from .errors import (
@@ -22,6 +23,7 @@ from .errors import (
     MissingExtraError,
     ModelFileError,
     RobotError,
+    UnknownChoiceError,
 )
 from .loading import load_limits
 from .records import (
@@ -58,6 +60,8 @@ __all__ = [
     "TcpLimits",
     "Timing",
     "TrackedObject",
+    "UnknownChoiceError",
+    "Variant",
     "Volume",
     "load_limits",
 ]

@@ -21,6 +21,7 @@ __all__ = [
     "SelfCollision",
     "TcpLimits",
     "Timing",
+    "Variant",
     "Volume",
 ]
 
@@ -152,6 +153,17 @@ class ClassifierLimits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Variant:
+    """The robot with another declared tool or payload: what of `Limits` is then different."""
+
+    tool: str | None
+    payload: str | None
+    kinematics: Kinematics
+    capsules: tuple[Capsule, ...]
+    self_collision: SelfCollision | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Limits:
     """One robot's declared limits, compiled. `sha256` is their identity."""
 
@@ -173,3 +185,6 @@ class Limits:
     source: dict[str, object]  # the URDF, locked joints, tool and payload it was frozen from
     provenance: dict[str, object]  # per value: where it comes from, what it was tightened from
     self_collision: SelfCollision | None = None  # None: not declared, so not certified
+    tool: str | None = None  # what `kinematics` and `capsules` contain; None: none, or no variants
+    payload: str | None = None
+    variants: tuple[Variant, ...] = ()  # every declared choice, the one in force among them

@@ -14,19 +14,24 @@ from .records import OnViolation
 
 __all__ = [
     "BoxLayout",
+    "CapsuleLayout",
     "CapsuleVolumeLayout",
     "ClassifierLayout",
     "CylinderLayout",
     "Document",
     "HalfSpaceLayout",
+    "KinematicsLayout",
     "MeshLayout",
     "NoneLayout",
     "SelfCollisionLayout",
     "SphereLayout",
+    "VariantLayout",
+    "VariantsLayout",
     "VolumeLayout",
 ]
 
 JOINTS_MAX = 16
+VARIANTS_MAX = 32
 LATENCY_TICKS_MAX = 15  # the filter remembers that many ticks of its stream
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
@@ -211,6 +216,24 @@ class ClassifierLayout(Layout):
     rescore_deviation: Positive
 
 
+class VariantLayout(Layout):
+    """What is different with another tool or payload."""
+
+    tool: str | None
+    payload: str | None
+    kinematics: KinematicsLayout
+    capsules: Annotated[list[CapsuleLayout], msgspec.Meta(min_length=1, max_length=256)]
+    self_collision: dict[str, Any] | None = None
+
+
+class VariantsLayout(Layout):
+    """Which tool and payload the file itself is for, and all other choices."""
+
+    tool: str | None
+    payload: str | None
+    others: Annotated[list[VariantLayout], msgspec.Meta(min_length=1, max_length=VARIANTS_MAX)]
+
+
 class Document(Layout):
     """The whole file."""
 
@@ -233,6 +256,7 @@ class Document(Layout):
     source: dict[str, Any]
     provenance: dict[str, Any]
     self_collision: dict[str, Any] | None = None  # none at all, or why none, or SelfCollisionLayout
+    variants: VariantsLayout | None = None  # absent: one tool and one payload, or none
 
 
 class NoneLayout(Layout):
