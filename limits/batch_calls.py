@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .calls import brake, follow, is_finite, state_holds
-from .kernels.jit import kernel
+from .kernels.jit import entry, kernel
 from .kernels.packed import Floats
 from .tick import ALTERED, PASSED, STOP_TICK
 
@@ -65,7 +65,7 @@ def _refusal(refuses: Whole, found: Floats, count: int) -> int:
     return worst
 
 
-@kernel
+@entry
 # tidy: kernel
 def advance_rows(
     model: Floats,

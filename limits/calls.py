@@ -10,7 +10,7 @@ import math
 
 from .certify import SINGULARITY
 from .kernels.flat import packed_in, work_in
-from .kernels.jit import kernel
+from .kernels.jit import entry, inlined, kernel
 from .kernels.motion import build, position_range
 from .kernels.packed import ENDS, MEASURED, PERIOD, REPORT, STORED, WANTED, Floats, Work
 from .kernels.reference import TWIST, VELOCITY, reference
@@ -39,7 +39,7 @@ _tracks = tracking.holds
 _tracks_within = tracking.within
 
 
-@kernel
+@entry
 def is_finite(values: Floats) -> bool:
     """Whether every one of the values (m,) is finite."""
     finite = True
@@ -60,12 +60,12 @@ def _load(work: Work, motion: Floats) -> None:
             work.start[i, p] = motion[i, p]
 
 
-@kernel
+@inlined
 def _work(model: Floats, scratch: Floats) -> Work:
     return work_in(scratch, int(model[0]), int(model[1]), int(model[4]))
 
 
-@kernel
+@entry
 def state_holds(
     model: Floats,
     scratch: Floats,
@@ -92,7 +92,7 @@ def state_holds(
     return _force_holds(_norm(wrench), force_max_n)
 
 
-@kernel
+@entry
 def state_within(
     model: Floats,
     scratch: Floats,
@@ -115,7 +115,7 @@ def state_within(
     return _force_holds(_norm(wrench), force_max_n)
 
 
-@kernel
+@entry
 def passed(model: Floats, scratch: Floats, motions: Floats, out: Floats) -> None:
     """Write least and largest position (2, n) over the ticks between motions (m, n + 1, 6)."""
     work, n = _work(model, scratch), out.shape[1]
@@ -137,7 +137,7 @@ def passed(model: Floats, scratch: Floats, motions: Floats, out: Floats) -> None
             out[1, i] = max(out[1, i], high, motions[k, i, 0])
 
 
-@kernel
+@entry
 def follow(
     model: Floats,
     scratch: Floats,
@@ -182,7 +182,7 @@ def follow(
     return code, count
 
 
-@kernel
+@entry
 def brake(model: Floats, scratch: Floats, motion: Floats, out: Floats) -> None:
     """The next tick of the stop that `motion` carries; both (n + 1, 6)."""
     work = _work(model, scratch)
@@ -190,7 +190,7 @@ def brake(model: Floats, scratch: Floats, motion: Floats, out: Floats) -> None:
     next_of_stop(packed_in(model), work.start, work.motions[STORED], out)
 
 
-@kernel
+@entry
 def rest(model: Floats, scratch: Floats, q: Floats, report: Floats, out: Floats) -> int:
     """A motion (n + 1, 6) that rests at q (n,); code and report (3,) as certify."""
     work = _work(model, scratch)
@@ -202,7 +202,7 @@ def rest(model: Floats, scratch: Floats, q: Floats, report: Floats, out: Floats)
     return code
 
 
-@kernel
+@entry
 def recertify(model: Floats, scratch: Floats, motion: Floats, report: Floats) -> int:
     """Whether the stop that a motion (n + 1, 6) carries obeys the limits of `model`, to its end.
 

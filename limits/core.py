@@ -15,6 +15,7 @@ import numpy as np
 from . import calls, tick
 from .building import builder_of
 from .certify import CERTIFIED, KINDS
+from .compiling import only_here
 from .declared import Limits
 from .kernels.chain import inverse_dynamics
 from .kernels.flat import flat_packed, flat_work
@@ -67,7 +68,8 @@ class Core:
         self.clamping_volumes = frozenset(
             volume.name for volume in limits.volumes if volume.on_violation is not refuse
         )
-        self._compile()
+        with only_here():
+            self._compile()
 
     def _compile(self) -> None:
         """Call everything once; no first command waits for a compiler."""
@@ -79,19 +81,20 @@ class Core:
         self.efforts(home, np.zeros(n), np.zeros(n))
         self.clearance(home)
         self.force_exceeded(self._no_wrench)
-        passed = self.passed((motion, motion))
         self.off_track(home, self._absent, motion)
-        self.off_track(home, self._absent, motion, passed)
         state = RobotState(home, self._absent, 0, wrench_tcp=self._no_wrench)
         self.state_holds(state, motion)
-        self.state_holds(state, motion, passed)
+        if self.limits.timing.latency_ticks > 0:
+            passed = self.passed((motion, motion))
+            self.off_track(home, self._absent, motion, passed)
+            self.state_holds(state, motion, passed)
+            seal(calls.state_within)
+            seal(calls.passed)
         self.is_finite(home)
         setpoint_of(motion, self.limits.period_s)
         ticks_left(motion)
         for entry in (calls.brake, calls.follow, calls.is_finite, calls.rest, calls.state_holds):
             seal(entry)
-        seal(calls.state_within)
-        seal(calls.passed)
         seal(calls.recertify)
 
     @property

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .certify import CERTIFIED, EFFORT, NO_STOP, certify
 from .kernels.braking import plan_stop
-from .kernels.jit import kernel
+from .kernels.jit import entry, inlined, kernel
 from .kernels.packed import (
     BOUNDS,
     HINT,
@@ -116,7 +116,7 @@ def next_of_stop(packed: Packed, start: Floats, stop: Floats, out: Floats) -> No
             out[i, 3 + p] = stop[i, 3 + p]
 
 
-@kernel
+@inlined
 def _try(
     packed: Packed,
     start: Floats,
@@ -152,7 +152,7 @@ def _copy(source: Floats, target: Floats) -> None:
             target[i, p] = source[i, p]
 
 
-@kernel
+@inlined
 def _bisected(
     packed: Packed, start: Floats, safe: Floats, bold: Floats, times: int, work: Work, out: Floats
 ) -> bool:
@@ -181,7 +181,7 @@ def _bisected(
     return certified
 
 
-@kernel
+@inlined
 def _slides(
     packed: Packed,
     start: Floats,
@@ -217,7 +217,7 @@ def _slides(
     return False
 
 
-@kernel
+@inlined
 def advance(
     packed: Packed,
     start: Floats,
@@ -279,7 +279,7 @@ def advance(
     return STOP_TICK, count
 
 
-@kernel
+@inlined
 def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     """Certify staying where the robot is: what arming needs. Code as `certify`; out as above."""
     for i in range(start.shape[0]):
@@ -312,7 +312,7 @@ def certify_stop(packed: Packed, motion: Floats, work: Work, report: Floats) -> 
     )
 
 
-@kernel
+@entry
 def split(motion: Floats, columns: Floats, ticks: npt.NDArray[np.int64]) -> None:
     """Write q, dq, ddq (3, n) and the stop's ticks (n, 3) of a motion (n + 1, 6)."""
     n = columns.shape[1]
@@ -322,7 +322,7 @@ def split(motion: Floats, columns: Floats, ticks: npt.NDArray[np.int64]) -> None
             ticks[i, r] = int(motion[n, r])
 
 
-@kernel
+@entry
 def ticks_left(motion: Floats) -> float:
     """Ticks until the stop of a motion (n + 1, 6) rests."""
     n = motion.shape[0] - 1

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..limits.declared import Limits
-from ..limits.kernels.jit import kernel
+from ..limits.kernels.jit import entry, kernel
 from ..limits.kernels.packed import TASK_ROWS, TCP_SPEED, Floats
 from ..limits.kernels.prediction import (
     BEST_DDQ,
@@ -261,7 +261,7 @@ def _window(
     scalars[12] = min(scalars[12], 10.0)
 
 
-@kernel
+@entry
 # tidy: kernel
 def _features(
     arm: Arm,

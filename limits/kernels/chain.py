@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from .jit import kernel
+from .jit import entry, kernel
 from .packed import GRAVITY, PRISMATIC, Floats, Packed, Work
 
 __all__ = ["forward", "inverse_dynamics", "tcp_levers", "tcp_velocity"]
@@ -65,7 +65,7 @@ def _cross(
     return ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
 
 
-@kernel
+@entry
 # tidy: kernel
 def inverse_dynamics(
     packed: Packed, q: Floats, dq: Floats, ddq: Floats, work: Work, tau: Floats

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import kernel
+from .jit import inlined, kernel
 from .packed import (
     BODY_COLUMNS,
     CAPSULE_COLUMNS,
@@ -45,20 +45,20 @@ def flat_work(packed: Packed) -> Floats:
     return np.concatenate([np.ravel(field) for field in work_for(packed)])
 
 
-@kernel
+@inlined
 def _part(flat: Floats, at: int, length: int) -> tuple[Floats, int]:
     """The numbers from `at` on, and where the next field begins."""
     return flat[at : at + length], at + length
 
 
-@kernel
+@inlined
 def _table(flat: Floats, at: int, rows: int, columns: int) -> tuple[Floats, int]:
     """As `_part`, as a table."""
     end = at + rows * columns
     return flat[at:end].reshape((rows, columns)), end
 
 
-@kernel
+@inlined
 def _tables(flat: Floats, at: int, deep: int, rows: int, columns: int) -> tuple[Floats, int]:
     """As `_part`, as tables of one size."""
     end = at + deep * rows * columns

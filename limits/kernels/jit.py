@@ -1,5 +1,10 @@
 """How every kernel is compiled: strict IEEE arithmetic, no exceptions, a cache that cannot lie.
 
+A `kernel` is called by other kernels, an `entry` by Python, at every tick: what Python needs to
+call a function, unpacking each of thirty arrays, takes as long to compile as the function itself.
+What is `inlined` becomes part of each of its callers: every level of calls above the certificate
+makes LLVM optimise the whole of it once more.
+
 Guarantees:
 - `fastmath` is off and division by zero gives inf or NaN, never an exception (DESIGN §4).
 - A kernel cannot allocate: numba's run-time memory is off (`_nrt`), so one that would does not
@@ -23,8 +28,12 @@ import llvmlite
 import llvmlite.binding
 import numba
 import numpy as np
+from numba.core.registry import CPUDispatcher
 
-__all__ = ["cache_folder", "kernel", "seal"]
+__all__ = ["COMPILES", "cache_folder", "compile_for", "entry", "inlined", "kernel", "seal"]
+
+# Plain Python functions otherwise: NUMBA_DISABLE_JIT.
+COMPILES = not cast(Any, numba.config).DISABLE_JIT
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,17 +85,57 @@ def cache_folder() -> Path | None:
 _FOLDER = cache_folder()
 
 
-def kernel(function: F) -> F:
+def _compiled(function: F, **options: Any) -> F:
     """Compile `function` on first use, into the cache folder if there is a trustworthy one."""
     config: Any = numba.config  # its attributes are made at run time
     before = config.CACHE_DIR
     try:
         if _FOLDER is not None:
             config.CACHE_DIR = str(_FOLDER)  # read by numba while it decorates
-        compiled = numba.njit(cache=_FOLDER is not None, **_OPTIONS)(function)
+        compiled = numba.njit(cache=_FOLDER is not None, **_OPTIONS, **options)(function)
     finally:
         config.CACHE_DIR = before
     return cast(F, compiled)
+
+
+class _Inner(CPUDispatcher):
+    """Has nothing that Python could call; where it does so all the same, it is compiled once more.
+
+    Numba itself would jump to address 0 then.
+    """
+
+    def add_overload(self, result: Any) -> None:
+        self.overloads[tuple(result.signature.args)] = result  # and nothing for Python to find
+
+    def _compile_for_args(self, *args: Any, **kws: Any) -> Any:
+        if not hasattr(self, "entry"):  # not cached: in the cache it would be the same function
+            self.entry = numba.njit(**_OPTIONS)(self.py_func)
+        return self.entry._compile_for_args(*args, **kws)
+
+
+def kernel(function: F) -> F:
+    """A function for other kernels to call. A call by Python works, and is slow."""
+    compiled = _compiled(function, no_cpython_wrapper=True)
+    if COMPILES:
+        cast(Any, compiled).__class__ = _Inner
+    return compiled
+
+
+def entry(function: F) -> F:
+    """A function for Python to call, and for kernels."""
+    return _compiled(function)
+
+
+def inlined(function: F) -> F:
+    """A function that becomes part of the kernels that call it."""
+    return cast(F, numba.njit(inline="always", **_OPTIONS)(function))
+
+
+def compile_for(function: Callable[..., Any], *values: Any) -> None:
+    """Compile `function` for arguments of the types that `values` have, without calling it."""
+    compiled: Any = function
+    typed: Any = numba.typeof
+    compiled.compile(tuple(typed(value) for value in values))
 
 
 def seal(function: Callable[..., Any]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from ..kernels.jit import kernel
+from ..kernels.jit import entry, kernel
 from ..kernels.packed import POSITION_ERROR, POSITION_NOISE, Floats, Packed
 
 __all__ = ["holds", "within"]
@@ -26,7 +26,7 @@ def _near(packed: Packed, i: int, q: float, low: float, high: float) -> bool:
     return q - high <= slack and low - q <= slack
 
 
-@kernel
+@entry
 def holds(packed: Packed, measured: Floats, motion: Floats) -> int:
     """-1 if all is well, else the joint that is not finite or too far from its command.
 
@@ -39,7 +39,7 @@ def holds(packed: Packed, measured: Floats, motion: Floats) -> int:
     return -1
 
 
-@kernel
+@entry
 def within(packed: Packed, measured: Floats, passed: Floats) -> int:
     """As `holds`, for a stream that passed all of [passed[0], passed[1]] lately; passed (2, n)."""
     for i in range(measured.shape[1]):

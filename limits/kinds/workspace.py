@@ -19,7 +19,7 @@ import math
 
 from ..kernels.chain import forward
 from ..kernels.clearance import clearance, is_beyond
-from ..kernels.jit import kernel
+from ..kernels.jit import entry, kernel
 from ..kernels.motion import departures, place
 from ..kernels.packed import (
     BOX,
@@ -232,7 +232,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
     return 0
 
 
-@kernel
+@entry
 def least_clearance(packed: Packed, q: Floats, work: Work) -> float:
     """Smallest clearance [m] of any checked pair at q, without margins; inf without volumes."""
     forward(packed, q, work)

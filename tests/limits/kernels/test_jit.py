@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 import pytest
 
 from checkrein.limits.kernels import jit
+from checkrein.limits.kernels.clearance import is_beyond
 
 
 @pytest.fixture
@@ -101,3 +103,14 @@ def test_kernels_are_strict() -> None:
     assert not options["fastmath"]
     assert options["error_model"] == "numpy"
     assert os.environ.get("NUMBA_CACHE_DIR", "") == CONFIG.CACHE_DIR
+
+
+def test_python_can_call_a_kernel_that_only_kernels_call() -> None:
+    """Left to numba it would jump to address 0."""
+    sphere = np.zeros(18)
+    sphere[:2], sphere[5] = (2.0, 1.0), 0.5
+    mesh = np.zeros((0, 4))
+    far = [is_beyond(sphere, mesh, x, 0.0, 0.0, 1.0) for x in (1.0, 2.0, 3.0)]
+    assert far == [False, True, True]
+    with pytest.raises(TypeError):
+        is_beyond(sphere)  # type: ignore[call-arg]
