@@ -24,6 +24,7 @@ from .oracle_seeing import Seeing, seeing_of
 __all__ = ["CapsuleShape", "FrozenFileError", "Robot", "VolumeShape", "read_robot"]
 
 Array = npt.NDArray[np.float64]
+Choice = tuple[str | None, str | None]  # tool, payload
 
 FORMAT = 1
 KIND = "checkrein/frozen-limits"
@@ -71,7 +72,7 @@ SHAPE_FIELDS = {
     "cylinder": {"start": 3, "end": 3, "radius": 0},
     "mesh": {"vertices": 3, "planes": 4},
 }
-OPTIONAL_KEYS = frozenset({"perception", "self_collision"})
+OPTIONAL_KEYS = frozenset({"perception", "self_collision", "variants"})
 ON_PLANE_M = 1e-9
 
 
@@ -342,8 +343,21 @@ def _perception(value: Any) -> Seeing | None:
         raise FrozenFileError(str(error)) from error
 
 
-def read_robot(raw: bytes) -> Robot:
-    """Parse the bytes of a frozen limits file."""
+def _carrying(top: dict[str, Any], choice: Choice) -> dict[str, Any]:
+    """The document for another tool and payload of its variants."""
+    variants = _keys(top.get("variants"), frozenset({"tool", "payload", "others"}), "variants")
+    if (variants["tool"], variants["payload"]) == choice:
+        return top
+    body = frozenset({"tool", "payload", "kinematics", "capsules"})
+    for k, row in enumerate(_rows(variants["others"], "variants.others")):
+        item = _keys(row, body, f"variants.others[{k}]", frozenset({"self_collision"}))
+        if (item["tool"], item["payload"]) == choice:
+            return {**{k: v for k, v in top.items() if k != "self_collision"}, **item}
+    raise FrozenFileError(f"variants: no choice {choice!r}")
+
+
+def read_robot(raw: bytes, choice: Choice | None = None) -> Robot:
+    """Parse the bytes of a frozen limits file; choice: the tool and payload, if not its own."""
     try:
         document = json.loads(raw, object_pairs_hook=_object, parse_constant=_constant)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -351,6 +365,8 @@ def read_robot(raw: bytes) -> Robot:
     top = _keys(document, TOP_KEYS, "limits file", OPTIONAL_KEYS)
     if top["format"] != FORMAT or isinstance(top["format"], bool) or top["kind"] != KIND:
         raise FrozenFileError(f"format {top['format']!r} {top['kind']!r}: expected {FORMAT} {KIND}")
+    if choice is not None:
+        top = _carrying(top, choice)
     names, prismatic, bounds = _joints(top["joints"])
     tcp = _tcp(top["tcp"])
     each: Callable[[str], list[Any]] = lambda key: _rows(top[key], key)  # noqa: E731
