@@ -2,13 +2,15 @@
 
 Guarantees: kernels are compiled and the classifier's digest is verified before it can be armed;
 `step` never raises once armed: an internal error becomes a latched STOP that plays the stored stop
-to rest, tick by tick, with the error attached.
+to rest, tick by tick, with the error attached; limits in force are replaced by tighter ones alone.
 """
 
 from __future__ import annotations
 
+from ..limits.carrying import carrying
 from ..limits.core import Core
 from ..limits.declared import Limits
+from ..limits.narrowing import require_nowhere_looser
 from ..limits.records import Array, Candidates, Command, RobotState
 from .arming import armed, held, retired, scorer_for
 from .decide import Memory, Scorer
@@ -21,7 +23,10 @@ __all__ = ["SafetyFilter"]
 
 
 class SafetyFilter:
-    """Stands between a policy and the actuators of one robot. Not thread-safe."""
+    """Stands between a policy and the actuators of one robot. Not thread-safe.
+
+    `limits` are those in force: what it was made with, or what they were tightened to since.
+    """
 
     def __init__(self, limits: Limits, *, scorer: Scorer | None = None) -> None:
         """Compile the kernels and load the declared classifier.
@@ -49,6 +54,41 @@ class SafetyFilter:
         """Leave a latched stop, once at rest; arm() must follow. Raises ArmError while moving."""
         if self._memory is not None:
             self._retired, self._memory = retired(self._core, self._memory), None
+
+    def tighten(self, limits: Limits) -> None:
+        """Enforce these limits from the next step on; they must be nowhere looser than `limits`.
+
+        The stored stop is certified again then. Where it cannot be, it is played, and proposals are
+        refused (finding `environment_changed`) until what is left of it can be, at rest at last.
+        Takes milliseconds: not for a tick's time. Raises LooserLimitsError, changing nothing.
+        """
+        limits = carrying(limits, self.limits.tool, self.limits.payload)  # as the robot is now
+        require_nowhere_looser(self.limits, limits)
+        self._enforce(limits)
+
+    def set_payload(self, name: str | None) -> None:
+        """What the tool carries from the next step on: a payload that the limits name, or None.
+
+        Effort and geometry are then those of this payload. Where the stored stop, which holds with
+        what was carried before, cannot be certified with it, it is played first, as in `tighten`.
+        Raises UnknownChoiceError, changing nothing, with what can be chosen.
+        """
+        self._enforce(carrying(self.limits, self.limits.tool, name))
+
+    def set_tool(self, name: str | None) -> None:
+        """Which tool the robot has from the next step on; as `set_payload`.
+
+        The tool centre is another one: a command that is being followed is not followed any more.
+        """
+        self._enforce(carrying(self.limits, name, self.limits.payload))
+        if self._memory is not None:
+            self._memory = self._memory._replace(plan=None)
+
+    def _enforce(self, limits: Limits) -> None:
+        core = Core(limits)
+        self.limits, self._core = limits, core
+        if self._memory is not None:
+            self._memory = self._memory._replace(changed_seq=self._memory.seq)
 
     def vet_chunk(
         self, state: RobotState, chunk: Command, *, now_ns: int | None = None

@@ -9,10 +9,10 @@ from ..limits.building import builder_of
 from ..limits.core import Core, Found
 from .decision import Finding
 
-__all__ = ["expired", "findings_of", "refusal_of", "refuses"]
+__all__ = ["changed", "expired", "findings_of", "refusal_of", "refuses"]
 
 # Values above their bound are the allowed ones.
-LOWER_BOUNDS = frozenset({"workspace", "self_collision", "singularity"})
+LOWER_BOUNDS = frozenset({"workspace", "self_collision", "singularity", "obstacles"})
 _finding = builder_of(Finding)
 
 
@@ -54,3 +54,10 @@ def expired(core: Core, command_seq: int, ticks_over: int) -> Finding:
     """That a command has been followed for as long as it may."""
     over_ms = ticks_over * core.limits.period_s * 1e3
     return Finding("command_expired", f"command {command_seq}", over_ms, 0.0, "ms", -over_ms)
+
+
+def changed(core: Core, found: Found) -> Finding:
+    """That the stored stop was certified under other limits, and what speaks against it now."""
+    limit, subject, value, bound, unit = found
+    margin = _margin(core, limit, subject, value, bound)
+    return Finding("environment_changed", f"{limit} of {subject}", value, bound, unit, margin)

@@ -9,9 +9,11 @@ from .declared import (
     Kinematics,
     Limits,
     LinkLimits,
+    Perception,
     SelfCollision,
     TcpLimits,
     Timing,
+    Variant,
     Volume,
     Zone,
 )
@@ -20,11 +22,14 @@ from .errors import (
     FormatError,
     InputError,
     LimitsFileError,
+    LooserLimitsError,
     MissingExtraError,
     ModelFileError,
     RobotError,
+    UnknownChoiceError,
 )
 from .loading import load_limits
+from .obstacles import Obstacles
 from .records import (
     Command,
     Executed,
@@ -48,9 +53,12 @@ __all__ = [
     "Limits",
     "LimitsFileError",
     "LinkLimits",
+    "LooserLimitsError",
     "MissingExtraError",
     "ModelFileError",
+    "Obstacles",
     "OnViolation",
+    "Perception",
     "RobotError",
     "RobotState",
     "SelfCollision",
@@ -59,6 +67,8 @@ __all__ = [
     "TcpLimits",
     "Timing",
     "TrackedObject",
+    "UnknownChoiceError",
+    "Variant",
     "Volume",
     "Zone",
     "load_limits",

@@ -42,6 +42,7 @@ KINDS = (
     "self_collision",
     "tcp_rotational_speed",
     "singularity",
+    "obstacles",
     "link_speed",
     "zone_speed",
     "tcp_acceleration",

@@ -19,9 +19,11 @@ __all__ = [
     "Kinematics",
     "Limits",
     "LinkLimits",
+    "Perception",
     "SelfCollision",
     "TcpLimits",
     "Timing",
+    "Variant",
     "Volume",
     "Zone",
 ]
@@ -138,6 +140,19 @@ class SelfCollision:
 
 
 @dataclass(frozen=True, slots=True)
+class Perception:
+    """What the clouds of obstacles are trusted to be, and how far from them every link stays."""
+
+    max_points: int
+    max_speed: float  # m/s, of any obstacle; also of each whose own speed is not given
+    latency_ms: float  # how much earlier than its stamp a cloud may have been measured
+    max_age_ms: float  # an older cloud is stale
+    standoff: float  # m, kept beside all that an obstacle may have moved
+    required: bool  # whether no cloud at all is a reason to stop
+    exempt: tuple[str, ...]  # capsule names that are not kept away from obstacles
+
+
+@dataclass(frozen=True, slots=True)
 class TcpLimits:
     """Limits at the tool centre point."""
 
@@ -173,6 +188,17 @@ class ClassifierLimits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Variant:
+    """The robot with another declared tool or payload: what of `Limits` is then different."""
+
+    tool: str | None
+    payload: str | None
+    kinematics: Kinematics
+    capsules: tuple[Capsule, ...]
+    self_collision: SelfCollision | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Limits:
     """One robot's declared limits, compiled. `sha256` is their identity."""
 
@@ -196,3 +222,7 @@ class Limits:
     self_collision: SelfCollision | None = None  # None: not declared, so not certified
     links: LinkLimits = LinkLimits()
     zones: tuple[Zone, ...] = ()
+    perception: Perception | None = None  # None: not declared, so no obstacle is accepted
+    tool: str | None = None  # what `kinematics` and `capsules` contain; None: none, or no variants
+    payload: str | None = None
+    variants: tuple[Variant, ...] = ()  # every declared choice, the one in force among them

@@ -32,6 +32,7 @@ from .joint_schema import (
     require_positive,
     suspect_degrees,
 )
+from .perception_schema import PerceptionModel
 from .records import OnViolation
 from .units import (
     Acceleration,
@@ -52,6 +53,7 @@ __all__ = [
     "CapsuleModel",
     "LimitsFile",
     "LinksModel",
+    "OtherToolModel",
     "PayloadModel",
     "RobotModel",
     "SourceModel",
@@ -119,6 +121,19 @@ class PayloadModel(Model):
     def _massive(self) -> Self:
         require_positive(self, ("mass",))
         return self
+
+
+class PlaceModel(Model):
+    """A place in a body's own frame."""
+
+    xyz: Vector
+    rpy: Angles = ORIGIN
+
+
+class OtherToolModel(ToolModel):
+    """A tool that can be put on instead, and where its centre point is, in its own frame."""
+
+    tcp: PlaceModel
 
 
 class TcpModel(Model):
@@ -220,6 +235,7 @@ class OnViolationModel(Model):
     link_speed: OnViolation | None = None  # where links.max_speed is
     tcp_acceleration: OnViolation | None = None  # where tcp.max_trans_acc is
     tcp_rotational_acceleration: OnViolation | None = None  # where tcp.max_rot_acc is
+    obstacles: OnViolation | None = None  # declared where perception is
 
 
 class ClassifierModel(Model):
@@ -269,6 +285,8 @@ class LimitsFile(Model):
     reasons: dict[Annotated[str, Field(max_length=128)], Text] = Field(default_factory=dict)
     tool: ToolModel | None
     payload: PayloadModel | None
+    tools: Annotated[tuple[OtherToolModel, ...], Field(max_length=8)] = ()
+    payloads: Annotated[tuple[PayloadModel, ...], Field(max_length=16)] = ()
     tcp: TcpModel
     links: LinksModel | None = None
     capsules: dict[Name, tuple[CapsuleModel, ...]]
@@ -276,6 +294,7 @@ class LimitsFile(Model):
     standoff: Length
     zones: Annotated[tuple[ZoneModel, ...], Field(max_length=64)] = ()
     self_collision: SelfCollisionModel | None = None
+    perception: PerceptionModel | None = None
     home: dict[Name, JointPosition]
     on_violation: OnViolationModel
     stop_category: Literal["cat1", "cat2"]
@@ -319,6 +338,16 @@ class LimitsFile(Model):
                 "on_violation.self_collision: "
                 + ("missing; clamp or refuse" if is_declared else "self_collision is not declared")
             )
+        if (self.perception is None) is not (self.on_violation.obstacles is None):
+            raise ValueError(
+                "perception and on_violation.obstacles belong together: declare both, or neither "
+                "where no obstacles are perceived"
+            )
+        bodies = [tool.name for tool in (self.tool, *self.tools) if tool is not None]
+        bodies += [load.name for load in (self.payload, *self.payloads) if load is not None]
+        doubles = sorted({name for name in bodies if bodies.count(name) > 1})
+        if doubles:
+            raise ValueError(f"tools, payloads: the name {doubles[0]!r} is used twice")
         names = [item.name for item in (*self.volumes, *self.zones)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

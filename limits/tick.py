@@ -46,6 +46,7 @@ __all__ = [
     "STOP_TICK",
     "advance",
     "certify_rest",
+    "certify_stop",
     "next_of_stop",
     "split",
     "ticks_left",
@@ -293,6 +294,27 @@ def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     _bounds(packed, start, work.triples[BOUNDS])
     return _try(
         packed, start, work.triples[WANTED, 0], work.triples[BOUNDS], work, work.small[REPORT], out
+    )
+
+
+@kernel
+def certify_stop(packed: Packed, motion: Floats, work: Work, report: Floats) -> int:
+    """Certify what is left of the stop that a motion (n + 1, 6) carries, as `certify` does.
+
+    Its next tick, and the ticks behind that one. A joint that is outside its range is on its way
+    back in, at recovery speed; whoever asks decides what else may follow.
+    """
+    n, kept, ddq = work.start.shape[0], work.motions[KEPT], work.triples[WANTED, 0]
+    for i in range(n):
+        for p in range(3):
+            work.start[i, p] = motion[i, p]
+    next_of_stop(packed, work.start, motion, kept)
+    for i in range(n):
+        ddq[i] = kept[i, 2]
+    work.small[HINT, 0], work.small[HINT, 1] = -1.0, 0.0
+    _bounds(packed, work.start, work.triples[BOUNDS])
+    return certify(
+        packed, work.start, ddq, kept[n, :3], kept[:n, 3:], work.triples[BOUNDS], work, report
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..limits.declared import Limits, Volume, Zone
+from ..limits.declared import Limits, Variant, Volume, Zone
 from ..limits.tightening import FIELD_UNIT, unit_of
 
 __all__ = ["explained_rows", "list_rows", "print_explained", "print_list"]
@@ -114,6 +114,19 @@ def _self_collision_rows(limits: Limits) -> list[dict[str, Any]]:
     ]
 
 
+def _perception_rows(limits: Limits) -> list[dict[str, Any]]:
+    declared = limits.perception
+    if declared is None:
+        return [_row(limits, "perception", "not declared: no obstacles are accepted", "")]
+    units = {"max_speed": "m/s", "latency_ms": "ms", "max_age_ms": "ms", "standoff": "m"}
+    fields = ("max_points", *units, "required")
+    rows = [
+        _row(limits, f"perception.{field}", getattr(declared, field), units.get(field, ""))
+        for field in fields
+    ]
+    return [*rows, _row(limits, "perception.exempt", ", ".join(declared.exempt) or "none", "")]
+
+
 def _three(values: Any) -> str:
     return "(" + ", ".join(f"{value:g}" for value in values) + ")"
 
@@ -123,6 +136,12 @@ def _body(limits: Limits, key: str) -> str:
     if body is None:
         return "none"
     return f"{body['name']} on {body['parent']}, {body['mass']:g} kg"
+
+
+def _choice(variant: Variant) -> str:
+    """A tool and a payload that can be set at run time."""
+    weight = f"{float(variant.kinematics.mass.sum()):.6g} kg with the arm"
+    return f"tool {variant.tool or 'none'}, payload {variant.payload or 'none'}: {weight}"
 
 
 def explained_rows(limits: Limits) -> list[dict[str, Any]]:
@@ -144,7 +163,9 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     rows += [_row(limits, f"zones.{z.volume.name}", _zone(z), "") for z in limits.zones]
     rows.append(_row(limits, "standoff", limits.standoff, "m"))
     rows += _self_collision_rows(limits)
+    rows += _perception_rows(limits)
     rows += [_row(limits, key, _body(limits, key), "") for key in ("tool", "payload")]
+    rows += [_row(limits, f"choices.{k}", _choice(v), "") for k, v in enumerate(limits.variants)]
     for field in ("command_timeout_ms", "state_age_max_ms", "resample_deadline_ms", "watchdog_ms"):
         rows.append(_row(limits, f"timing.{field}", getattr(limits.timing, field), "ms"))
     rows.append(_row(limits, "timing.period_tolerance", limits.timing.period_tolerance, ""))

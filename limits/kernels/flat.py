@@ -2,7 +2,9 @@
 
 Handing an array to a kernel costs about 0.15 µs, and a call needs all of them; views that a kernel
 makes of one array cost next to nothing. The order of the fields is that of the records, after a
-header of six sizes: joints n, capsules k, volumes and zones v, mesh rows m, pairs p, zones z.
+header of six sizes: joints n, capsules k, volumes and zones v, mesh rows m, pairs p, zones z. What
+perception sees is the last field and takes the rest of the array, so that another cloud is another
+tail.
 """
 
 from __future__ import annotations
@@ -82,9 +84,11 @@ def packed_in(flat: Floats) -> Packed:
     pair, at = _table(flat, at, int(flat[4]), PAIR_COLUMNS)
     span, at = _table(flat, at, k, n)
     zone, at = _table(flat, at, int(flat[5]), 1 + k)
+    cloud = flat[at:]
     return Packed(
-        scalar, joint, chain, tcp, body, reach, capsule, volume, checked, mesh, pair, span, zone
-    )
+        scalar, joint, chain, tcp, body, reach, capsule, volume, checked, mesh, pair, span, zone,
+        cloud,
+    )  # fmt: skip
 
 
 @kernel

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..declared import Limits, Volume
+from ..obstacles import no_cloud
 
 __all__ = ["Packed", "Work", "pack", "work_for"]
 
@@ -90,6 +91,7 @@ class Packed(NamedTuple):
     pair: Floats  # (p, 5) capsules that must not touch each other
     span: Floats  # (k, n) largest distance of capsule k's points from joint j's origin
     zone: Floats  # (z, 1 + k) speed [m/s], and 1 where the capsule is meant, else 0
+    cloud: Floats  # what perception sees, see limits.obstacles; empty unless it is put here
 
 
 class Work(NamedTuple):
@@ -284,6 +286,7 @@ def pack(limits: Limits) -> Packed:
         pair=_pairs(limits),
         span=_span(limits),
         zone=_zones(limits),
+        cloud=no_cloud(count),
     )
 
 

@@ -24,8 +24,8 @@ from .tool_motion import is_held, tool_pace
 __all__ = ["GENTLE", "asks_too_much", "brakes_with", "note", "restrain"]
 
 # Codes of `certify.KINDS`.
-_ACCELERATION, _LINK_SPEED, _ZONE_SPEED = 2.0, 12.0, 13.0
-_TCP_ACCELERATION, _TCP_TURNING = 14.0, 15.0
+_ACCELERATION, _LINK_SPEED, _ZONE_SPEED = 2.0, 13.0, 14.0
+_TCP_ACCELERATION, _TCP_TURNING = 15.0, 16.0
 # Stay this far inside, against rounding.
 INSIDE = 1.0 - 1e-11
 # Entries of work.small[PACE] after those of kernels.pace: which share of the joints' accelerations

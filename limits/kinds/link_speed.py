@@ -49,7 +49,7 @@ from ..kernels.separation import bend, direction, extent, stays_beyond, sweeps
 __all__ = ["LINK", "ZONE", "violated"]
 
 # Codes of `certify.KINDS`.
-LINK, ZONE = 12, 13
+LINK, ZONE = 13, 14
 EVALUATIONS_MAX = 16
 ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
 # The base frame, as the link that a motion is seen from.

@@ -38,7 +38,7 @@ from ..kernels.tool_motion import is_held, tool_accelerations
 __all__ = ["ROTATIONAL", "TRANSLATIONAL", "violated"]
 
 # Codes of `certify.KINDS`.
-TRANSLATIONAL, ROTATIONAL = 14, 15
+TRANSLATIONAL, ROTATIONAL = 15, 16
 EVALUATIONS_MAX = 24
 
 

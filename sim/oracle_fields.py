@@ -1,7 +1,6 @@
-"""Strict reading of JSON values for the oracle: what it does not understand, it refuses.
+"""Reading the fields of a frozen limits file, for the oracle: what is not as expected is refused.
 
-Guarantees: every error is a `FrozenFileError` that names the field; numbers are finite, keys are
-neither missing nor unknown nor twice.
+Guarantees: shares no code with the filter, its reader included.
 """
 
 from __future__ import annotations
@@ -14,13 +13,14 @@ import numpy.typing as npt
 
 __all__ = [
     "FrozenFileError",
+    "constant",
+    "inertia",
     "keys",
     "matrix",
-    "no_constant",
-    "no_twins",
     "number",
     "rows",
     "text",
+    "unique",
     "vector",
 ]
 
@@ -31,14 +31,14 @@ class FrozenFileError(ValueError):
     """The frozen file is not what the oracle understands."""
 
 
-def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     out = dict(pairs)
     if len(out) != len(pairs):
         raise FrozenFileError(f"duplicate key among {sorted(key for key, _ in pairs)}")
     return out
 
 
-def no_constant(text: str) -> Any:
+def constant(text: str) -> Any:
     raise FrozenFileError(f"{text} is not a number")
 
 
@@ -82,3 +82,8 @@ def rows(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
         raise FrozenFileError(f"{where}: expected a list, got {type(value).__name__}")
     return value
+
+
+def inertia(value: Any, where: str) -> Array:
+    xx, xy, xz, yy, yz, zz = vector(value, 6, where)
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
