@@ -29,7 +29,7 @@ __all__ = ["gentleness", "is_held", "tool_accelerations", "tool_pace"]
 # Of the bound: what the bending of the way may take, and what both together may.
 BEND_SHARE, WHOLE_SHARE = 0.5, 0.95
 # Of the joints' accelerations: a stop that is more gentle than this is none.
-GENTLE_MIN = 0.02
+GENTLE_MIN = 1e-3
 
 
 @kernel

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from checkrein.sim.chain import Chain
 from checkrein.sim.episode import RobotSide
 from checkrein.sim.observed_geometry import read_hulls
 from checkrein.sim.observed_speeds import LinkSpeeds
+from checkrein.sim.observed_tool import ToolAcceleration
 from checkrein.sim.observer import Observer
 
 pytest.importorskip("pybullet")
@@ -24,7 +26,7 @@ def turning(side: RobotSide, rate: float) -> dict[str, np.ndarray]:
     for index, q in zip(world.joint_indices, world.home.tolist(), strict=True):
         speed = rate if index == world.joint_indices[0] else 0.0
         p.resetJointState(world.robot, index, q, speed, physicsClientId=client)
-    out = {}
+    out: dict[str, np.ndarray] = {}
     for hull in read_hulls(world.urdf, world.moving_links):
         state = p.getLinkState(
             world.robot, world.link_index[hull.link], computeForwardKinematics=1,
@@ -77,9 +79,38 @@ def test_a_zone_is_about_what_is_in_it(side: RobotSide) -> None:
     assert declaring(side, zones=[{"max_speed": 1e-3, "volume": place}]).look() == []
 
 
+def test_accelerations_of_the_tool_by_differences(side: RobotSide) -> None:
+    """One joint turns the tool about a fixed axis: radius times its acceleration, and speed²."""
+    chain, period = Chain(side.world.frozen), side.robot.period_s
+    rate, gain, q = 0.5, 3.0, np.array(side.world.home)
+    rows = [q, q.copy(), q.copy()]
+    for k, row in enumerate(rows[1:], start=1):
+        row[0] += rate * k * period + 0.5 * gain * (k * period) ** 2
+    place = chain.tcp(rows[1])[1]
+    radius = float(np.hypot(place[0], place[1]))
+    linear = radius * float(np.hypot(gain, (rate + gain * period) ** 2))
+    for share, broken in ((1.01, set()), (0.99, {"tcp_acceleration"})):
+        tcp = {**side.world.frozen["tcp"], "max_trans_acc": share * linear}
+        found = ToolAcceleration({**side.world.frozen, "tcp": tcp}).look(*rows)
+        assert {kind for kind, _, _ in found} == broken
+    for share, broken in ((1.01, set()), (0.99, {"tcp_rotational_acceleration"})):
+        tcp = {**side.world.frozen["tcp"], "max_rot_acc": share * gain}
+        found = ToolAcceleration({**side.world.frozen, "tcp": tcp}).look(*rows)
+        assert {kind for kind, _, _ in found} == broken
+    assert ToolAcceleration(side.world.frozen).look(*rows) == []
+    bad = [*rows[:2], rows[2] * np.nan]
+    assert ToolAcceleration({**side.world.frozen, "tcp": tcp}).look(*bad)
+
+
 def test_the_observer_counts_them(side: RobotSide) -> None:
     frozen = {**side.world.frozen, "links": {"max_speed": 0.1}}
     observer = Observer(frozen, side.world, side.robot)
     turning(side, RATE)
     assert "link_speed" in observer.observe(side.robot.told)
     assert observer.first["link_speed"].bound == 0.1
+    frozen = {**side.world.frozen, "tcp": {**side.world.frozen["tcp"], "max_trans_acc": 1.0}}
+    observer = Observer(frozen, side.world, side.robot)
+    moved = side.robot.told.copy()
+    moved[0] += 1e-4
+    side.robot._told = moved
+    assert "tcp_acceleration" in observer.observe(moved)

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.sim.test_oracle import BALL, kinds, robot_of, smooth, volume
+from tests.sim.test_oracle import BALL, joint, kinds, robot_of, smooth, tcp, volume
 
 from checkrein.sim.oracle import FrozenFileError, Robot, judge_configurations, judge_ticks
-from checkrein.sim.oracle_geometry import capsule_ends, forward
-from checkrein.sim.oracle_speeds import capsule_speeds
+from checkrein.sim.oracle_geometry import capsule_ends, forward, tcp_rotation, tcp_velocity
+from checkrein.sim.oracle_speeds import capsule_speeds, tool_motion
 
 
 def ends_of(robot: Robot, q: np.ndarray) -> list[np.ndarray]:
@@ -108,3 +108,49 @@ def test_nan_is_a_violation() -> None:
 def test_what_it_does_not_understand_it_refuses(change: dict[str, Any]) -> None:
     with pytest.raises(FrozenFileError):
         robot_of(**change)
+
+
+def test_the_tools_accelerations_are_derivatives_of_its_velocities() -> None:
+    rng, robot, h = np.random.default_rng(5), robot_of(), 1e-6
+    q, dq, ddq = (rng.uniform(-2, 2, (40, 3)) for _ in range(3))
+
+    def at(t: float) -> tuple[np.ndarray, np.ndarray]:
+        rate = dq + t * ddq
+        frames = forward(robot, q + t * dq + 0.5 * t * t * ddq)
+        return tcp_velocity(robot, frames, rate), tcp_rotation(robot, frames, rate)
+
+    push, turn = tool_motion(robot, forward(robot, q), dq, ddq)
+    for found, ahead, back in zip((push, turn), at(h), at(-h), strict=True):
+        assert np.abs((ahead - back) / (2.0 * h) - found).max() < 1e-7
+
+
+@pytest.mark.parametrize("kind", ["tcp_acceleration", "tcp_rotational_acceleration"])
+def test_an_acceleration_just_beyond_is_found(kind: str) -> None:
+    motion = smooth()
+    rows = (motion.q1[100:101], motion.dq1[100:101], motion.ddq1[100:101])
+    which = 0 if kind == "tcp_acceleration" else 1
+    vector = tool_motion(robot_of(), forward(robot_of(), rows[0]), *rows[1:])[which]
+    top = float(np.linalg.norm(vector))
+    name = ("max_trans_acc", "max_rot_acc")[which]
+    for change, expected in ((1e-6, set()), (-1e-6, {kind})):
+        robot = robot_of(tcp=tcp(5.0, **{name: top + change}))
+        excesses = judge_configurations(robot, *rows, rows[0])
+        assert {e.kind for e in excesses if e.violated().any()} == expected
+        assert kind not in {e.kind for e in judge_configurations(robot, *rows[:2], None, rows[0])}
+
+
+def test_pinocchio_agrees_on_the_tools_acceleration() -> None:
+    pytest.importorskip("pinocchio")
+    from checkrein.sim.oracle_pinocchio import SecondOpinion
+
+    rng = np.random.default_rng(3)
+    rows = tuple(rng.uniform(-2, 2, (50, 3)) for _ in range(3))
+    strong = [joint("a", max_effort=1e5), joint("b", max_effort=1e5)]
+    strong.append(joint("c", "prismatic", max_effort=1e5))
+    for changes, expected in (
+        ({"max_trans_acc": 1e3, "max_rot_acc": 1e3}, set()),
+        ({"max_trans_acc": 1.0}, {"tcp_acceleration"}),
+        ({"max_rot_acc": 1.0}, {"tcp_rotational_acceleration"}),
+    ):
+        robot = robot_of(joints=strong, tcp=tcp(1e3, **changes))
+        assert kinds(SecondOpinion(robot).judge(*rows)) == expected
