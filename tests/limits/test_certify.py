@@ -66,7 +66,7 @@ def test_codes_name_every_kind_of_limit() -> None:
     assert set(KINDS) == {
         "", "joint_position", "joint_velocity", "joint_acceleration", "joint_jerk", "joint_effort",
         "tcp_speed", "tcp_rotational_speed", "workspace", "self_collision", "certified_stop",
-        "singularity", "link_speed", "zone_speed",
+        "singularity", "obstacles", "link_speed", "zone_speed",
         "tcp_acceleration", "tcp_rotational_acceleration",
     }  # fmt: skip
 
