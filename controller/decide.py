@@ -7,7 +7,8 @@ Rules that this file guarantees:
 3. Limits are declared `clamp` or `refuse`; a refused proposal is dropped and the stop runs.
 4. A fault of the state latches: nothing but the stop until reset() and arm().
 5. After a change of the limits nothing new is considered before the stored stop is certified again,
-   under those that hold now; where it cannot be, it is played, to rest if need be.
+   under those that hold now; where it cannot be, it is played, to rest if need be. From rest too
+   near to something, the way back (recovery.py).
 6. No clock, no I/O, no randomness: the same arguments give the same bits (the audit replays them).
 """
 
@@ -28,10 +29,20 @@ from . import stop_state
 from .admission import command_fault, command_ticks, period_fault, state_fault
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
 from .findings import changed, expired, findings_of, refuses
+from .recovery import begun, ratcheted, shrinks, violated
 from .stop_state import Event, Phase
 from .trail import Trail, extended, passed, rebased
 
-__all__ = ["Memory", "Plan", "Scorer", "decide", "resumed", "status_of", "stop_decision"]
+__all__ = [
+    "Memory",
+    "Plan",
+    "Scorer",
+    "decide",
+    "resumed",
+    "share_of",
+    "status_of",
+    "stop_decision",
+]
 
 HISTORY = 16  # setpoints that a robot may report as executed
 REBASE_TICKS_MAX = 100_000
@@ -86,6 +97,8 @@ class Memory(NamedTuple):
     continues: tuple[int, int] = (0, 0)
     trail: Trail = ()  # what the stream passed lately; empty: no latency is declared
     changed_seq: int = -1  # setpoints up to this one were certified under other limits
+    eased: Array | None = None  # on the way back from too near: see recovery; None: as declared
+    ramp_ticks: int = 0  # of motion that are left of the ramp after arming
 
 
 def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
@@ -220,8 +233,13 @@ def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Arr
         return core.brake(memory.motion), True
     motion, code, found, wanted = core.follow(
         memory.motion, plan.mode, plan.rows, plan.row_period_s, plan.anchor,
-        plan.elapsed * core.limits.period_s,
+        plan.elapsed * core.limits.period_s, eased=memory.eased,
+        share=core.ramp_share(memory.ramp_ticks),
     )  # fmt: skip
+    eased, is_new = memory.eased, code != tick.STOP_TICK
+    if eased is not None and is_new and not shrinks(core, eased, memory.motion, motion):
+        draft.findings += violated(core, eased, memory.motion[:-1, 0])
+        motion, code = core.brake(memory.motion), tick.STOP_TICK
     if code == tick.PASSED:
         draft.plan = _followed(core, plan, wanted, motion)
         return motion, False
@@ -269,7 +287,11 @@ def decide(
     if fault is not None:
         return stop_decision(core, memory, now_ns, scorer, str(fault), (fault,))
     if memory.continues[0] <= memory.changed_seq:
-        against = core.recertify(memory.motion)
+        against = core.recertify(memory.motion, eased=memory.eased)
+        if against is not None and is_at_rest(memory.motion):
+            eased, _ = begun(core, memory.motion[:-1, 0])
+            memory = memory._replace(eased=eased)
+            against = None if eased is not None else against
         if against is not None:
             return _changed(core, memory, against, now_ns, scorer)
     waiting = memory.resample_since_ns is not None
@@ -340,10 +362,16 @@ def _conclude(
         None if scorer is None else scorer.sha256, error,
     )  # fmt: skip
     history = (*memory.history[1 - HISTORY :], (seq, motion))
+    eased, changed_seq = memory.eased, memory.changed_seq
+    if eased is not None:
+        eased = ratcheted(core, eased, motion)
+        if eased is not memory.eased:  # what went before was certified with more eased
+            changed_seq = seq - 1
+    ramp_ticks = max(0, memory.ramp_ticks - (event is Event.MOVED))
     return decision, Memory(
         seq, motion, phase, now_ns, stop_tick, draft.plan, draft.command_seq,
         draft.resample_since_ns, cause, history, (seq, 0), extended(memory.trail, seq, motion),
-        memory.changed_seq,
+        changed_seq, eased, ramp_ticks,
     )  # fmt: skip
 
 

@@ -185,6 +185,7 @@ class Limits:
     source: dict[str, object]  # the URDF, locked joints, tool and payload it was frozen from
     provenance: dict[str, object]  # per value: where it comes from, what it was tightened from
     self_collision: SelfCollision | None = None  # None: not declared, so not certified
+    ramp_s: float = 0.0  # of motion after arming, until the full speed is allowed; 0: at once
     tool: str | None = None  # what `kinematics` and `capsules` contain; None: none, or no variants
     payload: str | None = None
     variants: tuple[Variant, ...] = ()  # every declared choice, the one in force among them

@@ -317,6 +317,8 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         "source": _source(file, urdf),
         "provenance": provenance,
     }
+    if file.arming is not None:
+        document["arming"] = {"ramp_s": file.arming.ramp}
     if "self_collision" in body:
         document["self_collision"] = body["self_collision"]
     others = other_files(file)

@@ -290,6 +290,7 @@ def _limits(document: Document, data: bytes, folder: Path) -> Limits:
         source=document.source,
         provenance=document.provenance,
         self_collision=self_collision_of(document),
+        ramp_s=0.0 if document.arming is None else document.arming.ramp_s,
     )
     return limits if document.variants is None else _with_variants(limits, document)
 

@@ -70,7 +70,7 @@ SHAPE_FIELDS = {
     "cylinder": {"start": 3, "end": 3, "radius": 0},
     "mesh": {"vertices": 3, "planes": 4},
 }
-OPTIONAL_KEYS = frozenset({"self_collision", "variants"})
+OPTIONAL_KEYS = frozenset({"arming", "self_collision", "variants"})
 ON_PLANE_M = 1e-9
 
 

@@ -25,7 +25,7 @@ PERIOD, STANDOFF, TCP_SPEED, GRAVITY = 0, 1, 2, 3  # gravity takes 3, 4 and 5
 TCP_ROTATION, TWIST_LENGTH, TWIST_SPEED = 6, 7, 8
 # Columns of each table.
 SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 9, 12, 12, 11
-CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 5
+CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 6
 # Columns of `volume`: shape, kind, then what the shape needs.
 SHAPE, KIND, DATA = 0, 1, 2
 HALF_SPACE, BOX, SPHERE, CAPSULE, CYLINDER, MESH = 0, 1, 2, 3, 4, 5
@@ -39,8 +39,8 @@ _SHAPES = {
     "mesh": MESH,
 }
 # Columns of `pair`: two capsules, the first nearer to the base; the sum of their radii; how far
-# apart they must be; and how far their middles are apart, at most, where they touch.
-FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES = 0, 1, 2, 3, 4
+# apart they must be; how far their middles are apart, at most, where they touch; and `eased`.
+FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES, PAIR_EASED = 0, 1, 2, 3, 4, 5
 # Rows of `small`: [s] times at which pieces begin and end (5); subject, value, bound of the last
 # rejection (3); a unit normal (3); a capsule's axis, moved a little (6); pairs of volume and
 # capsule that a held velocity slides along (3); [s] when the last rejection was certain, or
@@ -83,7 +83,10 @@ class Packed(NamedTuple):
     volume: Floats  # (v, 18)
     checked: Floats  # (v, k) 1 where the volume constrains the capsule, else 0
     mesh: Floats  # (m, 4) vertices, then planes, of each mesh volume; its row says where
-    pair: Floats  # (p, 5) capsules that must not touch each other
+    pair: Floats  # (p, 6) capsules that must not touch each other
+    # (v, k) [m] by how much less than declared a capsule may be clear of a volume: 0, but while a
+    # robot that was found too near comes back (limits.easing)
+    eased: Floats
 
 
 class Work(NamedTuple):
@@ -169,7 +172,7 @@ def _pairs(limits: Limits) -> Floats:
                 if (first.name, second.name) == (one, other) and declared is not None:
                     radii = first.radius + second.radius
                     halves = [float(np.linalg.norm(c.end - c.start)) / 2.0 for c in (first, second)]
-                    rows.append((a, b, radii, declared.standoff, radii + sum(halves)))
+                    rows.append((a, b, radii, declared.standoff, radii + sum(halves), 0.0))
     return np.array(rows, dtype=np.float64).reshape(len(rows), PAIR_COLUMNS)
 
 
@@ -242,6 +245,7 @@ def pack(limits: Limits) -> Packed:
         checked=np.array(checked, dtype=np.float64).reshape(len(limits.volumes), count),
         mesh=mesh,
         pair=_pairs(limits),
+        eased=np.zeros((len(limits.volumes), count)),
     )
 
 
