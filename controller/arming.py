@@ -1,7 +1,8 @@
 """From a measured state to a memory that `decide` can start from, and what is said until then.
 
 Guarantees: nothing is armed that does not rest, inside every limit, where it was just measured, but
-for a way back that was asked for (recovery.py); a latched stop stays one until reset, and a reset needs rest. Setpoint numbers never repeat.
+for a way back that was asked for (recovery.py); a latched stop stays one until reset, and a reset
+needs rest. Setpoint numbers never repeat.
 """
 
 from __future__ import annotations

@@ -39,7 +39,6 @@ __all__ = [
     "Scorer",
     "decide",
     "resumed",
-    "share_of",
     "status_of",
     "stop_decision",
 ]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..limits.core import Core, Found
-from ..limits.easing import SLACK_M, eased_at
+from ..limits.easing import ADDED_M, eased_at
 from ..limits.records import Array
 from .decision import Finding
 
@@ -37,7 +37,7 @@ def begun(core: Core, q: Array) -> tuple[Array | None, Found | None]:
         gap = float(gaps[item])
         if not core.is_measurable(item, gap):
             return None, (*core.pair_name(item), gap, gap + float(eased[item]), "m")
-    eased = np.where(eased > 0.0, eased + SLACK_M, 0.0)
+    eased = np.where(eased > 0.0, eased + ADDED_M, 0.0)
     against = core.rest(q, eased=eased)[1]
     eased.setflags(write=False)
     return (eased, None) if against is None else (None, against)
@@ -48,7 +48,7 @@ def violated(core: Core, eased: Array, q: Array) -> tuple[Finding, ...]:
     gaps, out = core.gaps(q), []
     for item in np.flatnonzero(eased > 0.0).tolist():
         limit, subject = core.pair_name(item)
-        gap, missing = float(gaps[item]), float(eased[item]) - SLACK_M
+        gap, missing = float(gaps[item]), float(eased[item]) - ADDED_M
         name = f"{limit} of {subject}"
         out.append(Finding("recovery", name, gap, gap + missing, "m", -missing))
     return tuple(out)
@@ -56,7 +56,7 @@ def violated(core: Core, eased: Array, q: Array) -> tuple[Finding, ...]:
 
 def _rest_of(motion: Array, period_s: float) -> Array:
     """Where the stop that `motion` carries comes to rest (n,)."""
-    q: Array = motion[:-1, 0].copy()
+    q: Array = np.array(motion[:-1, 0])
     dq, ddq = motion[:-1, 1].copy(), motion[:-1, 2].copy()
     for phase in range(3):
         t, j = float(motion[-1, phase]) * period_s, motion[:-1, 3 + phase]
@@ -70,7 +70,7 @@ def _outside(core: Core, q: Array) -> Array:
     """How far [rad or m] each joint (n,) is outside of its range."""
     low = np.array([joint.min_position + joint.position_error for joint in core.limits.joints])
     high = np.array([joint.max_position - joint.position_error for joint in core.limits.joints])
-    return np.maximum(np.maximum(low - q, q - high), 0.0)
+    return np.asarray(np.maximum(np.maximum(low - q, q - high), 0.0))
 
 
 def shrinks(core: Core, eased: Array, before: Array, after: Array) -> bool:
@@ -93,7 +93,7 @@ def ratcheted(core: Core, eased: Array, motion: Array) -> Array | None:
         return eased
     if not least.any() and core.recertify(motion) is None:
         return None
-    tighter = np.minimum(eased, np.where(least > 0.0, least + SLACK_M, 0.0))
+    tighter = np.minimum(eased, np.where(least > 0.0, least + ADDED_M, 0.0))
     if not (tighter < eased).any() or core.recertify(motion, eased=tighter) is not None:
         return eased
     tighter.setflags(write=False)

@@ -40,13 +40,14 @@ from .records import Array
 if TYPE_CHECKING:
     from .core import Core, Found
 
-__all__ = ["RAMP_FROM", "SLACK_M", "EasedModel", "eased_at", "is_measurable"]
+__all__ = ["ADDED_M", "RAMP_FROM", "SLACK_M", "EasedModel", "eased_at", "is_measurable"]
 
 # A pair that is too near may get nearer by this at most, over the whole way back: what the bound on
 # the bending of its path needs.
 SLACK_M = 2e-4
-# Least easing is found to this.
+# The least easing is found to this; what is added to it makes the slack.
 RESOLUTION_M = 2e-5
+ADDED_M = SLACK_M - RESOLUTION_M
 EASED_MAX_M = 1e3
 # The share of velocity and acceleration that a ramp begins with.
 RAMP_FROM = 0.1
