@@ -20,6 +20,7 @@ from .decide import Memory, Scorer
 from .decision import Decision, Outcome, StopCategory, StopStatus
 from .errors import ArmError, NotArmedError, ScorerError
 from .recovery import begun
+from .seeing import BLIND, Seen, looked
 from .stop_state import Event, Phase
 from .trail import settling_ticks, started
 
@@ -70,6 +71,22 @@ def _eased(core: Core, q: Array, refused: Found, recover: bool) -> Array:
     )
 
 
+def _required_view(core: Core, state: RobotState, now_ns: int) -> Seen:
+    """What perception says at arming, if anything; ArmError where that is not enough."""
+    if state.obstacles is not None and core.limits.perception is None:
+        raise ArmError(
+            "state.obstacles: these limits declare no perception, so nothing says how late and how "
+            "fast obstacles may be: declare `perception`, or leave them out"
+        )
+    seen, fault = looked(core, BLIND, state.obstacles, now_ns)
+    if fault is not None:
+        raise ArmError(
+            f"state.obstacles: {fault}; perception.required, max_points, max_speed and max_age say "
+            "what the limits ask of them"
+        )
+    return seen
+
+
 def armed(
     core: Core,
     memory: Memory | None,
@@ -104,13 +121,14 @@ def armed(
                 f"joint '{joint.name}' moves at {speed:.6g}, at rest is below "
                 f"{joint.velocity_error:.6g} (velocity_error): bring the robot to rest"
             )
+    seen = _required_view(core, state, now_ns)
     motion, refused = core.rest(state.q)
     eased = None if refused is None else _eased(core, state.q, refused, recover)
     seq = max(0 if memory is None else memory.seq, retired_seq)
     phase = stop_state.step(Phase.DISARMED, Event.ARMED)
     return Memory(
         seq, motion, phase, None, history=((seq, motion),), continues=(seq, 0),
-        trail=started(core, seq, motion), eased=eased,
+        trail=started(core, seq, motion), seen=seen, eased=eased,
         ramp_ticks=duration_ticks(limits.ramp_s, limits.period_s),
     )  # fmt: skip
 

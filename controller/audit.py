@@ -3,7 +3,8 @@
     header, (start, (arm | decision | reset | change)*)*, close
 
 Guarantees:
-- A record holds everything that `SafetyFilter` was given (state, candidates, time) and the encoded
+- A record holds everything that `SafetyFilter` was given (state, candidates, time; a cloud of
+  obstacles once, when it is new, for no cloud is no news to the filter either) and the encoded
   decision with its scores, so that replaying the records derives every decision again, bit by bit.
 - Each record names the SHA-256 of the bytes of the one before, so a record that is changed, left
   out, repeated or moved breaks the chain; without the closing record the file counts as truncated.
@@ -25,6 +26,7 @@ from typing import Annotated
 import msgspec
 
 from ..limits.declared import Limits
+from ..limits.obstacles import Obstacles
 from ..limits.records import Command, RobotState
 from .errors import NewerFormatError, RemoteError
 from .wire import CommandWire, Count, Integer, StateWire, pack_command, pack_state
@@ -199,6 +201,7 @@ class AuditLog:
         self._index = 0
         self._previous = CHAIN_START
         self._now_ns = 0
+        self._obstacles: Obstacles | None = None  # recorded last: what has not changed is no news
         self.failed: str | None = None
 
     @property
@@ -243,6 +246,7 @@ class AuditLog:
 
     def start(self, session: str, *, now_ns: int) -> bool:
         """A new session, and a filter made for it."""
+        self._obstacles = None
         return self.submit(
             StartRecord(index=self._index, previous=self._previous, now_ns=now_ns, session=session)
         )
@@ -251,6 +255,7 @@ class AuditLog:
         self, session: str, tick: int, state: RobotState, *, now_ns: int, recover: bool = False
     ) -> bool:
         """The filter was armed."""
+        self._obstacles = state.obstacles
         return self.submit(
             ArmRecord(
                 index=self._index,
@@ -276,6 +281,9 @@ class AuditLog:
         decide_ns: int = 0,
     ) -> bool:
         """The filter decided; `decision` is what `encode_decision` gave."""
+        is_news = state.obstacles is not None and state.obstacles is not self._obstacles
+        if is_news:
+            self._obstacles = state.obstacles
         return self.submit(
             DecisionRecord(
                 index=self._index,
@@ -283,7 +291,7 @@ class AuditLog:
                 now_ns=now_ns,
                 session=session,
                 tick=tick,
-                state=pack_state(state),
+                state=pack_state(state, with_obstacles=is_news),
                 candidates=None if candidates is None else tuple(map(pack_command, candidates)),
                 rejected=rejected,
                 decision=decision,

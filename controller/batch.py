@@ -90,6 +90,11 @@ class BatchFilter:
         """
         if not (count >= 1 and (threads is None or threads >= 1)):
             raise ValueError(f"count and threads: expected at least 1, got {count} and {threads}")
+        if limits.perception is not None and limits.perception.required:
+            raise ValueError(
+                f"limits '{limits.name}': perception.required: a batch takes no obstacles; use one "
+                "SafetyFilter for each robot, or limits that do not require them"
+            )
         self.limits, self.count = limits, count
         self._scorer = scorer_for(limits, scorer)
         core = self._core = Core(limits)

@@ -6,17 +6,19 @@ Rules that this file guarantees:
 2. The classifier can only veto: a candidate runs iff its risk is finite and <= threshold.
 3. Limits are declared `clamp` or `refuse`; a refused proposal is dropped and the stop runs.
 4. A fault of the state latches: nothing but the stop until reset() and arm().
-5. After a change of the limits nothing new is considered before the stored stop is certified again,
+5. Where perception is declared, nothing moves without a cloud that can be trusted, and the stored
+   stop is certified again where it was certified for another one (see seeing).
+6. After a change of the limits nothing new is considered before the stored stop is certified again,
    under those that hold now; where it cannot be, it is played, to rest if need be. From rest too
-   near to something, the way back (recovery.py).
-6. No clock, no I/O, no randomness: the same arguments give the same bits (the audit replays them).
+   near to something, the way back (see recovery).
+7. No clock, no I/O, no randomness: the same arguments give the same bits (the audit replays them).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -29,9 +31,11 @@ from . import stop_state
 from .admission import command_fault, command_ticks, period_fault, state_fault
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
 from .findings import changed, expired, findings_of, refuses
+from .memory import Memory, Plan
 from .recovery import begun, ratcheted, shrinks, violated
+from .seeing import BLIND, certified, looked, recertified, sight_of
 from .stop_state import Event, Phase
-from .trail import Trail, extended, passed, rebased
+from .trail import extended, passed, rebased
 
 __all__ = [
     "Memory",
@@ -46,6 +50,7 @@ __all__ = [
 HISTORY = 16  # setpoints that a robot may report as executed
 REBASE_TICKS_MAX = 100_000
 
+_severity = tuple(Outcome).index
 _decision, _stop_status = builder_of(Decision), builder_of(StopStatus)
 
 
@@ -67,39 +72,6 @@ class Scorer(Protocol):
         """Risk of the part of the command after elapsed_s. start (n, 3) q, dq, ddq now."""
 
 
-class Plan(NamedTuple):
-    """An accepted command and how far it has been followed."""
-
-    command_seq: int
-    mode: int
-    rows: Array  # (rows, n), or (rows, 6) in a TCP mode; read-only
-    row_period_s: float  # 0: a single row that is held
-    anchor: Array  # (2, n) commanded position and velocity when it was accepted
-    ticks: int
-    elapsed: int
-    drift: Array | None  # (n,) executed minus scored motion; None: not scored
-
-
-class Memory(NamedTuple):
-    """All that one decision hands to the next."""
-
-    seq: int
-    motion: Array  # (n + 1, 6), see limits.core
-    phase: Phase
-    now_ns: int | None  # of the last step; None: there was none since arming
-    stop_tick: int = 0
-    plan: Plan | None = None
-    command_seq: int | None = None
-    resample_since_ns: int | None = None
-    cause: str | None = None
-    history: tuple[tuple[int, Array], ...] = ()  # (seq, motion) of the last setpoints
-    continues: tuple[int, int] = (0, 0)
-    trail: Trail = ()  # what the stream passed lately; empty: no latency is declared
-    changed_seq: int = -1  # setpoints up to this one were certified under other limits
-    eased: Array | None = None  # on the way back from too near: see recovery; None: as declared
-    ramp_ticks: int = 0  # of motion that are left of the ramp after arming
-
-
 def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
     """Memory as of what the robot says it executed; None if that cannot be continued."""
     executed = state.executed
@@ -114,6 +86,7 @@ def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
     rests = min(executed.stop_tick - len(played) + 1, HISTORY)
     return memory._replace(
         motion=played[-1], continues=(executed.seq, executed.stop_tick),
+        seen=memory.seen._replace(certified=None),
         trail=rebased(memory.trail, executed.seq, [*played, *[played[-1]] * rests]),
     )  # fmt: skip
 
@@ -232,7 +205,8 @@ def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Arr
         return core.brake(memory.motion), True
     motion, code, found, wanted = core.follow(
         memory.motion, plan.mode, plan.rows, plan.row_period_s, plan.anchor,
-        plan.elapsed * core.limits.period_s, eased=memory.eased,
+        plan.elapsed * core.limits.period_s,
+        None if memory.seen is BLIND else sight_of(core, memory.seen, now_ns), eased=memory.eased,
         share=core.ramp_share(memory.ramp_ticks),
     )  # fmt: skip
     eased, is_new = memory.eased, code != tick.STOP_TICK
@@ -276,6 +250,10 @@ def decide(
     scorer: Scorer | None,
 ) -> tuple[Decision, Memory]:
     """One tick. `memory` must be armed; see the module's rules."""
+    unseen = None
+    if core.limits.perception is not None or state.obstacles is not None:
+        seen, unseen = looked(core, memory.seen, state.obstacles, now_ns)
+        memory = memory._replace(seen=seen)
     known = resumed(core, memory, state)
     if stop_state.is_latched(memory.phase):
         return stop_decision(core, known or memory, now_ns, scorer, memory.cause or "", ())
@@ -301,6 +279,9 @@ def decide(
     late = None if memory.now_ns is None else period_fault(core, memory.now_ns, now_ns)
     if late is not None:
         draft.findings.append(late)
+    if unseen is not None:
+        draft.findings.append(unseen)
+    if late is not None or unseen is not None:
         draft.plan, draft.outcome = None, Outcome.REFUSE
     elif proposal is not None:
         _consider(core, memory, proposal, now_ns, scorer, draft)
@@ -349,6 +330,14 @@ def _conclude(
     cause: str | None = None,
     error: str | None = None,
 ) -> tuple[Decision, Memory]:
+    seen = memory.seen
+    if seen is not BLIND and event is Event.MOVED:
+        seen = certified(seen, now_ns)
+    elif seen is not BLIND and error is None:
+        seen, against = recertified(core, seen, memory.motion, now_ns, memory.eased)
+        if against is not None:
+            draft.findings.append(changed(core, against))
+            draft.plan, draft.outcome = None, max(draft.outcome, Outcome.REFUSE, key=_severity)
     phase = stop_state.step(memory.phase, event)
     stop_tick = 0 if event is Event.MOVED else memory.stop_tick + 1
     seq = memory.seq + 1
@@ -370,7 +359,7 @@ def _conclude(
     return decision, Memory(
         seq, motion, phase, now_ns, stop_tick, draft.plan, draft.command_seq,
         draft.resample_since_ns, cause, history, (seq, 0), extended(memory.trail, seq, motion),
-        changed_seq, eased, ramp_ticks,
+        changed_seq, seen, eased, ramp_ticks,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from .decision import Finding
 __all__ = ["changed", "expired", "findings_of", "refusal_of", "refuses"]
 
 # Values above their bound are the allowed ones.
-LOWER_BOUNDS = frozenset({"workspace", "self_collision", "singularity"})
+LOWER_BOUNDS = frozenset({"workspace", "self_collision", "singularity", "obstacles"})
 _finding = builder_of(Finding)
 
 

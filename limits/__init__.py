@@ -8,6 +8,7 @@ from .declared import (
     JointLimits,
     Kinematics,
     Limits,
+    Perception,
     SelfCollision,
     TcpLimits,
     Timing,
@@ -26,6 +27,7 @@ from .errors import (
     UnknownChoiceError,
 )
 from .loading import load_limits
+from .obstacles import Obstacles
 from .records import (
     Command,
     Executed,
@@ -51,7 +53,9 @@ __all__ = [
     "LooserLimitsError",
     "MissingExtraError",
     "ModelFileError",
+    "Obstacles",
     "OnViolation",
+    "Perception",
     "RobotError",
     "RobotState",
     "SelfCollision",

@@ -40,6 +40,7 @@ KINDS = (
     "self_collision",
     "tcp_rotational_speed",
     "singularity",
+    "obstacles",
 )
 
 _rests = certified_stop.holds

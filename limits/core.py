@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,18 +20,27 @@ from .compiling import only_here
 from .declared import Limits
 from .easing import RAMP_FROM, EasedModel, is_measurable
 from .kernels.chain import inverse_dynamics
+from .kernels.cloud_layout import AGE
 from .kernels.flat import flat_packed, flat_work
 from .kernels.jit import seal
 from .kernels.packed import pack, work_for
 from .kernels.reference import VELOCITY
 from .kinds import contact_force, tracking, workspace
+from .obstacles import Obstacles, flat_cloud
 from .project import FOUND_MAX
 from .records import Array, OnViolation, RobotState, Setpoint, StopMotion, frozen_array
 
-__all__ = ["Core", "Found", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
+__all__ = ["Core", "Found", "Sight", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
 
 _setpoint, _stop_motion = builder_of(Setpoint), builder_of(StopMotion)
 Found = tuple[str, str, float, float, str]  # limit, subject, value, bound, unit
+
+
+class Sight(NamedTuple):
+    """What is to be kept clear of, beside the declared volumes."""
+
+    obstacles: Obstacles  # without fault
+    age_s: float  # since it was measured, at most, when the coming tick begins
 
 
 class Core:
@@ -48,6 +58,11 @@ class Core:
                 raise ValueError(f"limits '{limits.name}': {name} holds {values.tolist()}")
         self._work = work_for(self._packed)
         self._model, self._scratch = flat_packed(self._packed), flat_work(self._packed)
+        self._without_cloud = self._model.size - self._packed.cloud.size
+        # How much longer than declared a tick may take: what moves by itself does not wait.
+        self.stretch = 1.0 + limits.timing.period_tolerance
+        self._beheld: Obstacles | None = None  # the cloud in the model below
+        self._clouded = self._model
         self.eased_model = EasedModel(self._packed)
         n = self.n = len(limits.joints)
         self._vector_shape = (n,)
@@ -109,11 +124,31 @@ class Core:
         """Scratch memory for the kernels of `calls`, for one more thread."""
         return np.zeros_like(self._scratch)
 
-    def _model_for(self, eased: Array | None, share: float) -> Array:
-        """As declared, or with some of it eased or ramped (limits.easing)."""
+    def _model_with(self, sight: Sight) -> Array:
+        """The packed limits with a cloud; the last one is kept, so that it is copied once."""
+        declared = self.limits.perception
+        if declared is None:
+            raise ValueError(f"limits '{self.limits.name}' declare no perception, yet it is used")
+        if self._beheld is not sight.obstacles:
+            checked = [c.name not in declared.exempt for c in self.limits.capsules]
+            cloud = flat_cloud(
+                sight.obstacles, declared.max_speed, np.array(checked, dtype=np.float64),
+                self.stretch, declared.standoff,
+            )  # fmt: skip
+            self._clouded = np.concatenate([self._model[: self._without_cloud], cloud])
+            self._beheld = sight.obstacles
+        self._clouded[self._without_cloud + AGE] = sight.age_s
+        return self._clouded
+
+    def _model_for(self, sight: Sight | None, eased: Array | None, share: float) -> Array:
+        """As declared, or with what is seen, or with some of it eased or ramped (limits.easing)."""
         if eased is None and share >= 1.0:
-            return self._model
-        return self.eased_model.of(eased, share)
+            return self._model if sight is None else self._model_with(sight)
+        model = self.eased_model.of(eased, share)
+        if sight is None:
+            return model
+        at = self._without_cloud
+        return np.concatenate([model[:at], self._model_with(sight)[at:]])
 
     def ramp_share(self, ticks: int) -> float:
         """The share of the speeds that is allowed with so many ticks of the ramp to go."""
@@ -124,7 +159,7 @@ class Core:
         """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
         self._measured[0] = q
         out = np.empty((self.n + 1, 6))
-        model = self._model_for(eased, 1.0)
+        model = self._model_for(None, eased, 1.0)
         code = calls.rest(model, self._scratch, self._measured[0], self._report, out)
         out.setflags(write=False)
         return out, None if code == CERTIFIED else self._describe(code, *self._report.tolist())
@@ -137,21 +172,23 @@ class Core:
         row_period_s: float,
         anchor: Array,
         t: float,
+        sight: Sight | None = None,
         *,
         eased: Array | None = None,
         share: float = 1.0,
     ) -> tuple[Array, int, list[Found], Array]:
         """The next motion towards what a command asks for t seconds after it was accepted.
 
-        mode, rows (read-only), row_period_s and anchor as in kernels.reference; eased and share as
-        in limits.easing. Returns (motion,
+        mode, rows (read-only), row_period_s and anchor as in kernels.reference; sight: the
+        obstacles that it keeps clear of; eased and share as in limits.easing. Returns (motion,
         tick.PASSED | ALTERED | STOP_TICK, what was found, the reference (3, n)); the reference is
         overwritten by the next call.
         """
         out = np.empty((self.n + 1, 6))
+        model = self._model_for(sight, eased, share)
         code, count = calls.follow(
-            self._model_for(eased, share), self._scratch, motion, mode, rows, row_period_s, anchor,
-            t, self._wanted, self._found, out,
+            model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
+            self._wanted, self._found, out,
         )  # fmt: skip
         out.setflags(write=False)
         return out, code, self.described(self._found[:count]) if count else [], self._wanted
@@ -168,12 +205,14 @@ class Core:
         out.setflags(write=False)
         return out
 
-    def recertify(self, motion: Array, *, eased: Array | None = None) -> Found | None:
+    def recertify(
+        self, motion: Array, sight: Sight | None = None, *, eased: Array | None = None
+    ) -> Found | None:
         """What speaks against the stop that `motion` carries, from its next tick to its end.
 
         For a stop that other limits, or another world, certified; None if it holds under these.
         """
-        model = self._model_for(eased, 1.0)
+        model = self._model_for(sight, eased, 1.0)
         code = calls.recertify(model, self._scratch, motion, self._report)
         return None if code == CERTIFIED else self._describe(code, *self._report.tolist())
 
@@ -285,6 +324,10 @@ class Core:
             volume, capsule = divmod(subject, len(capsules))
             name = f"{capsules[capsule].name}/{self.limits.volumes[volume].name}"
             return kind, name, "m"
+        if kind == "obstacles":
+            number, capsule = divmod(subject, len(self.limits.capsules))
+            name = self.limits.capsules[capsule].name
+            return kind, f"{name}/{number - len(self.limits.volumes)}", "m"
         if kind == "self_collision":
             first, second = self._packed.pair[subject, :2].astype(int).tolist()
             capsules = self.limits.capsules

@@ -18,6 +18,7 @@ __all__ = [
     "JointLimits",
     "Kinematics",
     "Limits",
+    "Perception",
     "SelfCollision",
     "TcpLimits",
     "Timing",
@@ -120,6 +121,19 @@ class SelfCollision:
 
 
 @dataclass(frozen=True, slots=True)
+class Perception:
+    """What the clouds of obstacles are trusted to be, and how far from them every link stays."""
+
+    max_points: int
+    max_speed: float  # m/s, of any obstacle; also of each whose own speed is not given
+    latency_ms: float  # how much earlier than its stamp a cloud may have been measured
+    max_age_ms: float  # an older cloud is stale
+    standoff: float  # m, kept beside all that an obstacle may have moved
+    required: bool  # whether no cloud at all is a reason to stop
+    exempt: tuple[str, ...]  # capsule names that are not kept away from obstacles
+
+
+@dataclass(frozen=True, slots=True)
 class TcpLimits:
     """Limits at the tool centre point."""
 
@@ -186,6 +200,7 @@ class Limits:
     provenance: dict[str, object]  # per value: where it comes from, what it was tightened from
     self_collision: SelfCollision | None = None  # None: not declared, so not certified
     ramp_s: float = 0.0  # of motion after arming, until the full speed is allowed; 0: at once
+    perception: Perception | None = None  # None: not declared, so no obstacle is accepted
     tool: str | None = None  # what `kinematics` and `capsules` contain; None: none, or no variants
     payload: str | None = None
     variants: tuple[Variant, ...] = ()  # every declared choice, the one in force among them

@@ -47,6 +47,7 @@ from .frozen_layout import (
     VolumeLayout,
 )
 from .frozen_pairs import self_collision_of
+from .frozen_perception import perception_of
 from .polyhedra import why_not_solid
 from .records import Array, frozen_array
 
@@ -291,6 +292,7 @@ def _limits(document: Document, data: bytes, folder: Path) -> Limits:
         provenance=document.provenance,
         self_collision=self_collision_of(document),
         ramp_s=0.0 if document.arming is None else document.arming.ramp_s,
+        perception=perception_of(document),
     )
     return limits if document.variants is None else _with_variants(limits, document)
 

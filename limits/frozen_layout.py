@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from .obstacles import POINTS_MAX
 from .records import OnViolation
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "KinematicsLayout",
     "MeshLayout",
     "NoneLayout",
+    "PerceptionLayout",
     "SelfCollisionLayout",
     "SphereLayout",
     "VariantLayout",
@@ -33,6 +35,10 @@ __all__ = [
 JOINTS_MAX = 16
 VARIANTS_MAX = 32
 LATENCY_TICKS_MAX = 15  # the filter remembers that many ticks of its stream
+# Beyond these it is a wrong unit, or no perception.
+SPEED_MAX_M_S = 50.0
+PERCEPTION_DURATION_MAX_MS = 10e3
+PERCEPTION_STANDOFF_MAX_M = 1.0
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Three = Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
@@ -173,6 +179,18 @@ class SelfCollisionLayout(Layout):
     ignored: list[IgnoredPairLayout]
 
 
+class PerceptionLayout(Layout):
+    """What clouds of obstacles are trusted to be; SI, times in milliseconds."""
+
+    max_points: Annotated[int, msgspec.Meta(ge=1, le=POINTS_MAX)]
+    max_speed: Annotated[float, msgspec.Meta(ge=0.0, le=SPEED_MAX_M_S)]
+    latency_ms: Annotated[float, msgspec.Meta(ge=0.0, le=PERCEPTION_DURATION_MAX_MS)]
+    max_age_ms: Annotated[float, msgspec.Meta(gt=0.0, le=PERCEPTION_DURATION_MAX_MS)]
+    standoff: Annotated[float, msgspec.Meta(ge=0.0, le=PERCEPTION_STANDOFF_MAX_M)]
+    required: bool
+    exempt: list[str]
+
+
 class TcpLayout(Layout):
     """Limits at the tool centre point."""
 
@@ -211,6 +229,7 @@ class OnViolationLayout(Layout):
     contact_force: OnViolation
     tcp_rotational_speed: OnViolation | None = None  # absent: not declared
     self_collision: OnViolation | None = None
+    obstacles: OnViolation | None = None
 
 
 class ClassifierLayout(Layout):
@@ -263,6 +282,7 @@ class Document(Layout):
     provenance: dict[str, Any]
     self_collision: dict[str, Any] | None = None  # none at all, or why none, or SelfCollisionLayout
     arming: ArmingLayout | None = None  # absent: the full speed is allowed at once
+    perception: PerceptionLayout | None = None  # absent: no obstacles are accepted
     variants: VariantsLayout | None = None  # absent: one tool and one payload, or none
 
 

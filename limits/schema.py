@@ -32,6 +32,7 @@ from .joint_schema import (
     require_positive,
     suspect_degrees,
 )
+from .perception_schema import PerceptionModel
 from .records import OnViolation
 from .units import AngularSpeed, Duration, Force, JointPosition, Length, Mass, Number, Speed
 
@@ -211,6 +212,7 @@ class OnViolationModel(Model):
     self_collision: OnViolation | None = None  # where self-collision is declared
     contact_force: Literal[OnViolation.REFUSE]  # a force that was felt cannot be clamped
     tcp_rotational_speed: OnViolation | None = None  # declared where tcp.max_rot_vel is
+    obstacles: OnViolation | None = None  # declared where perception is
 
 
 class ClassifierModel(Model):
@@ -267,6 +269,7 @@ class LimitsFile(Model):
     volumes: Annotated[tuple[VolumeModel, ...], Field(max_length=64)]
     standoff: Length
     self_collision: SelfCollisionModel | None = None
+    perception: PerceptionModel | None = None
     home: dict[Name, JointPosition]
     on_violation: OnViolationModel
     stop_category: Literal["cat1", "cat2"]
@@ -302,6 +305,11 @@ class LimitsFile(Model):
             raise ValueError(
                 "on_violation.self_collision: "
                 + ("missing; clamp or refuse" if is_declared else "self_collision is not declared")
+            )
+        if (self.perception is None) is not (self.on_violation.obstacles is None):
+            raise ValueError(
+                "perception and on_violation.obstacles belong together: declare both, or neither "
+                "where no obstacles are perceived"
             )
         bodies = [tool.name for tool in (self.tool, *self.tools) if tool is not None]
         bodies += [load.name for load in (self.payload, *self.payloads) if load is not None]

@@ -105,6 +105,19 @@ def _self_collision_rows(limits: Limits) -> list[dict[str, Any]]:
     ]
 
 
+def _perception_rows(limits: Limits) -> list[dict[str, Any]]:
+    declared = limits.perception
+    if declared is None:
+        return [_row(limits, "perception", "not declared: no obstacles are accepted", "")]
+    units = {"max_speed": "m/s", "latency_ms": "ms", "max_age_ms": "ms", "standoff": "m"}
+    fields = ("max_points", *units, "required")
+    rows = [
+        _row(limits, f"perception.{field}", getattr(declared, field), units.get(field, ""))
+        for field in fields
+    ]
+    return [*rows, _row(limits, "perception.exempt", ", ".join(declared.exempt) or "none", "")]
+
+
 def _three(values: Any) -> str:
     return "(" + ", ".join(f"{value:g}" for value in values) + ")"
 
@@ -142,6 +155,7 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     rows += [_row(limits, f"volumes.{v.name}", _volume(v), "") for v in limits.volumes]
     rows.append(_row(limits, "standoff", limits.standoff, "m"))
     rows += _self_collision_rows(limits)
+    rows += _perception_rows(limits)
     rows += [_row(limits, key, _body(limits, key), "") for key in ("tool", "payload")]
     rows += [_row(limits, f"choices.{k}", _choice(v), "") for k, v in enumerate(limits.variants)]
     for field in ("command_timeout_ms", "state_age_max_ms", "resample_deadline_ms", "watchdog_ms"):

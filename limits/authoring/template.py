@@ -66,6 +66,17 @@ self_collision:
   standoff: REQUIRED  # extra distance between links, e.g. "2 mm"
   ignore:{ignored}
 
+# Optional: obstacles that perception sees at run time; with on_violation.obstacles. None of it has
+# a default. Without this section a state that carries obstacles stops the robot.
+# perception:
+#   max_points: 10000    # more in one cloud is a fault
+#   max_speed: "1.6 m/s" # of any obstacle; points that stand still can say so themselves
+#   latency: "40 ms"     # how much earlier than its stamp a cloud may have been measured
+#   max_age: "150 ms"    # an older cloud is stale
+#   standoff: "20 mm"    # extra distance around every point
+#   required: true       # no fresh cloud: the robot stops
+#   exempt: []           # links that are not kept away from obstacles
+
 # Where the robot starts; it must be at rest there, clear of every volume.
 home:
 {home}
@@ -79,6 +90,7 @@ on_violation:
   tcp_speed: clamp
   # tcp_rotational_speed: clamp  # with tcp.max_rot_vel
   self_collision: clamp
+  # obstacles: clamp  # with perception
   contact_force: refuse
 stop_category: REQUIRED  # what a latched stop ends in: cat1 (power off) or cat2 (hold, powered)
 

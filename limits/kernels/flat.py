@@ -2,7 +2,8 @@
 
 Handing an array to a kernel costs about 0.15 µs, and a call needs all of them; views that a kernel
 makes of one array cost next to nothing. The order of the fields is that of the records, after a
-header of five sizes: joints n, capsules k, volumes v, mesh rows m, pairs p.
+header of five sizes: joints n, capsules k, volumes v, mesh rows m, pairs p. What perception sees is
+the last field and takes the rest of the array, so that another cloud is another tail.
 """
 
 from __future__ import annotations
@@ -81,8 +82,9 @@ def packed_in(flat: Floats) -> Packed:
     mesh, at = _table(flat, at, int(flat[3]), MESH_COLUMNS)
     pair, at = _table(flat, at, int(flat[4]), PAIR_COLUMNS)
     eased, at = _table(flat, at, v, k)
+    cloud = flat[at:]
     return Packed(
-        scalar, joint, chain, tcp, body, reach, capsule, volume, checked, mesh, pair, eased
+        scalar, joint, chain, tcp, body, reach, capsule, volume, checked, mesh, pair, eased, cloud
     )
 
 

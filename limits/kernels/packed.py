@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..declared import Limits, Volume
+from ..obstacles import no_cloud
 
 __all__ = ["Packed", "Work", "pack", "work_for"]
 
@@ -87,6 +88,7 @@ class Packed(NamedTuple):
     # (v, k) [m] by how much less than declared a capsule may be clear of a volume: 0, but while a
     # robot that was found too near comes back (limits.easing)
     eased: Floats
+    cloud: Floats  # what perception sees, see limits.obstacles; empty unless it is put here
 
 
 class Work(NamedTuple):
@@ -246,6 +248,7 @@ def pack(limits: Limits) -> Packed:
         mesh=mesh,
         pair=_pairs(limits),
         eased=np.zeros((len(limits.volumes), count)),
+        cloud=no_cloud(count),
     )
 
 
