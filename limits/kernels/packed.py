@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..declared import Limits, Volume
-from ..obstacles import no_cloud
+from .cloud_layout import no_cloud
 
 __all__ = ["Packed", "Work", "pack", "work_for"]
 
