@@ -21,7 +21,6 @@ from .kernels.cloud_layout import (
     BALL_NUMBER,
     BALL_RADIUS,
     BALL_SPEED,
-    HEAD,
     NODE_COLUMNS,
     NODE_SPEED,
 )
