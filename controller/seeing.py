@@ -111,7 +111,9 @@ def certified(seen: Seen, now_ns: int) -> Seen:
     return Seen(seen.latest, seen.trusted, seen.fault, seen.trusted, now_ns, 1)
 
 
-def recertified(core: Core, seen: Seen, motion: Array, now_ns: int) -> tuple[Seen, Found | None]:
+def recertified(
+    core: Core, seen: Seen, motion: Array, now_ns: int, eased: Array | None = None
+) -> tuple[Seen, Found | None]:
     """After a tick of the stop that `motion` carries, and what speaks against the stop, if so."""
     after = seen._replace(ticks=seen.ticks + 1)
     if seen.trusted is None or is_at_rest(motion):
@@ -120,5 +122,5 @@ def recertified(core: Core, seen: Seen, motion: Array, now_ns: int) -> tuple[See
     assumed_s = seen.ticks * core.limits.period_s * core.stretch * ROUNDING
     if seen.certified is seen.trusted and 0.0 <= elapsed_s <= assumed_s:
         return after, None
-    against = core.recertify(motion, sight_of(core, seen, now_ns))
+    against = core.recertify(motion, sight_of(core, seen, now_ns), eased=eased)
     return (certified(seen, now_ns) if against is None else after), against

@@ -222,6 +222,7 @@ class Limits:
     self_collision: SelfCollision | None = None  # None: not declared, so not certified
     links: LinkLimits = LinkLimits()
     zones: tuple[Zone, ...] = ()
+    ramp_s: float = 0.0  # of motion after arming, until the full speed is allowed; 0: at once
     perception: Perception | None = None  # None: not declared, so no obstacle is accepted
     tool: str | None = None  # what `kinematics` and `capsules` contain; None: none, or no variants
     payload: str | None = None

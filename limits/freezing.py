@@ -334,6 +334,8 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         document["links"] = file.links.model_dump(mode="json")
     if file.zones:
         document["zones"] = [_zone(zone, beside) for zone in file.zones]
+    if file.arming is not None:
+        document["arming"] = {"ramp_s": file.arming.ramp}
     if file.perception is not None:
         document["perception"] = frozen_perception(file.perception)
     if "self_collision" in body:

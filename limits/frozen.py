@@ -313,6 +313,7 @@ def _limits(document: Document, data: bytes, folder: Path) -> Limits:
         self_collision=self_collision_of(document),
         links=LinkLimits() if document.links is None else LinkLimits(document.links.max_speed),
         zones=tuple(Zone(_volume(z.volume), float(z.max_speed)) for z in document.zones),
+        ramp_s=0.0 if document.arming is None else document.arming.ramp_s,
         perception=perception_of(document),
     )
     return limits if document.variants is None else _with_variants(limits, document)

@@ -228,6 +228,12 @@ class TimingLayout(Layout):
     latency_ticks: Annotated[int, msgspec.Meta(ge=0, le=LATENCY_TICKS_MAX)] = 0
 
 
+class ArmingLayout(Layout):
+    """What holds for a while after arming."""
+
+    ramp_s: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)]
+
+
 class OnViolationLayout(Layout):
     """What each kind of limit does."""
 
@@ -297,6 +303,7 @@ class Document(Layout):
     self_collision: dict[str, Any] | None = None  # none at all, or why none, or SelfCollisionLayout
     links: LinksLayout | None = None  # absent: not declared
     zones: Annotated[list[ZoneLayout], msgspec.Meta(max_length=64)] = []
+    arming: ArmingLayout | None = None  # absent: the full speed is allowed at once
     perception: PerceptionLayout | None = None  # absent: no obstacles are accepted
     variants: VariantsLayout | None = None  # absent: one tool and one payload, or none
 

@@ -220,6 +220,22 @@ class TimingModel(Model):
         return self
 
 
+class ArmingModel(Model):
+    """What holds for a while after arming."""
+
+    ramp: Duration  # of motion, over which the allowed speed and acceleration grow to the declared
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        require_positive(self, ("ramp",))
+        if not self.ramp <= 10.0:
+            raise ValueError(
+                f"ramp: {self.ramp:g} s exceeds 10 s; if milliseconds are meant, "
+                f'write "{self.ramp:g} ms"'
+            )
+        return self
+
+
 class OnViolationModel(Model):
     """What each kind of limit does with a proposal that violates it."""
 
@@ -299,6 +315,7 @@ class LimitsFile(Model):
     on_violation: OnViolationModel
     stop_category: Literal["cat1", "cat2"]
     timing: TimingModel
+    arming: ArmingModel | None = None
     classifier: Annotated[
         Annotated[ClassifierModel, Tag("classifier")]
         | Annotated[NoClassifierModel, Tag("no classifier")],

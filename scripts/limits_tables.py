@@ -171,6 +171,8 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     rows.append(_row(limits, "timing.period_tolerance", limits.timing.period_tolerance, ""))
     latency = _row(limits, "timing.latency_ticks", limits.timing.latency_ticks, "ticks")
     rows.append(_or_contained(limits, latency))
+    ramp = limits.ramp_s if limits.ramp_s > 0.0 else "none: full speed at once"
+    rows.append(_row(limits, "arming.ramp", ramp, "s"))
     rows += [_row(limits, f"on_violation.{k}", str(v), "") for k, v in limits.on_violation.items()]
     rows.append(_row(limits, "stop_category", limits.stop_category, ""))
     classifier = limits.classifier

@@ -73,7 +73,7 @@ SHAPE_FIELDS = {
     "cylinder": {"start": 3, "end": 3, "radius": 0},
     "mesh": {"vertices": 3, "planes": 4},
 }
-OPTIONAL_KEYS = frozenset({"links", "perception", "self_collision", "variants", "zones"})
+OPTIONAL_KEYS = frozenset({"arming", "links", "perception", "self_collision", "variants", "zones"})
 ON_PLANE_M = 1e-9
 
 

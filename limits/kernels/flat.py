@@ -30,9 +30,9 @@ from .packed import (
     work_for,
 )
 
-__all__ = ["flat_packed", "flat_work", "packed_in", "work_in"]
+__all__ = ["HEADER", "flat_packed", "flat_work", "packed_in", "work_in"]
 
-_HEADER = 6
+HEADER = 6
 
 
 def flat_packed(packed: Packed) -> Floats:
@@ -71,7 +71,7 @@ def _tables(flat: Floats, at: int, deep: int, rows: int, columns: int) -> tuple[
 def packed_in(flat: Floats) -> Packed:
     """Views into what `flat_packed` made."""
     n, k, v = int(flat[0]), int(flat[1]), int(flat[2])
-    scalar, at = _part(flat, _HEADER, SCALARS)
+    scalar, at = _part(flat, HEADER, SCALARS)
     joint, at = _table(flat, at, n, JOINT_COLUMNS)
     chain, at = _table(flat, at, n, CHAIN_COLUMNS)
     tcp, at = _part(flat, at, 3)
@@ -84,10 +84,11 @@ def packed_in(flat: Floats) -> Packed:
     pair, at = _table(flat, at, int(flat[4]), PAIR_COLUMNS)
     span, at = _table(flat, at, k, n)
     zone, at = _table(flat, at, int(flat[5]), 1 + k)
+    eased, at = _table(flat, at, v, k)
     cloud = flat[at:]
     return Packed(
         scalar, joint, chain, tcp, body, reach, capsule, volume, checked, mesh, pair, span, zone,
-        cloud,
+        eased, cloud,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..declared import Limits, Volume
-from ..obstacles import no_cloud
+from .cloud_layout import no_cloud
 
 __all__ = ["Packed", "Work", "pack", "work_for"]
 
@@ -27,7 +27,7 @@ TCP_ROTATION, TWIST_LENGTH, TWIST_SPEED = 6, 7, 8
 LINK_SPEED, TCP_ACCELERATION, TCP_ROTATIONAL_ACCELERATION = 9, 10, 11
 # Columns of each table.
 SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 12, 12, 12, 11
-CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 5
+CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 6
 # Columns of `volume`: shape, kind, then what the shape needs.
 SHAPE, KIND, DATA = 0, 1, 2
 HALF_SPACE, BOX, SPHERE, CAPSULE, CYLINDER, MESH = 0, 1, 2, 3, 4, 5
@@ -41,8 +41,8 @@ _SHAPES = {
     "mesh": MESH,
 }
 # Columns of `pair`: two capsules, the first nearer to the base; the sum of their radii; how far
-# apart they must be; and how far their middles are apart, at most, where they touch.
-FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES = 0, 1, 2, 3, 4
+# apart they must be; how far their middles are apart, at most, where they touch; and `eased`.
+FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES, PAIR_EASED = 0, 1, 2, 3, 4, 5
 # Columns of `zone`: its speed, then for each capsule whether it is meant.
 ZONE_SPEED, ZONED = 0, 1
 # Rows of `small`: [s] times at which pieces begin and end (5); subject, value, bound of the last
@@ -88,9 +88,12 @@ class Packed(NamedTuple):
     volume: Floats  # (v, 18) what is to be kept in or out of, then the places of the zones
     checked: Floats  # (v, k) 1 where the volume constrains the capsule, else 0; 0 for a zone
     mesh: Floats  # (m, 4) vertices, then planes, of each mesh volume; its row says where
-    pair: Floats  # (p, 5) capsules that must not touch each other
+    pair: Floats  # (p, 6) capsules that must not touch each other
     span: Floats  # (k, n) largest distance of capsule k's points from joint j's origin
     zone: Floats  # (z, 1 + k) speed [m/s], and 1 where the capsule is meant, else 0
+    # (v, k) [m] by how much less than declared a capsule may be clear of a volume: 0, but while a
+    # robot that was found too near comes back (limits.easing)
+    eased: Floats
     cloud: Floats  # what perception sees, see limits.obstacles; empty unless it is put here
 
 
@@ -177,7 +180,7 @@ def _pairs(limits: Limits) -> Floats:
                 if (first.name, second.name) == (one, other) and declared is not None:
                     radii = first.radius + second.radius
                     halves = [float(np.linalg.norm(c.end - c.start)) / 2.0 for c in (first, second)]
-                    rows.append((a, b, radii, declared.standoff, radii + sum(halves)))
+                    rows.append((a, b, radii, declared.standoff, radii + sum(halves), 0.0))
     return np.array(rows, dtype=np.float64).reshape(len(rows), PAIR_COLUMNS)
 
 
@@ -286,6 +289,7 @@ def pack(limits: Limits) -> Packed:
         pair=_pairs(limits),
         span=_span(limits),
         zone=_zones(limits),
+        eased=np.zeros((len(volume), count)),
         cloud=no_cloud(count),
     )
 

@@ -61,13 +61,14 @@ def test_codes_name_every_kind_of_limit() -> None:
     assert KINDS[TCP_ROTATIONAL] == "tcp_rotational_speed"
     assert KINDS[workspace.WORKSPACE] == "workspace"
     assert KINDS[workspace.SELF_COLLISION] == "self_collision"
+    assert KINDS[workspace.OBSTACLES] == "obstacles"
     assert KINDS[link_speed.LINK] == "link_speed"
     assert KINDS[link_speed.ZONE] == "zone_speed"
     assert set(KINDS) == {
         "", "joint_position", "joint_velocity", "joint_acceleration", "joint_jerk", "joint_effort",
         "tcp_speed", "tcp_rotational_speed", "workspace", "self_collision", "certified_stop",
-        "singularity", "obstacles", "link_speed", "zone_speed",
-        "tcp_acceleration", "tcp_rotational_acceleration",
+        "singularity", "link_speed", "zone_speed",
+        "tcp_acceleration", "tcp_rotational_acceleration", "obstacles",
     }  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def test_accelerations_of_the_tool_by_differences(side: RobotSide) -> None:
     """One joint turns the tool about a fixed axis: radius times its acceleration, and speed²."""
     chain, period = Chain(side.world.frozen), side.robot.period_s
     rate, gain, q = 0.5, 3.0, np.array(side.world.home)
-    rows = [q, q.copy(), q.copy()]
+    rows, tcp = [q, q.copy(), q.copy()], {}
     for k, row in enumerate(rows[1:], start=1):
         row[0] += rate * k * period + 0.5 * gain * (k * period) ** 2
     place = chain.tcp(rows[1])[1]
