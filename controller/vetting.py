@@ -57,9 +57,10 @@ def _reach_in(
     Full jerk, then full acceleration, then full speed; tick by tick, as motion is made.
     """
     speed, rate, moved, left_s = dq, ddq, 0.0, duration_s
+    fastest = max(joint.max_acceleration, joint.deceleration)
     while left_s > 0.0 and speed < joint.max_velocity:
         t = min(period_s, left_s)
-        faster = min(joint.max_acceleration, rate + joint.max_jerk * t)
+        faster = min(fastest, rate + joint.max_jerk * t)
         jerk = (faster - rate) / t
         moved += speed * t + rate * t * t / 2.0 + jerk * t * t * t / 6.0
         speed += rate * t + jerk * t * t / 2.0

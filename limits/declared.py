@@ -44,6 +44,12 @@ class JointLimits:
     )
     recovery_velocity: float  # rad/s or m/s: cap while the joint comes back from outside
     position_noise: float = 0.0  # rad or m: sup |q measured - q|; 0: contained in tracking_error
+    max_deceleration: float | None = None  # rad/s² or m/s², where it slows down; None: as above
+
+    @property
+    def deceleration(self) -> float:
+        """Bound of |ddq| where dq·ddq < 0 [rad/s² or m/s²]; max_acceleration is the other one's."""
+        return self.max_acceleration if self.max_deceleration is None else self.max_deceleration
 
     @property
     def position_error(self) -> float:

@@ -58,6 +58,7 @@ class JointLayout(Layout):
     effort_error: NotNegative
     recovery_velocity: Positive
     position_noise: NotNegative = 0.0  # absent: contained in tracking_error
+    max_deceleration: Positive | None = None  # absent: as max_acceleration
 
 
 class PoseLayout(Layout):

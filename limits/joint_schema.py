@@ -1,8 +1,8 @@
 """The joints' part of a limits file, and what all parts of it share.
 
-Guarantees: no limit has a default, and what may be left out (position_noise) counts as contained in
-what may not (tracking_error); degrees that were written where radians belong are refused when they
-cannot be radians; a margin is smaller than what it is a margin of.
+Guarantees: no limit has a default, and what may be left out (position_noise, max_deceleration) is
+contained in what may not (tracking_error, max_acceleration); degrees that were written where
+radians belong are refused when they cannot be; a margin is smaller than what it is a margin of.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ POSITION_MAX_RAD = 2.0 * math.pi * 1.01  # a full turn each way; more is a numbe
 RADIANS_MAX = {
     "max_velocity": 50.0,
     "max_acceleration": 5e3,
+    "max_deceleration": 5e3,
     "max_jerk": 1e6,
     "tracking_error": 0.2,
     "position_noise": 0.2,
@@ -81,6 +82,7 @@ class JointModel(Model):
     effort_error: float
     recovery_velocity: float
     position_noise: float | None = None
+    max_deceleration: float | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -91,6 +93,8 @@ class JointModel(Model):
             )
         limits = ("max_velocity", "max_acceleration", "max_jerk", "max_effort")
         require_positive(self, (*limits, "recovery_velocity"))
+        if self.max_deceleration is not None:
+            require_positive(self, ("max_deceleration",))
         for error, limit in (
             ("velocity_error", self.max_velocity),
             ("effort_error", self.max_effort),
@@ -138,6 +142,7 @@ class RevoluteModel(JointModel):
     effort_error: Torque
     recovery_velocity: AngularSpeed
     position_noise: Angle | None = None
+    max_deceleration: AngularAcceleration | None = None
 
     @model_validator(mode="after")
     def _radians(self) -> Self:
@@ -147,6 +152,7 @@ class RevoluteModel(JointModel):
                 raise suspect_degrees(name, value, POSITION_MAX_RAD, "rad")
         units = {
             "max_acceleration": "rad/s^2",
+            "max_deceleration": "rad/s^2",
             "max_jerk": "rad/s^3",
             "tracking_error": "rad",
             "position_noise": "rad",
@@ -173,3 +179,4 @@ class PrismaticModel(JointModel):
     effort_error: Force
     recovery_velocity: Speed
     position_noise: Length | None = None
+    max_deceleration: Acceleration | None = None

@@ -3,6 +3,7 @@
 Guarantees:
 - The result is never looser than any source: the file, its `sources`, the URDF's `<limit>` and
   `<safety_controller>`.
+- A source without max_deceleration bounds slowing down by its max_acceleration, as the file does.
 - A value that is an order of magnitude looser than another source is refused: that is a wrong unit
   or the wrong robot, and silently tightening it would hide the mistake.
 """
@@ -13,7 +14,6 @@ from typing import Any
 
 from .authoring.urdf import Chain, UrdfJoint
 from .errors import LimitsFileError
-from .joint_schema import PrismaticModel, RevoluteModel
 from .schema import LimitsFile
 from .units import parse_quantity
 
@@ -25,6 +25,7 @@ BOUNDED_FIELDS = (
     "max_position",
     "max_velocity",
     "max_acceleration",
+    "max_deceleration",
     "max_jerk",
     "max_effort",
 )
@@ -48,6 +49,7 @@ FIELD_UNIT = {
     "max_position": 0,
     "max_velocity": 1,
     "max_acceleration": 2,
+    "max_deceleration": 2,
     "max_jerk": 3,
     "max_effort": 4,
     "tracking_error": 0,
@@ -103,8 +105,10 @@ def _others(
     """(value, where from) of every source but the file's own value."""
     found = []
     for k, source in enumerate(file.sources):
-        where = f"sources.{k}.joint_limits.{name}"
-        raw = source.joint_limits.get(name, {}).get(field)
+        fields = source.joint_limits.get(name, {})
+        where, raw = f"sources.{k}.joint_limits.{name}", fields.get(field)
+        if field == "max_deceleration" and raw is None:
+            raw = fields.get("max_acceleration")
         if raw is not None:
             try:
                 value = parse_quantity(raw, (unit_of(kind, field),))
@@ -116,6 +120,16 @@ def _others(
     if field in urdf.soft:
         found.append((urdf.soft[field], "URDF <safety_controller>"))
     return found
+
+
+def _own(file: LimitsFile, name: str, field: str) -> float | None:
+    """The file's own value; what it leaves out and no source names stays out."""
+    model = file.joint_limits[name]
+    value = getattr(model, field)
+    if field == "max_deceleration" and value is None:
+        named = any(field in source.joint_limits.get(name, {}) for source in file.sources)
+        value = model.max_acceleration if named else None
+    return None if value is None else float(value)
 
 
 def _plausible(
@@ -164,12 +178,12 @@ def tightest(
     joints: list[dict[str, Any]] = []
     provenance: dict[str, Any] = {}
     for name, kind in zip(chain.joint_names, chain.joint_types, strict=True):
-        model: RevoluteModel | PrismaticModel = file.joint_limits[name]
         joint: dict[str, Any] = {"name": name, "type": kind}
         for field in FIELD_UNIT:
-            if getattr(model, field) is None:  # may be left out, and is left out
+            value = _own(file, name, field)
+            if value is None:  # may be left out, and is left out
                 continue
-            own = (float(getattr(model, field)), _reason(file, name, field))
+            own = (value, _reason(file, name, field))
             others: list[tuple[float, str]] = []
             if field in BOUNDED_FIELDS:
                 others = _others(file, name, field, kind, urdf[name])

@@ -123,7 +123,12 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
         for field in FIELD_UNIT:
             path = f"joints.{joint.name}.{field}"
             row = _row(limits, path, getattr(joint, field), unit_of(joint.type, field))
-            rows.append(row if field != "position_noise" else _or_contained(limits, row))
+            if field == "position_noise":
+                row = _or_contained(limits, row)
+            elif field == "max_deceleration" and path not in limits.provenance:
+                absent = "not declared: as max_acceleration"
+                row = {**row, "value": joint.deceleration, "from": absent}
+            rows.append(row)
     rows.append(_row(limits, "tcp.max_trans_vel", limits.tcp.max_trans_vel, "m/s"))
     turning = limits.tcp.max_rot_vel
     rows.append(

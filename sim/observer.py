@@ -4,6 +4,8 @@ Guarantees:
 - Shares no code with the filter: it parses the frozen file itself and has its own geometry.
 - Position, velocity, acceleration and jerk of the applied stream are differences of the setpoints
   q over T, T², T³, judged with 1e-9 of the bound plus 8 eps max|q| / T^p: rounding, nothing more.
+- Where slowing down has a bound of its own: the larger one, and the joint's own wherever it surely
+  did not turn within the two ticks that a second difference spans.
 - Measured position, velocity, effort, TCP speeds and contact force are judged at every substep.
 - Links that the file keeps apart and that touch each other all the same are a `collision`.
 - A comparison with NaN counts as a violation.
@@ -69,7 +71,8 @@ class _Bounds:
     units: tuple[str, ...]
     low: Array
     high: Array
-    rate: tuple[Array, Array, Array]  # velocity, acceleration, jerk
+    rate: tuple[Array, Array, Array]  # velocity, acceleration (the larger of both), jerk
+    push: tuple[Array, Array]  # acceleration where the joint speeds up, where it slows down
     effort: Array
     tcp_speed_m_s: float
     tcp_rotation_rad_s: float  # infinite: not declared
@@ -89,12 +92,19 @@ class _Bounds:
                 raise ValueError(f"joints.{key}: {values} is not finite")
             return values
 
+        up = column("max_acceleration")
+        down = np.array(
+            [joint.get("max_deceleration", joint["max_acceleration"]) for joint in frozen["joints"]]
+        )
+        if not np.isfinite(down).all():
+            raise ValueError(f"joints.max_deceleration: {down} is not finite")
         return _Bounds(
             tuple(joint["name"] for joint in frozen["joints"]),
             tuple("m" if joint["type"] == "prismatic" else "rad" for joint in frozen["joints"]),
             column("min_position"),
             column("max_position"),
-            (column("max_velocity"), column("max_acceleration"), column("max_jerk")),
+            (column("max_velocity"), np.maximum(up, down), column("max_jerk")),
+            (up, down),
             column("max_effort"),
             float(frozen["tcp"]["max_trans_vel"]),
             float(frozen["tcp"].get("max_rot_vel", math.inf)),
@@ -236,7 +246,9 @@ class Observer:
         self._world, self._robot = world, robot
         self._clearances = _Clearances(world, self._bounds.volumes, self._bounds.pairs)
         powers = self._bounds.period_s ** np.arange(1.0, 4.0)
-        self._change_max: Array = np.array(self._bounds.rate) * powers[:, None]  # (3, n)
+        rate = np.array(self._bounds.rate)  # (3, n)
+        rate[1] = np.minimum(*self._bounds.push)
+        self._change_max: Array = rate * powers[:, None]
         self.clearance_m = math.inf
         self._now: set[str] = set()
         self.forget()
@@ -314,8 +326,23 @@ class Observer:
         ):
             scale = period**power
             value = np.abs(change) / scale
+            if power == 2:
+                bound = self._push_bound(third - second, q - third)
             excess = value - bound * (1.0 + RELATIVE_TOLERANCE) - rounding / scale
             self._judge_joints(kind, "applied", value, bound, excess, f"/s^{power}")
+
+    def _push_bound(self, before: Array, now: Array) -> Array:
+        """The bound (n,) on a second difference between two first ones, each (n,).
+
+        Somewhere in each tick dq was its first difference over T, so that it never was further from
+        it than T times the largest acceleration: with both beyond that, the joint did not turn.
+        """
+        bounds, period = self._bounds, self._bounds.period_s
+        up, down = bounds.push
+        slowest = np.minimum(np.abs(before), np.abs(now))
+        is_one_way = (before * now > 0.0) & (slowest > bounds.rate[1] * period * period)
+        speeds_up = np.abs(now) > np.abs(before)
+        return np.where(is_one_way, np.where(speeds_up, up, down), bounds.rate[1])
 
     def _is_surely_fine(self, q: Array) -> bool:
         """Whether the stream is within every bound without any tolerance: nearly every tick."""

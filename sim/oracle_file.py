@@ -61,6 +61,8 @@ JOINT_NUMBERS = (
 )
 # May be left out; then they are 0.
 JOINT_OPTIONAL = ("position_noise",)
+# May be left out; then it is max_acceleration.
+DECELERATION = "max_deceleration"
 SHAPE_FIELDS = {
     "half_space": {"normal": 3, "offset": 0},
     "box": {"center": 3, "rotation": 9, "half_extents": 3},
@@ -108,7 +110,7 @@ class Robot:
     period_s: float
     joint_names: tuple[str, ...]
     prismatic: npt.NDArray[np.bool_]  # (n,)
-    bounds: dict[str, Array]  # each of JOINT_NUMBERS and JOINT_OPTIONAL: (n,)
+    bounds: dict[str, Array]  # each of JOINT_NUMBERS, JOINT_OPTIONAL, DECELERATION: (n,)
     rotation: Array  # (n, 3, 3) parent from joint, at q = 0
     translation: Array  # (n, 3) [m]
     tcp_translation: Array  # (3,) [m] in the last joint's frame
@@ -276,18 +278,19 @@ def _joints(value: Any) -> tuple[list[str], list[bool], dict[str, Array]]:
     for i, row in enumerate(_rows(value, "joints")):
         where = f"joints[{i}]"
         wanted = frozenset({"name", "type", *JOINT_NUMBERS})
-        item = _keys(row, wanted, where, frozenset(JOINT_OPTIONAL))
+        item = _keys(row, wanted, where, frozenset({*JOINT_OPTIONAL, DECELERATION}))
         if item["type"] not in ("revolute", "prismatic"):
             raise FrozenFileError(f"{where}.type: {item['type']!r} is not known")
         names.append(_text(item["name"], f"{where}.name"))
         prismatic.append(item["type"] == "prismatic")
         optional = {key: item.get(key, 0.0) for key in JOINT_OPTIONAL}
         numbers = {key: item[key] for key in JOINT_NUMBERS} | optional
+        numbers[DECELERATION] = item.get(DECELERATION, item["max_acceleration"])
         columns.append([_number(number, f"{where}.{key}") for key, number in numbers.items()])
     if not names:
         raise FrozenFileError("joints: none declared")
     table = np.array(columns)
-    every = (*JOINT_NUMBERS, *JOINT_OPTIONAL)
+    every = (*JOINT_NUMBERS, *JOINT_OPTIONAL, DECELERATION)
     return names, prismatic, {key: table[:, i].copy() for i, key in enumerate(every)}
 
 

@@ -5,6 +5,8 @@ Guarantees:
 - A tick whose end is not the end of its cubic is found (`continuity`), so that no motion between
   two setpoints goes unjudged; so are the 1st to 3rd differences of the positions as streamed.
 - Tolerance is rounding only: 1e-9 of the bound plus 8 ε · max|q| / Tᵖ for a p-th difference.
+- Where slowing down has a bound of its own, a tick is cut where the joint turns, and each part is
+  judged by the bound of what the joint does there. When it turns is known to rounding of dq only.
 - Comparisons are written so that NaN is a violation.
 """
 
@@ -114,6 +116,46 @@ def _continuity(robot: Robot, motion: Motion) -> list[Excess]:
     return out
 
 
+def _pushes(robot: Robot, motion: Motion, turns: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Largest |ddq| of each tick where the joint slows down, and where it speeds up; (K, n) each.
+
+    turns: both instants of the tick where dq = 0, or any others: parts that are cut once more are
+    judged alike. ddq is linear, so that the ends of a part bound it.
+    """
+    period = robot.period_s
+    zero, whole = np.zeros_like(motion.q0), np.full_like(motion.q0, period)
+    cuts = (zero, np.minimum(*turns), np.maximum(*turns), whole)
+    slowing, speeding = zero.copy(), zero.copy()
+    for begin, end in ((cuts[k], cuts[k + 1]) for k in range(3)):
+        speed = within_tick(motion, period, (begin + end) / 2.0)[1]
+        lasts = (end > begin) | ~np.isfinite(speed)
+        for t in (begin, end):
+            push = within_tick(motion, period, t)[2]
+            is_slowing = np.sign(push) * np.sign(speed) < 0.0
+            size = np.where(lasts, np.abs(push), 0.0)
+            slowing = np.maximum(slowing, np.where(is_slowing, size, 0.0))
+            speeding = np.maximum(speeding, np.where(is_slowing, 0.0, size))
+    return slowing, speeding
+
+
+def _acceleration(robot: Robot, motion: Motion, turns: tuple[Array, Array]) -> list[Excess]:
+    """ddq against its bound; against both where they differ."""
+    a, d = robot.bounds["max_acceleration"], robot.bounds["max_deceleration"]
+    slack = 1e-9 * np.minimum(a, d) + rounding(robot, 2)
+    names, unit, kind = robot.joint_names, "rad/s² or m/s²", "joint_acceleration"
+    if (a == d).all():
+        push = np.maximum(np.abs(motion.ddq0), np.abs(motion.ddq1))
+        return [Excess(kind, push, a, slack, names, unit)]
+    # dq is zero within ± rounding / |ddq| of where it seems to be: so much may ddq change there.
+    differs = np.where(a == d, 0.0, robot.bounds["max_jerk"] / np.minimum(a, d))
+    slack = slack + differs * rounding(robot, 1)
+    slowing, speeding = _pushes(robot, motion, turns)
+    return [
+        Excess(kind, speeding, a, slack, names, f"{unit}, speeding up"),
+        Excess(kind, slowing, d, slack, names, f"{unit}, slowing down"),
+    ]
+
+
 def joint_excesses(robot: Robot, motion: Motion) -> list[Excess]:
     """Every joint quantity of a batch of ticks against its declared bound."""
     period, bounds, names = robot.period_s, robot.bounds, robot.joint_names
@@ -125,7 +167,6 @@ def joint_excesses(robot: Robot, motion: Motion) -> list[Excess]:
         high, low = np.maximum.reduce(places), np.minimum.reduce(places)
         peak = within_tick(motion, period, still)[1]
         speed = np.maximum.reduce([np.abs(motion.dq0), np.abs(motion.dq1), np.abs(peak)])
-        push = np.maximum(np.abs(motion.ddq0), np.abs(motion.ddq1))
         jerk = np.abs(motion.jerk_period) / period
         streamed = [_differences(robot, motion, order) for order in (1, 2, 3)]
 
@@ -134,13 +175,14 @@ def joint_excesses(robot: Robot, motion: Motion) -> list[Excess]:
             return Excess(kind, value, bound, slack, names, unit)
 
         top, bottom = bounds["max_position"], -bounds["min_position"]
-        v, a, j = bounds["max_velocity"], bounds["max_acceleration"], bounds["max_jerk"]
+        v, j = bounds["max_velocity"], bounds["max_jerk"]
+        a = np.maximum(bounds["max_acceleration"], bounds["max_deceleration"])
         return [
             *_continuity(robot, motion),
             excess("joint_position", high, top, 0, "rad or m"),
             excess("joint_position", -low, bottom, 0, "rad or m, sign turned"),
             excess("joint_velocity", speed, v, 1, "rad/s or m/s"),
-            excess("joint_acceleration", push, a, 2, "rad/s² or m/s²"),
+            *_acceleration(robot, motion, (first, second)),
             excess("joint_jerk", jerk, j, 3, "rad/s³ or m/s³"),
             excess("joint_velocity", streamed[0], v, 1, "rad/s or m/s, difference"),
             excess("joint_acceleration", streamed[1], a, 2, "rad/s² or m/s², difference"),

@@ -36,7 +36,8 @@ robot:
 
 # tracking_error, velocity_error, effort_error: the largest difference between what was commanded
 # and what was measured, under load. recovery_velocity: how fast a joint comes back from outside.
-# Optional: position_noise, the error of a measured position, if tracking_error is to be without it.
+# Optional: position_noise, the error of a measured position, if tracking_error is to be without it;
+# max_deceleration, where a joint may slow down faster, or only slower, than it speeds up.
 joint_limits:
 """
 TAIL = """

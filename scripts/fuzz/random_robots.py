@@ -87,11 +87,13 @@ def _joint(rng: np.random.Generator, i: int, period_s: float, noisy: bool) -> Do
     errors = {"tracking_error": tracking, **({"position_noise": noise} if noisy else {})}
     acceleration = speed / _log(rng, max(0.03, 2.0 * period_s), 0.8)
     jerk = acceleration / _log(rng, 0.5 * period_s, max(0.1, 4.0 * period_s))
+    # Half of the joints slow down faster, or only slower, than they speed up.
+    braking = acceleration * _log(rng, 0.3, 3.0) if rng.random() < 0.5 else None
     kind: Literal["revolute", "prismatic"] = "prismatic" if prismatic else "revolute"
     while speed > 1e-3:
         limits = JointLimits(
             f"joint{i}", kind, middle - half, middle + half, speed, acceleration, jerk,
-            1.0, tracking, 0.0, 0.0, speed, noise,
+            1.0, tracking, 0.0, 0.0, speed, noise, braking,
         )  # fmt: skip
         if stop_distance(limits, period_s) < 0.5 * (2.0 * half - 2.0 * (tracking + noise)):
             break
@@ -103,6 +105,7 @@ def _joint(rng: np.random.Generator, i: int, period_s: float, noisy: bool) -> Do
         "max_position": round(middle + half, 9),
         "max_velocity": round(speed, 9),
         "max_acceleration": round(acceleration, 9),
+        **({} if braking is None else {"max_deceleration": round(braking, 9)}),
         "max_jerk": round(jerk, 9),
         "max_effort": 1e9,
         **errors,
@@ -233,7 +236,7 @@ def _bound_efforts(document: Document, rng: np.random.Generator) -> None:
     needed = np.abs(gravity)
     for i in range(robot.n):
         push = zero.copy()
-        push[:, i] = robot.bounds["max_acceleration"][i]
+        push[:, i] = max(robot.bounds[f"max_{way}celeration"][i] for way in ("ac", "de"))
         step = joint_effort(robot, frames, zero, push) - gravity
         needed = np.maximum(needed, np.abs(gravity) + np.abs(step))
     margin = float(rng.choice([0.0, 0.03, 0.1]))
