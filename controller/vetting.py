@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from ..limits.core import Core, duration_ticks
 from ..limits.declared import JointLimits
+from ..limits.kernels.reference import MODE_CODES
 from ..limits.records import Array, Command, RobotState, frozen_array
 from .admission import command_fault, command_ticks
 from .decide import Memory, Scorer, resumed
@@ -77,10 +78,11 @@ def _first_sample(core: Core, motion: Array, chunk: Command) -> Finding | None:
     if not chunk.mode.startswith("joint_") or chunk.values.ndim != 2 or chunk.period_ms is None:
         return None  # a single row says where to, not by when; a tool's start is the robot's
     worst, finding = 0.0, None
+    first = core.targets(MODE_CODES[chunk.mode], chunk.values[:1], motion[:-1, 0])[0]
     for i, joint in enumerate(core.limits.joints):
         q, dq, ddq = (float(value) for value in motion[i, :3])
-        jump = float(chunk.values[0, i])
-        unit = "rad" if joint.type == "revolute" else "m"
+        jump = float(first[i])
+        unit = "m" if joint.type == "prismatic" else "rad"
         is_speed = chunk.mode == "joint_velocity"
         if is_speed:
             jump, unit = jump - dq, f"{unit}/s"

@@ -21,10 +21,11 @@ from .kernels.chain import inverse_dynamics
 from .kernels.flat import flat_packed, flat_work
 from .kernels.jit import seal
 from .kernels.packed import pack, work_for
-from .kernels.reference import VELOCITY
+from .kernels.reference import POSITION, VELOCITY
 from .kinds import contact_force, tracking, workspace
 from .project import FOUND_MAX
 from .records import Array, OnViolation, RobotState, Setpoint, StopMotion, frozen_array
+from .turns import nearest_targets, targets_of, unwrapped
 
 __all__ = ["Core", "Found", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
 
@@ -59,6 +60,8 @@ class Core:
         self._measured = np.zeros((2, n))
         self._force = np.zeros(3)
         self._words: dict[tuple[int, float], tuple[str, str, str]] = {}
+        self._turning = np.array([joint.is_continuous for joint in limits.joints])
+        self._to_nearest = targets_of(limits)
         # For whoever words findings: joints by name, and what a violation leads to.
         self.middles = {j.name: 0.5 * (j.min_position + j.max_position) for j in limits.joints}
         refuse = OnViolation.REFUSE
@@ -153,6 +156,22 @@ class Core:
         copied = np.array(q, dtype=np.float64)
         return float(workspace.least_clearance(self._packed, copied, self._work))
 
+    def on_branch(self, q: Array, near: Array) -> Array:
+        """A measured q (n,), continuous joints on the branch nearest to near (n,)."""
+        return unwrapped(q, near, self._turning) if self._turning.any() else q
+
+    def targets(self, mode: int, rows: Array, q: Array) -> Array:
+        """The rows of a command as they are followed from q (n,): see limits.turns."""
+        if mode != POSITION or not self._to_nearest.any():
+            return rows
+        return nearest_targets(rows, q, self._to_nearest)
+
+    def batch_targets(self, mode: int, rows: Array, q: Array) -> Array:
+        """As `targets`, of commands of one row each: rows and q (b, n)."""
+        if mode != POSITION or not self._to_nearest.any():
+            return rows
+        return unwrapped(rows, q, self._to_nearest)
+
     def passed(self, motions: Sequence[Array]) -> Array:
         """Least and largest commanded position (2, n) over consecutive ticks of the stream."""
         out = np.empty((2, self.n))
@@ -240,13 +259,13 @@ class Core:
         if kind == "singularity":
             return kind, "tcp", "of the twist"
         joint = self.limits.joints[subject]
-        length = "rad" if joint.type == "revolute" else "m"
+        length = "m" if joint.type == "prismatic" else "rad"
         unit = {
             "joint_position": length,
             "joint_velocity": f"{length}/s",
             "joint_acceleration": f"{length}/s²",
             "joint_jerk": f"{length}/s³",
-            "joint_effort": "N·m" if joint.type == "revolute" else "N",
+            "joint_effort": "N" if joint.type == "prismatic" else "N·m",
         }.get(kind, "")
         return kind, joint.name, unit
 

@@ -50,7 +50,7 @@ def stop_distance(joint: JointLimits, period_s: float) -> float:
 
 
 def _units(joint: JointLimits) -> tuple[str, str]:
-    return ("rad", "N·m") if joint.type == "revolute" else ("m", "N")
+    return ("m", "N") if joint.type == "prismatic" else ("rad", "N·m")
 
 
 def _braking(joint: JointLimits) -> str:

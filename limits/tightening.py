@@ -14,6 +14,7 @@ from typing import Any
 
 from .authoring.urdf import Chain, UrdfJoint
 from .errors import LimitsFileError
+from .joint_schema import ContinuousModel
 from .schema import LimitsFile
 from .units import parse_quantity
 
@@ -41,6 +42,7 @@ DECLARED_PATHS = (
 SUSPICIOUS_RATIO = 10.0
 UNITS = {
     "revolute": ("rad", "rad/s", "rad/s^2", "rad/s^3", "N*m"),
+    "continuous": ("rad", "rad/s", "rad/s^2", "rad/s^3", "N*m"),
     "prismatic": ("m", "m/s", "m/s^2", "m/s^3", "N"),
 }
 # Index into UNITS, in the order in which `explain` shows the fields.
@@ -77,7 +79,8 @@ def _check_names(file: LimitsFile, chain: Chain) -> None:
                 f"in robot.locked_joints; {there_are}"
             )
         declared = file.joint_limits[name].type
-        if declared != kind:
+        # A range may be declared for a joint that has none.
+        if declared != kind and (declared, kind) != ("revolute", "continuous"):
             raise LimitsFileError(
                 f"joint_limits.{name}.type: {declared}, but the URDF's joint is {kind}"
             )
@@ -93,6 +96,11 @@ def _check_names(file: LimitsFile, chain: Chain) -> None:
             if name not in chain.joint_names:
                 raise LimitsFileError(f"{where}: no such joint; {there_are}")
             for field in fields:
+                if "_position" in field and file.joint_limits[name].type == "continuous":
+                    raise LimitsFileError(
+                        f"{where}.{field}: joint_limits.{name} is continuous and has no position "
+                        f"limits; write type: revolute there, with its range"
+                    )
                 if field not in BOUNDED_FIELDS:
                     raise LimitsFileError(
                         f"{where}: unknown key {field!r}; known: {', '.join(BOUNDED_FIELDS)}"
@@ -125,7 +133,7 @@ def _others(
 def _own(file: LimitsFile, name: str, field: str) -> float | None:
     """The file's own value; what it leaves out and no source names stays out."""
     model = file.joint_limits[name]
-    value = getattr(model, field)
+    value = getattr(model, field, None)
     if field == "max_deceleration" and value is None:
         named = any(field in source.joint_limits.get(name, {}) for source in file.sources)
         value = model.max_acceleration if named else None
@@ -177,8 +185,16 @@ def tightest(
         _check_reason(file, path)
     joints: list[dict[str, Any]] = []
     provenance: dict[str, Any] = {}
-    for name, kind in zip(chain.joint_names, chain.joint_types, strict=True):
+    for name in chain.joint_names:
+        model = file.joint_limits[name]
+        kind = model.type
         joint: dict[str, Any] = {"name": name, "type": kind}
+        if isinstance(model, ContinuousModel):
+            joint["position_targets"] = model.position_targets
+            provenance[f"joints.{name}.position_targets"] = {
+                "from": "declared",
+                "tightened_from": [],
+            }
         for field in FIELD_UNIT:
             value = _own(file, name, field)
             if value is None:  # may be left out, and is left out
@@ -189,7 +205,7 @@ def tightest(
                 others = _others(file, name, field, kind, urdf[name])
                 _plausible(name, field, kind, own[0], others)
             joint[field], provenance[f"joints.{name}.{field}"] = _tightest(field, own, others)
-        if not joint["min_position"] < joint["max_position"]:
+        if kind != "continuous" and not joint["min_position"] < joint["max_position"]:
             low, high = (provenance[f"joints.{name}.{m}_position"]["from"] for m in ("min", "max"))
             raise LimitsFileError(
                 f"joint_limits.{name}: no position is left: min_position {joint['min_position']:g} "

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .observed_bounds import ObservedBounds
 from .observed_geometry import Hull, ObservedVolume, point_clearances, read_hulls
 from .robot import SimulatedRobot, TickTrace
 from .world import World
@@ -61,58 +62,6 @@ class FirstViolation:
     value: float
     bound: float
     unit: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Bounds:
-    """The frozen file as the observer reads it."""
-
-    names: tuple[str, ...]
-    units: tuple[str, ...]
-    low: Array
-    high: Array
-    rate: tuple[Array, Array, Array]  # velocity, acceleration (the larger of both), jerk
-    push: tuple[Array, Array]  # acceleration where the joint speeds up, where it slows down
-    effort: Array
-    tcp_speed_m_s: float
-    tcp_rotation_rad_s: float  # infinite: not declared
-    force_n: float
-    period_s: float
-    volumes: tuple[ObservedVolume, ...]
-    pairs: tuple[tuple[str, str], ...]  # links that must not touch each other
-
-    @staticmethod
-    def parse(frozen: Mapping[str, Any]) -> _Bounds:
-        if frozen["format"] != 1 or frozen["kind"] != "checkrein/frozen-limits":
-            raise ValueError(f"the observer reads frozen limits format 1, not {frozen['format']}")
-
-        def column(key: str) -> Array:
-            values = np.array([joint[key] for joint in frozen["joints"]], dtype=np.float64)
-            if not np.isfinite(values).all():
-                raise ValueError(f"joints.{key}: {values} is not finite")
-            return values
-
-        up = column("max_acceleration")
-        down = np.array(
-            [joint.get("max_deceleration", joint["max_acceleration"]) for joint in frozen["joints"]]
-        )
-        if not np.isfinite(down).all():
-            raise ValueError(f"joints.max_deceleration: {down} is not finite")
-        return _Bounds(
-            tuple(joint["name"] for joint in frozen["joints"]),
-            tuple("m" if joint["type"] == "prismatic" else "rad" for joint in frozen["joints"]),
-            column("min_position"),
-            column("max_position"),
-            (column("max_velocity"), np.maximum(up, down), column("max_jerk")),
-            (up, down),
-            column("max_effort"),
-            float(frozen["tcp"]["max_trans_vel"]),
-            float(frozen["tcp"].get("max_rot_vel", math.inf)),
-            float(frozen["tcp"]["max_force"]),
-            float(frozen["period_s"]),
-            tuple(ObservedVolume.parse(volume) for volume in frozen["volumes"]),
-            tuple((a, b) for a, b in (frozen.get("self_collision") or {}).get("pairs", ())),
-        )
 
 
 # First, second and third difference of four samples, the oldest first.
@@ -242,7 +191,7 @@ class Observer:
     """Judges every tick after the robot has made it."""
 
     def __init__(self, frozen: Mapping[str, Any], world: World, robot: SimulatedRobot) -> None:
-        self._bounds = _Bounds.parse(frozen)
+        self._bounds = ObservedBounds.parse(frozen)
         self._world, self._robot = world, robot
         self._clearances = _Clearances(world, self._bounds.volumes, self._bounds.pairs)
         powers = self._bounds.period_s ** np.arange(1.0, 4.0)

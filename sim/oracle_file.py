@@ -63,6 +63,8 @@ JOINT_NUMBERS = (
 JOINT_OPTIONAL = ("position_noise",)
 # May be left out; then it is max_acceleration.
 DECELERATION = "max_deceleration"
+JOINT_KEYS = frozenset({"name", "type", *JOINT_NUMBERS})
+JOINT_MAY = frozenset({*JOINT_OPTIONAL, DECELERATION})
 SHAPE_FIELDS = {
     "half_space": {"normal": 3, "offset": 0},
     "box": {"center": 3, "rotation": 9, "half_extents": 3},
@@ -110,6 +112,7 @@ class Robot:
     period_s: float
     joint_names: tuple[str, ...]
     prismatic: npt.NDArray[np.bool_]  # (n,)
+    continuous: npt.NDArray[np.bool_]  # (n,) its position bounds are infinite
     bounds: dict[str, Array]  # each of JOINT_NUMBERS, JOINT_OPTIONAL, DECELERATION: (n,)
     rotation: Array  # (n, 3, 3) parent from joint, at q = 0
     translation: Array  # (n, 3) [m]
@@ -128,6 +131,12 @@ class Robot:
     timing_ms: dict[str, float]
     home: Array  # (n,)
     risk_max: float | None  # classifier threshold; None: the file declares no classifier
+
+    @property
+    def span(self) -> tuple[Array, Array]:
+        """Least and largest position (n,); one turn of what is continuous."""
+        low, high = self.bounds["min_position"], self.bounds["max_position"]
+        return np.where(self.continuous, -np.pi, low), np.where(self.continuous, np.pi, high)
 
     @property
     def n(self) -> int:
@@ -273,25 +282,38 @@ def _volume(value: Any, where: str) -> VolumeShape:
     return VolumeShape(name, item["kind"] == "keep_in", shape, frozenset(exempt), fields)
 
 
-def _joints(value: Any) -> tuple[list[str], list[bool], dict[str, Array]]:
-    names, prismatic, columns = [], [], []
+def _endless(row: Any, where: str) -> dict[str, Any]:
+    """A continuous joint as one of those with a range; every other row as it is."""
+    if not isinstance(row, dict) or row.get("type") != "continuous":
+        return row  # type: ignore[no-any-return]
+    if row.get("position_targets") not in ("literal", "nearest"):
+        raise FrozenFileError(f"{where}.position_targets: neither literal nor nearest")
+    if "min_position" in row or "max_position" in row:
+        raise FrozenFileError(f"{where}: a continuous joint has no min_position, max_position")
+    known = {key: value for key, value in row.items() if key != "position_targets"}
+    return {**known, "min_position": 0.0, "max_position": 0.0}
+
+
+def _joints(value: Any) -> tuple[list[str], list[str], dict[str, Array]]:
+    names, kinds, columns = [], [], []
     for i, row in enumerate(_rows(value, "joints")):
         where = f"joints[{i}]"
-        wanted = frozenset({"name", "type", *JOINT_NUMBERS})
-        item = _keys(row, wanted, where, frozenset({*JOINT_OPTIONAL, DECELERATION}))
-        if item["type"] not in ("revolute", "prismatic"):
+        item = _keys(_endless(row, where), JOINT_KEYS, where, JOINT_MAY)
+        if item["type"] not in ("revolute", "prismatic", "continuous"):
             raise FrozenFileError(f"{where}.type: {item['type']!r} is not known")
         names.append(_text(item["name"], f"{where}.name"))
-        prismatic.append(item["type"] == "prismatic")
+        kinds.append(item["type"])
         optional = {key: item.get(key, 0.0) for key in JOINT_OPTIONAL}
         numbers = {key: item[key] for key in JOINT_NUMBERS} | optional
         numbers[DECELERATION] = item.get(DECELERATION, item["max_acceleration"])
         columns.append([_number(number, f"{where}.{key}") for key, number in numbers.items()])
     if not names:
         raise FrozenFileError("joints: none declared")
-    table = np.array(columns)
-    every = (*JOINT_NUMBERS, *JOINT_OPTIONAL, DECELERATION)
-    return names, prismatic, {key: table[:, i].copy() for i, key in enumerate(every)}
+    table, every = np.array(columns), (*JOINT_NUMBERS, *JOINT_OPTIONAL, DECELERATION)
+    bounds = {key: table[:, i].copy() for i, key in enumerate(every)}
+    endless = np.array([kind == "continuous" for kind in kinds])
+    bounds["min_position"][endless], bounds["max_position"][endless] = -np.inf, np.inf
+    return names, kinds, bounds
 
 
 def _chain(value: Any, n: int) -> dict[str, Array]:
@@ -344,7 +366,7 @@ def read_robot(raw: bytes) -> Robot:
     top = _keys(document, TOP_KEYS, "limits file", OPTIONAL_KEYS)
     if top["format"] != FORMAT or isinstance(top["format"], bool) or top["kind"] != KIND:
         raise FrozenFileError(f"format {top['format']!r} {top['kind']!r}: expected {FORMAT} {KIND}")
-    names, prismatic, bounds = _joints(top["joints"])
+    names, kinds, bounds = _joints(top["joints"])
     tcp = _tcp(top["tcp"])
     each: Callable[[str], list[Any]] = lambda key: _rows(top[key], key)  # noqa: E731
     timing = top["timing"]
@@ -359,7 +381,8 @@ def read_robot(raw: bytes) -> Robot:
         sha256=hashlib.sha256(raw).hexdigest(),
         period_s=_number(top["period_s"], "period_s"),
         joint_names=tuple(names),
-        prismatic=np.array(prismatic),
+        prismatic=np.array([kind == "prismatic" for kind in kinds]),
+        continuous=np.array([kind == "continuous" for kind in kinds]),
         bounds=bounds,
         **_chain(top["kinematics"], len(names)),
         capsules=capsules,

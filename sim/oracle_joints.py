@@ -61,9 +61,11 @@ class Excess:
         return ~(self.value <= self.bound + self.slack)
 
 
-def rounding(robot: Robot, order: int) -> Array:
-    """8 ε · max|q| / Tᵖ, per joint (n,)."""
-    reach = np.maximum(np.abs(robot.bounds["min_position"]), np.abs(robot.bounds["max_position"]))
+def rounding(robot: Robot, order: int, q: Array) -> Array:
+    """8 ε · max|q| / Tᵖ, per joint (n,); of a continuous joint max|q| is that of q (K, n)."""
+    seen = np.max(np.where(np.isfinite(q), np.abs(q), 0.0), axis=0, initial=np.pi)
+    declared = np.maximum(*(np.abs(side) for side in robot.span))
+    reach = np.where(robot.continuous, seen, declared)
     return 8.0 * EPSILON * reach / robot.period_s**order
 
 
@@ -112,7 +114,9 @@ def _continuity(robot: Robot, motion: Motion) -> list[Excess]:
     ):
         subjects = tuple(f"{joint} {name}" for joint in robot.joint_names)
         zero = np.zeros(robot.n)
-        out.append(Excess("continuity", gap, zero, rounding(robot, order), subjects, unit))
+        out.append(
+            Excess("continuity", gap, zero, rounding(robot, order, motion.q1), subjects, unit)
+        )
     return out
 
 
@@ -141,14 +145,14 @@ def _pushes(robot: Robot, motion: Motion, turns: tuple[Array, Array]) -> tuple[A
 def _acceleration(robot: Robot, motion: Motion, turns: tuple[Array, Array]) -> list[Excess]:
     """ddq against its bound; against both where they differ."""
     a, d = robot.bounds["max_acceleration"], robot.bounds["max_deceleration"]
-    slack = 1e-9 * np.minimum(a, d) + rounding(robot, 2)
+    slack = 1e-9 * np.minimum(a, d) + rounding(robot, 2, motion.q1)
     names, unit, kind = robot.joint_names, "rad/s² or m/s²", "joint_acceleration"
     if (a == d).all():
         push = np.maximum(np.abs(motion.ddq0), np.abs(motion.ddq1))
         return [Excess(kind, push, a, slack, names, unit)]
     # dq is zero within ± rounding / |ddq| of where it seems to be: so much may ddq change there.
     differs = np.where(a == d, 0.0, robot.bounds["max_jerk"] / np.minimum(a, d))
-    slack = slack + differs * rounding(robot, 1)
+    slack = slack + differs * rounding(robot, 1, motion.q1)
     slowing, speeding = _pushes(robot, motion, turns)
     return [
         Excess(kind, speeding, a, slack, names, f"{unit}, speeding up"),
@@ -171,7 +175,7 @@ def joint_excesses(robot: Robot, motion: Motion) -> list[Excess]:
         streamed = [_differences(robot, motion, order) for order in (1, 2, 3)]
 
         def excess(kind: str, value: Array, bound: Array, order: int, unit: str) -> Excess:
-            slack = 1e-9 * np.abs(bound) + rounding(robot, order)
+            slack = 1e-9 * np.abs(bound) + rounding(robot, order, motion.q1)
             return Excess(kind, value, bound, slack, names, unit)
 
         top, bottom = bounds["max_position"], -bounds["min_position"]

@@ -96,6 +96,9 @@ classifier: REQUIRED
 """
 
 
+RANGE = ("min_position", "max_position")
+
+
 def _known(joint: UrdfJoint, field: str) -> str:
     """What the URDF says about a field."""
     values = [source[field] for source in (joint.limit, joint.soft) if field in source]
@@ -107,11 +110,12 @@ def _known(joint: UrdfJoint, field: str) -> str:
 
 
 def _joint_block(joint: UrdfJoint) -> str:
-    kind = "prismatic" if joint.type == "prismatic" else "revolute"
-    lines = [f"  {joint.name}:", f"    type: {kind}"]
+    lines = [f"  {joint.name}:", f"    type: {joint.type}"]
+    if joint.type == "continuous":
+        lines.append(f"    position_targets: {REQUIRED}  # literal: they count turns; or nearest")
+    else:
+        lines += [f"    {field}: {_known(joint, field)}" for field in RANGE]
     for field in (
-        "min_position",
-        "max_position",
         "max_velocity",
         "max_acceleration",
         "max_jerk",
