@@ -36,7 +36,8 @@ robot:
 
 # tracking_error, velocity_error, effort_error: the largest difference between what was commanded
 # and what was measured, under load. recovery_velocity: how fast a joint comes back from outside.
-# Optional: position_noise, the error of a measured position, if tracking_error is to be without it.
+# Optional: position_noise, the error of a measured position, if tracking_error is to be without it;
+# max_deceleration, where a joint may slow down faster, or only slower, than it speeds up.
 joint_limits:
 """
 TAIL = """
@@ -118,6 +119,9 @@ classifier: REQUIRED
 """
 
 
+RANGE = ("min_position", "max_position")
+
+
 def _known(joint: UrdfJoint, field: str) -> str:
     """What the URDF says about a field."""
     values = [source[field] for source in (joint.limit, joint.soft) if field in source]
@@ -129,11 +133,12 @@ def _known(joint: UrdfJoint, field: str) -> str:
 
 
 def _joint_block(joint: UrdfJoint) -> str:
-    kind = "prismatic" if joint.type == "prismatic" else "revolute"
-    lines = [f"  {joint.name}:", f"    type: {kind}"]
+    lines = [f"  {joint.name}:", f"    type: {joint.type}"]
+    if joint.type == "continuous":
+        lines.append(f"    position_targets: {REQUIRED}  # literal: they count turns; or nearest")
+    else:
+        lines += [f"    {field}: {_known(joint, field)}" for field in RANGE]
     for field in (
-        "min_position",
-        "max_position",
         "max_velocity",
         "max_acceleration",
         "max_jerk",
