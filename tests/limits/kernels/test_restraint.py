@@ -60,14 +60,14 @@ def test_the_tools_acceleration_is_found_once() -> None:
     assert 0.0 < gentle < 1.0
     assert 0.0 < brakes_with(packed, start, work) <= 1.0
     for joint in range(7):  # each asks for more than is left, none for more than it has
-        wanted = 0.9 * panda().joints[joint].max_acceleration
-        count = asks_too_much(packed, work, wanted, joint, found, count)
+        most = panda().joints[joint].max_acceleration
+        count = asks_too_much(packed, work, 0.9 * most, -most, most, joint, found, count)
     assert count == 1
-    count = asks_too_much(packed, work, 100.0, 2, found, count)
+    count = asks_too_much(packed, work, 100.0, -5.0, 5.0, 2, found, count)
     assert [KINDS[int(row[0])] for row in found[:count]] == [
         "tcp_acceleration",
         "joint_acceleration",
     ]
     found[:] = 0.0
-    assert asks_too_much(packed, work, 0.9 * 7.5, 0, found, 0) == 1
+    assert asks_too_much(packed, work, -0.9 * 7.5, -7.5, 5.0, 0, found, 0) == 1
     assert (found[0, 2], found[0, 3]) == (0.9 / gentle * 0.5, 0.5)
