@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 
 from .clearance import clearance, is_beyond
-from .jit import kernel
+from .jit import inlined, kernel
 from .link_motion import axis_velocity, capsule_speed, link_twists
 from .packed import (
     DECELERATION,
@@ -50,7 +50,7 @@ SHARE_MIN = 1e-6
 ROUNDING_M = 1e-9
 
 
-@kernel
+@inlined
 def _braking(packed: Packed, speeds: Floats) -> tuple[float, float]:
     """Seconds that braking takes from `speeds` (n,), and before it has begun."""
     tau, lag = 0.0, packed.scalar[PERIOD]
@@ -61,7 +61,7 @@ def _braking(packed: Packed, speeds: Floats) -> tuple[float, float]:
     return tau / BRAKE_SHARE, lag * LAG_RAMPS
 
 
-@kernel
+@inlined
 def _errors(packed: Packed, work: Work, k: int) -> float:
     """What velocity errors of the servos add to capsule k's speed [m/s]."""
     total = 0.0
@@ -71,7 +71,7 @@ def _errors(packed: Packed, work: Work, k: int) -> float:
     return total
 
 
-@kernel
+@inlined
 def _before_zone(
     packed: Packed,
     work: Work,

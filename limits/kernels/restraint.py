@@ -7,7 +7,7 @@ none of these limits, `project` asks once and goes on.
 
 from __future__ import annotations
 
-from .jit import kernel
+from .jit import inlined, kernel
 from .link_motion import is_limited
 from .pace import pace
 from .packed import (
@@ -40,7 +40,7 @@ def note(found: Floats, count: int, kind: float, subject: int, value: float, bou
     return count + 1
 
 
-@kernel
+@inlined
 def _paced(packed: Packed, work: Work, speeds: Floats, found: Floats, count: int) -> int:
     """Scale speeds (n,) by what the links' own limits leave; return the number of findings."""
     what = work.small[PACE]
@@ -66,7 +66,7 @@ def brakes_with(packed: Packed, start: Floats, work: Work) -> float:
     return tool_pace(packed, work, q, now, now)[1]
 
 
-@kernel
+@inlined
 def _held(
     packed: Packed, start: Floats, work: Work, speeds: Floats, found: Floats, count: int
 ) -> int:

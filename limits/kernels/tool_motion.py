@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from .jit import kernel
+from .jit import inlined, kernel
 from .packed import (
     ACCELERATION,
     DECELERATION,
@@ -100,7 +100,7 @@ def tool_accelerations(packed: Packed, q: Floats, dq: Floats, ddq: Floats) -> tu
     )
 
 
-@kernel
+@inlined
 def _push(packed: Packed, work: Work, q: Floats, speeds: Floats) -> tuple[float, float]:
     """The tool's accelerations if joints brake from speeds (n,), together, as hard as they can."""
     zero, push, tau = work.vector[5], work.vector[6], 0.0
@@ -114,7 +114,7 @@ def _push(packed: Packed, work: Work, q: Floats, speeds: Floats) -> tuple[float,
     return tool_accelerations(packed, q, zero, push)
 
 
-@kernel
+@inlined
 def _share(bound: float, bent: float) -> float:
     """Of speeds that bend the way by `bent`."""
     if bent <= BEND_SHARE * bound:
@@ -122,7 +122,7 @@ def _share(bound: float, bent: float) -> float:
     return math.sqrt(BEND_SHARE * bound / bent) if bent < math.inf else 0.0
 
 
-@kernel
+@inlined
 def _gentle(bound: float, bent: float, pushed: float) -> float:
     """Of accelerations that add `pushed` to what the way bends now."""
     left = WHOLE_SHARE * bound - bent

@@ -25,7 +25,7 @@ import math
 
 from ..kernels.chain import forward
 from ..kernels.clearance import clearance, is_beyond
-from ..kernels.jit import kernel
+from ..kernels.jit import inlined, kernel
 from ..kernels.link_motion import TWISTS, capsule_speed, is_limited, link_twists
 from ..kernels.motion import departures, place, speed_sup, speeds_hull
 from ..kernels.packed import (
@@ -56,7 +56,7 @@ ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
 BASE = -1
 
 
-@kernel
+@inlined
 def _open(packed: Packed, work: Work, p: int, sup: Floats, opened: Floats) -> bool:
     """Mark (k,) the capsules that piece p could make too fast somewhere; False if none.
 
@@ -77,7 +77,7 @@ def _open(packed: Packed, work: Work, p: int, sup: Floats, opened: Floats) -> bo
     return any_open
 
 
-@kernel
+@inlined
 def _bent(packed: Packed, work: Work, k: int, sup: Floats, moved: Floats, errors: bool) -> float:
     """How much faster [m/s] capsule k's points can be than at m: joints with speeds `sup` move by
     `moved`, both (n,) and with the declared errors. errors: what velocity errors do by themselves.
@@ -101,7 +101,7 @@ def _bent(packed: Packed, work: Work, k: int, sup: Floats, moved: Floats, errors
     return total
 
 
-@kernel
+@inlined
 def _fastest(packed: Packed, work: Work, k: int) -> float:
     """Fastest point of capsule k [m/s] over the three sets of joint velocities."""
     fastest = 0.0
@@ -111,7 +111,7 @@ def _fastest(packed: Packed, work: Work, k: int) -> float:
     return fastest
 
 
-@kernel
+@inlined
 def _stays_out(
     packed: Packed,
     work: Work,
@@ -130,7 +130,7 @@ def _stays_out(
     return stays_beyond(packed, work, k, BASE, n, needed, begin, end)
 
 
-@kernel
+@inlined
 def _outside(
     packed: Packed, work: Work, v: int, k: int, moved: Floats, begin: float, end: float
 ) -> tuple[bool, bool]:
@@ -149,7 +149,7 @@ def _outside(
     return False, not (clear > still)
 
 
-@kernel
+@inlined
 # tidy: kernel
 def _judge(
     packed: Packed,
@@ -198,7 +198,7 @@ def _judge(
     return verdict, code
 
 
-@kernel
+@inlined
 def _look(
     packed: Packed, work: Work, p: int, first: float, last: float, opened: Floats, report: Floats
 ) -> tuple[int, int]:

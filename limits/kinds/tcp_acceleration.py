@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 
-from ..kernels.jit import kernel
+from ..kernels.jit import inlined, kernel
 from ..kernels.motion import speed_sup
 from ..kernels.packed import (
     ENDS,
@@ -42,7 +42,7 @@ TRANSLATIONAL, ROTATIONAL = 15, 16
 EVALUATIONS_MAX = 24
 
 
-@kernel
+@inlined
 def _suprema(
     packed: Packed, work: Work, p: int, first: float, last: float, turning: bool
 ) -> tuple[float, float]:
@@ -71,7 +71,7 @@ def _suprema(
     return (e, h) if turning else (second, fourth)
 
 
-@kernel
+@inlined
 def _at(packed: Packed, work: Work, p: int, t: float) -> tuple[float, float]:
     """The tool's accelerations at time t of piece p."""
     q, dq, ddq = work.vector[7], work.vector[8], work.vector[9]
@@ -83,7 +83,7 @@ def _at(packed: Packed, work: Work, p: int, t: float) -> tuple[float, float]:
     return tool_accelerations(packed, q, dq, ddq)
 
 
-@kernel
+@inlined
 def _judge(
     packed: Packed, work: Work, p: int, first: float, last: float, report: Floats
 ) -> tuple[int, int]:
