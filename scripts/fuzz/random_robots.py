@@ -313,8 +313,10 @@ def _slow_links_down(document: Document, rng: np.random.Generator) -> None:
     least = 1.5 * float(
         capsule_speeds(robot, frames, np.tile(robot.bounds["velocity_error"], (len(q), 1))).max()
     )
+    # Where the tool may be fast only, links are slow anyway.
+    usual = min(float(np.quantile(fast, 0.5)), float(document["tcp"]["max_trans_vel"]))
     if rng.random() < 0.4:
-        speed = max(least, float(np.quantile(fast, rng.uniform(0.3, 0.9))))
+        speed = max(least, usual * _log(rng, 0.3, 0.9))
         document["links"] = {"max_speed": round(speed, 6)}
         document["on_violation"]["link_speed"] = _action(rng)
     if rng.random() < 0.5:
@@ -324,7 +326,7 @@ def _slow_links_down(document: Document, rng: np.random.Generator) -> None:
     document["zones"] = [
         random_zone(
             rng, f"zone{i}", SHAPES[int(rng.integers(len(SHAPES)))], places, reach_m,
-            max(least, float(np.quantile(fast, 0.5)) * _log(rng, 0.1, 0.8)),
+            max(least, usual * _log(rng, 0.1, 0.8)),
         )
         for i in range(int(rng.integers(1, ZONES_MAX + 1)))
     ]  # fmt: skip
