@@ -116,8 +116,12 @@ def _simulated(
         if plan is None or not is_followed or plan.elapsed >= plan.ticks:
             return
         at_ns, proposal = at_ns + period_ns, None
-        setpoint = decision.setpoint
-        state = replace(state, q=setpoint.q, dq=setpoint.dq, stamp_ns=at_ns, executed=None)
+        setpoint, cloud = decision.setpoint, state.obstacles
+        if cloud is not None:
+            cloud = cloud.renewed(cloud.stamp_ns + period_ns)
+        state = replace(
+            state, q=setpoint.q, dq=setpoint.dq, stamp_ns=at_ns, executed=None, obstacles=cloud
+        )
 
 
 def _rows_certified(core: Core, chunk: Command, certified: int, driven: int) -> int:
@@ -159,12 +163,15 @@ def vet(
     """Simulate `chunk`, proposed at the coming tick, from an armed filter's memory.
 
     The coming tick is taken to be on time, one period after the last one; the state and the chunk
-    are then as old as they are at now_ns.
+    are then as old as they are at now_ns. Obstacles stay where they are, and as old as they are.
     """
     at_ns = now_ns
     if memory.now_ns is not None:
         at_ns = memory.now_ns + round(core.limits.period_s * 1e9)
-    state = replace(state, stamp_ns=state.stamp_ns + at_ns - now_ns)
+    cloud = memory.seen.trusted if state.obstacles is None else state.obstacles
+    if cloud is not None:
+        cloud = cloud.renewed(cloud.stamp_ns + at_ns - now_ns)
+    state = replace(state, stamp_ns=state.stamp_ns + at_ns - now_ns, obstacles=cloud)
     chunk = replace(chunk, stamp_ns=chunk.stamp_ns + at_ns - now_ns)
     start = resumed(core, memory, state) or memory
     is_admitted = command_fault(core, chunk, memory.command_seq, at_ns) is None

@@ -20,10 +20,14 @@ __all__ = [
     "JointLimits",
     "Kinematics",
     "Limits",
+    "LinkLimits",
+    "Perception",
     "SelfCollision",
     "TcpLimits",
     "Timing",
+    "Variant",
     "Volume",
+    "Zone",
 ]
 
 
@@ -124,6 +128,23 @@ class Volume:
     planes: Array | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Zone:
+    """Where links are slow: while any point of a capsule is in the volume, no point of that
+    capsule is faster than max_speed. The volume's kind is keep_out: clearance is counted outside.
+    """
+
+    volume: Volume
+    max_speed: float  # m/s
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """Limits of every point of every link, tool and payload (its capsules)."""
+
+    max_speed: float | None = None  # m/s, norm of the velocity, rotation included; None: undeclared
+
+
 @dataclass(frozen=True, slots=True)
 class SelfCollision:
     """Which links must not touch each other, by the names of their capsules.
@@ -139,6 +160,19 @@ class SelfCollision:
 
 
 @dataclass(frozen=True, slots=True)
+class Perception:
+    """What the clouds of obstacles are trusted to be, and how far from them every link stays."""
+
+    max_points: int
+    max_speed: float  # m/s, of any obstacle; also of each whose own speed is not given
+    latency_ms: float  # how much earlier than its stamp a cloud may have been measured
+    max_age_ms: float  # an older cloud is stale
+    standoff: float  # m, kept beside all that an obstacle may have moved
+    required: bool  # whether no cloud at all is a reason to stop
+    exempt: tuple[str, ...]  # capsule names that are not kept away from obstacles
+
+
+@dataclass(frozen=True, slots=True)
 class TcpLimits:
     """Limits at the tool centre point."""
 
@@ -146,6 +180,8 @@ class TcpLimits:
     max_force: float  # N, norm of the measured force; above it: stop
     force_required: bool  # whether a state without a measured force is a reason to stop
     max_rot_vel: float | None = None  # rad/s, norm of the angular velocity; None: not declared
+    max_trans_acc: float | None = None  # m/s², norm of the acceleration; None: not declared
+    max_rot_acc: float | None = None  # rad/s², norm of the angular acceleration; None: not declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +208,17 @@ class ClassifierLimits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Variant:
+    """The robot with another declared tool or payload: what of `Limits` is then different."""
+
+    tool: str | None
+    payload: str | None
+    kinematics: Kinematics
+    capsules: tuple[Capsule, ...]
+    self_collision: SelfCollision | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Limits:
     """One robot's declared limits, compiled. `sha256` is their identity."""
 
@@ -193,3 +240,10 @@ class Limits:
     source: dict[str, object]  # the URDF, locked joints, tool and payload it was frozen from
     provenance: dict[str, object]  # per value: where it comes from, what it was tightened from
     self_collision: SelfCollision | None = None  # None: not declared, so not certified
+    links: LinkLimits = LinkLimits()
+    zones: tuple[Zone, ...] = ()
+    ramp_s: float = 0.0  # of motion after arming, until the full speed is allowed; 0: at once
+    perception: Perception | None = None  # None: not declared, so no obstacle is accepted
+    tool: str | None = None  # what `kinematics` and `capsules` contain; None: none, or no variants
+    payload: str | None = None
+    variants: tuple[Variant, ...] = ()  # every declared choice, the one in force among them

@@ -38,6 +38,9 @@ HINTS = {
     "sha256": "of the classifier's file, 64 hexadecimal digits",
     "threshold": "allow iff risk <= threshold; `checkrein train classifier` prints it",
     "rescore_deviation": "how far [rad] the executed motion may be from the scored one",
+    "latency": 'how much earlier than its stamp a cloud may have been measured, e.g. "40 ms"',
+    "max_age": 'an older cloud of obstacles is stale, e.g. "150 ms"',
+    "required": "true: without a fresh cloud of obstacles the robot stops",
     "force_required": "true: a state without a measured force stops the robot",
 }
 DEFAULT_HINT = "declare it: no safety limit has a default"

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkrein.sim.oracle_file import FrozenFileError, VolumeShape, _mesh
+from checkrein.sim.oracle_file import FrozenFileError
+from checkrein.sim.oracle_shapes import VolumeShape, _mesh
 from checkrein.sim.oracle_geometry import clearance
 
 SHAPES: dict[str, dict[str, Any]] = {
