@@ -83,7 +83,9 @@ class Core:
             k for k, chosen in limits.on_violation.items() if chosen is refuse
         )
         self.clamping_volumes = frozenset(
-            volume.name for volume in limits.volumes if volume.on_violation is not refuse
+            volume.name
+            for volume in (*limits.volumes, *(zone.volume for zone in limits.zones))
+            if volume.on_violation is not refuse
         )
         with only_here():
             self._compile()
@@ -324,10 +326,17 @@ class Core:
             volume, capsule = divmod(subject, len(capsules))
             name = f"{capsules[capsule].name}/{self.limits.volumes[volume].name}"
             return kind, name, "m"
+        if kind == "link_speed":
+            return kind, self.limits.capsules[subject].name, "m/s"
+        if kind == "zone_speed":
+            zone, capsule = divmod(subject, len(self.limits.capsules))
+            name = f"{self.limits.capsules[capsule].name}/{self.limits.zones[zone].volume.name}"
+            return kind, name, "m/s"
         if kind == "obstacles":
             number, capsule = divmod(subject, len(self.limits.capsules))
             name = self.limits.capsules[capsule].name
-            return kind, f"{name}/{number - len(self.limits.volumes)}", "m"
+            first = len(self.limits.volumes) + len(self.limits.zones)
+            return kind, f"{name}/{number - first}", "m"
         if kind == "self_collision":
             first, second = self._packed.pair[subject, :2].astype(int).tolist()
             capsules = self.limits.capsules
@@ -336,6 +345,10 @@ class Core:
             return kind, "tcp", "m/s"
         if kind == "tcp_rotational_speed":
             return kind, "tcp", "rad/s"
+        if kind == "tcp_acceleration":
+            return kind, "tcp", "m/s²"
+        if kind == "tcp_rotational_acceleration":
+            return kind, "tcp", "rad/s²"
         if kind == "singularity":
             return kind, "tcp", "of the twist"
         joint = self.limits.joints[subject]
