@@ -19,7 +19,7 @@ from .certify import CERTIFIED, KINDS
 from .compiling import only_here
 from .declared import Limits
 from .kernels.chain import inverse_dynamics
-from .kernels.cloud_layout import AGE
+from .kernels.cloud_layout import AGE, CLOUD_STANDOFF
 from .kernels.flat import flat_packed, flat_work
 from .kernels.jit import seal
 from .kernels.packed import pack, work_for
@@ -40,6 +40,7 @@ class Sight(NamedTuple):
 
     obstacles: Obstacles  # without fault
     age_s: float  # since it was measured, at most, when the coming tick begins
+    standoff_m: float  # that is kept beside all else
 
 
 class Core:
@@ -130,11 +131,12 @@ class Core:
             checked = [c.name not in declared.exempt for c in self.limits.capsules]
             cloud = flat_cloud(
                 sight.obstacles, declared.max_speed, np.array(checked, dtype=np.float64),
-                self.stretch, declared.standoff,
+                self.stretch, 0.0,
             )  # fmt: skip
             self._clouded = np.concatenate([self._model[: self._without_cloud], cloud])
             self._beheld = sight.obstacles
         self._clouded[self._without_cloud + AGE] = sight.age_s
+        self._clouded[self._without_cloud + CLOUD_STANDOFF] = sight.standoff_m
         return self._clouded
 
     def rest(self, q: Array) -> tuple[Array, Found | None]:
