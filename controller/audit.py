@@ -127,10 +127,12 @@ class ChangeRecord(
     AuditRecord, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind",
     tag="change",
 ):  # fmt: skip
-    """From here on other limits are in force: those with this digest."""
+    """From here on other limits are in force, or another of their tools and payloads."""
 
     limits_name: str
     limits_sha256: str
+    tool: str | None = None
+    payload: str | None = None
 
 
 class CloseRecord(
@@ -300,7 +302,7 @@ class AuditLog:
         )
 
     def change(self, limits: Limits, *, now_ns: int) -> bool:
-        """Other limits are in force from the next decision on."""
+        """Other limits, or another tool or payload, are in force from the next decision on."""
         return self.submit(
             ChangeRecord(
                 index=self._index,
@@ -308,6 +310,8 @@ class AuditLog:
                 now_ns=now_ns,
                 limits_name=limits.name,
                 limits_sha256=limits.sha256,
+                tool=limits.tool,
+                payload=limits.payload,
             )
         )
 

@@ -90,7 +90,12 @@ def _apply(
         wanted = known.get(record.limits_sha256)
         if wanted is None:
             return f"the limits were changed to {record.limits_sha256}: give them, too", guard
-        guard.tighten(wanted)
+        if wanted.sha256 != guard.limits.sha256:
+            guard.tighten(wanted)
+        if record.tool != guard.limits.tool:
+            guard.set_tool(record.tool)
+        if record.payload != guard.limits.payload:
+            guard.set_payload(record.payload)
     elif isinstance(record, ArmRecord):
         guard.arm(unpack_state(record.state, len(limits.joints)), now_ns=record.now_ns)
     elif isinstance(record, ResetRecord):

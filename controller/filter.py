@@ -7,6 +7,7 @@ to rest, tick by tick, with the error attached; limits in force are replaced by 
 
 from __future__ import annotations
 
+from ..limits.carrying import carrying
 from ..limits.core import Core
 from ..limits.declared import Limits
 from ..limits.narrowing import require_nowhere_looser
@@ -61,8 +62,27 @@ class SafetyFilter:
         refused (finding `environment_changed`) until what is left of it can be, at rest at last.
         Takes milliseconds: not for a tick's time. Raises LooserLimitsError, changing nothing.
         """
+        limits = carrying(limits, self.limits.tool, self.limits.payload)  # as the robot is now
         require_nowhere_looser(self.limits, limits)
         self._enforce(limits)
+
+    def set_payload(self, name: str | None) -> None:
+        """What the tool carries from the next step on: a payload that the limits name, or None.
+
+        Effort and geometry are then those of this payload. Where the stored stop, which holds with
+        what was carried before, cannot be certified with it, it is played first, as in `tighten`.
+        Raises UnknownChoiceError, changing nothing, with what can be chosen.
+        """
+        self._enforce(carrying(self.limits, self.limits.tool, name))
+
+    def set_tool(self, name: str | None) -> None:
+        """Which tool the robot has from the next step on; as `set_payload`.
+
+        The tool centre is another one: a command that is being followed is not followed any more.
+        """
+        self._enforce(carrying(self.limits, name, self.limits.payload))
+        if self._memory is not None:
+            self._memory = self._memory._replace(plan=None)
 
     def _enforce(self, limits: Limits) -> None:
         core = Core(limits)

@@ -11,6 +11,7 @@ Guarantees:
 
 A session begins when a robot says hello, with a filter that remembers nothing. It is armed only
 after a reset frame from the robot's side, where the operator stands, and only at rest.
+`changes` takes tighter limits, another tool or payload, for this session and those after it.
 """
 
 from __future__ import annotations
@@ -20,16 +21,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from queue import SimpleQueue
 
 import zmq
 
 from ..limits.declared import Limits
-from ..limits.errors import LooserLimitsError
-from ..limits.narrowing import require_nowhere_looser
 from ..limits.records import Executed, RobotState
 from .audit import AuditLog
 from .bus import Endpoints, Publisher, Server
+from .changes import Changes
 from .decide import Scorer
 from .decision import Decision
 from .decision_frame import encode_decision
@@ -71,8 +70,6 @@ class ServiceReport:
     findings: Counter[str] = field(default_factory=Counter)
     rejected_policy: Counter[str] = field(default_factory=Counter)
     rejected_robot: Counter[str] = field(default_factory=Counter)
-    changed: int = 0  # how often the limits were tightened
-    rejected_changes: Counter[str] = field(default_factory=Counter)
     superseded: int = 0  # proposals that a newer one replaced before they were looked at
     unreadable: int = 0  # frames of the policy that were no proposals: refused, with a finding
     scored: int = 0
@@ -126,7 +123,7 @@ class ControllerService:
         self._joints = len(limits.joints)
         self._welcome: WelcomeFrame | None = None
         self._declared_sha256 = limits.sha256  # what a robot may have been set up for
-        self._tighter: SimpleQueue[Limits] = SimpleQueue()
+        self.changes = Changes(limits)
         self._begin_session()
 
     def _begin_session(self) -> None:
@@ -136,25 +133,9 @@ class ControllerService:
         self._is_latched_at_rest = False
         self._now_ns = 0
 
-    def tighten(self, limits: Limits) -> None:
-        """Enforce tighter limits from the next tick on, in this session and those after it.
-
-        From any thread. Raises LooserLimitsError if they are looser anywhere than those in force;
-        of two calls at once, one whose limits turn out to be looser then is counted and left out.
-        """
-        require_nowhere_looser(self.limits, limits)
-        self._tighter.put(limits)
-
-    def _adopt_tighter(self, now_ns: int) -> None:
-        while not self._tighter.empty():
-            limits = self._tighter.get()
-            try:
-                self._guard.tighten(limits)
-            except LooserLimitsError as error:
-                self.report.rejected_changes[str(error)] += 1
-                continue
+    def _adopt_changes(self, now_ns: int) -> None:
+        for limits in self.changes.adopted(self._guard):
             self.limits = limits
-            self.report.changed += 1
             if self._audit is not None:
                 self._recorded(self._audit.change(limits, now_ns=now_ns))
 
@@ -269,7 +250,7 @@ class ControllerService:
             frame = replace(frame, now_ns=now_ns, state=state)
             data = encode(frame)
         self.report.ticks += 1
-        self._adopt_tighter(now_ns)
+        self._adopt_changes(now_ns)
         if self.report.halted is not None:
             self._nothing(frame)
             return

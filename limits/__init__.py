@@ -12,6 +12,7 @@ from .declared import (
     SelfCollision,
     TcpLimits,
     Timing,
+    Variant,
     Volume,
 )
 from .errors import (
@@ -23,6 +24,7 @@ from .errors import (
     MissingExtraError,
     ModelFileError,
     RobotError,
+    UnknownChoiceError,
 )
 from .loading import load_limits
 from .obstacles import Obstacles
@@ -62,6 +64,8 @@ __all__ = [
     "TcpLimits",
     "Timing",
     "TrackedObject",
+    "UnknownChoiceError",
+    "Variant",
     "Volume",
     "load_limits",
 ]

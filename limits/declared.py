@@ -22,6 +22,7 @@ __all__ = [
     "SelfCollision",
     "TcpLimits",
     "Timing",
+    "Variant",
     "Volume",
 ]
 
@@ -166,6 +167,17 @@ class ClassifierLimits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Variant:
+    """The robot with another declared tool or payload: what of `Limits` is then different."""
+
+    tool: str | None
+    payload: str | None
+    kinematics: Kinematics
+    capsules: tuple[Capsule, ...]
+    self_collision: SelfCollision | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Limits:
     """One robot's declared limits, compiled. `sha256` is their identity."""
 
@@ -188,3 +200,6 @@ class Limits:
     provenance: dict[str, object]  # per value: where it comes from, what it was tightened from
     self_collision: SelfCollision | None = None  # None: not declared, so not certified
     perception: Perception | None = None  # None: not declared, so no obstacle is accepted
+    tool: str | None = None  # what `kinematics` and `capsules` contain; None: none, or no variants
+    payload: str | None = None
+    variants: tuple[Variant, ...] = ()  # every declared choice, the one in force among them

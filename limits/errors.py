@@ -6,6 +6,7 @@ InputError(ValueError)          exit code 2 in every command
 ├── RobotError                  the URDF, its meshes, the chain
 ├── FeasibilityError            well-formed limits that no motion satisfies
 ├── LooserLimitsError           limits for a running filter that are looser than those in force
+├── UnknownChoiceError          a tool or payload that the limits do not declare
 ├── ModelFileError              the classifier's file: absent, truncated, another digest
 └── MissingExtraError           an optional dependency is needed and absent
 """
@@ -21,6 +22,7 @@ __all__ = [
     "MissingExtraError",
     "ModelFileError",
     "RobotError",
+    "UnknownChoiceError",
 ]
 
 
@@ -50,6 +52,10 @@ class LooserLimitsError(InputError):
 
 class ModelFileError(InputError):
     """The classifier's file is not the declared one."""
+
+
+class UnknownChoiceError(InputError):
+    """A tool or a payload that the limits in force do not declare."""
 
 
 class MissingExtraError(InputError):

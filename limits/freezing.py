@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .alternatives import other_files
 from .authoring.capsules import Segment, box_capsules, excess_m
 from .authoring.hulls import convex_hull, mesh_points
 from .authoring.urdf import Body, Chain, load_chain, read_joints, resolve_urdf, urdf_sha256
@@ -289,9 +290,7 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         classifier = file.classifier.model_dump(mode="json")
     else:
         classifier = {"none": file.classifier.none}
-    capsules = sorted(
-        _link_capsules(file, chain) + _added_capsules(file, chain), key=lambda c: c["joint"]
-    )
+    body = _body(file, chain)
     document = {
         "format": file.format,
         "kind": KIND,
@@ -299,8 +298,8 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         "version": file.version,
         "period_s": file.period,
         "joints": joints,
-        "kinematics": _kinematics(file, chain),
-        "capsules": capsules,
+        "kinematics": body["kinematics"],
+        "capsules": body["capsules"],
         "volumes": [_volume(volume, beside) for volume in file.volumes],
         "standoff": file.standoff,
         "tcp": _tcp(file),
@@ -319,11 +318,46 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         "source": _source(file, urdf),
         "provenance": provenance,
     }
-    if file.self_collision is not None:
-        document["self_collision"] = _self_collision(file.self_collision, capsules)
     if file.perception is not None:
         document["perception"] = frozen_perception(file.perception)
+    if "self_collision" in body:
+        document["self_collision"] = body["self_collision"]
+    others = other_files(file)
+    if others:
+        document["variants"] = {
+            **_choice(file),
+            "others": [_variant(other, urdf) for other in others],
+        }
     return document
+
+
+def _body(file: LimitsFile, chain: Chain) -> dict[str, Any]:
+    """What depends on the tool and the payload."""
+    capsules = sorted(
+        _link_capsules(file, chain) + _added_capsules(file, chain), key=lambda c: c["joint"]
+    )
+    out: dict[str, Any] = {"kinematics": _kinematics(file, chain), "capsules": capsules}
+    if file.self_collision is not None:
+        out["self_collision"] = _self_collision(file.self_collision, capsules)
+    return out
+
+
+def _choice(file: LimitsFile) -> dict[str, str | None]:
+    return {
+        "tool": None if file.tool is None else file.tool.name,
+        "payload": None if file.payload is None else file.payload.name,
+    }
+
+
+def _variant(file: LimitsFile, urdf: Path) -> dict[str, Any]:
+    """The robot with another tool or payload."""
+    choice = _choice(file)
+    try:
+        chain = load_chain(urdf, dict(file.robot.locked_joints), bodies_of(file))
+        return {**choice, **_body(file, chain)}
+    except (LimitsFileError, RobotError) as error:
+        where = f"tool {choice['tool']!r} with payload {choice['payload']!r}"
+        raise type(error)(f"{where}: {error}") from error
 
 
 def freeze_yaml(data: bytes, path: Path) -> bytes:

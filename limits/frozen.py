@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,19 @@ from .declared import (
     Limits,
     TcpLimits,
     Timing,
+    Variant,
     Volume,
 )
 from .errors import FormatError, LimitsFileError
 from .frozen_layout import (
     BoxLayout,
+    CapsuleLayout,
     CapsuleVolumeLayout,
     ClassifierLayout,
     CylinderLayout,
     Document,
     HalfSpaceLayout,
+    KinematicsLayout,
     MeshLayout,
     NoneLayout,
     SphereLayout,
@@ -111,8 +115,7 @@ def _inertia(six: list[float], where: str) -> Array:
     return matrix
 
 
-def _kinematics(document: Document) -> Kinematics:
-    chain = document.kinematics
+def _kinematics(chain: KinematicsLayout) -> Kinematics:
     return Kinematics(
         rotation=frozen_array(
             [_rotation(p.rotation, f"kinematics.joints.{i}") for i, p in enumerate(chain.joints)],
@@ -128,6 +131,19 @@ def _kinematics(document: Document) -> Kinematics:
             "kinematics.links",
         ),
         gravity=frozen_array(chain.gravity, "kinematics.gravity"),
+    )
+
+
+def _capsules(layouts: list[CapsuleLayout]) -> tuple[Capsule, ...]:
+    return tuple(
+        Capsule(
+            c.name,
+            c.joint,
+            frozen_array(c.start, c.name),
+            frozen_array(c.end, c.name),
+            float(c.radius),
+        )
+        for c in layouts
     )
 
 
@@ -207,8 +223,15 @@ def _check(document: Document) -> None:
     names = [joint.name for joint in document.joints]
     if len(set(names)) != n or len({v.name for v in document.volumes}) != len(document.volumes):
         raise LimitsFileError("joints, volumes: a name is used twice")
-    capsules = {capsule.name for capsule in document.capsules}
-    for capsule in document.capsules:
+    others = [] if document.variants is None else document.variants.others
+    for variant in others:
+        chain = variant.kinematics
+        for name, length in (("joints", len(chain.joints)), ("links", len(chain.links))):
+            if length != n:
+                raise LimitsFileError(f"variants.kinematics.{name}: {length} for {n} joints")
+    every = [*document.capsules, *(capsule for v in others for capsule in v.capsules)]
+    capsules = {capsule.name for capsule in every}
+    for capsule in every:
         if capsule.joint >= n:
             raise LimitsFileError(f"capsules.{capsule.name}: joint {capsule.joint} of {n}")
     for volume in document.volumes:
@@ -249,23 +272,14 @@ def parse_frozen(data: bytes, where: str, folder: Path) -> Limits:
 
 def _limits(document: Document, data: bytes, folder: Path) -> Limits:
     timing, on = document.timing, document.on_violation
-    return Limits(
+    limits = Limits(
         name=document.name,
         sha256=hashlib.sha256(data).hexdigest(),
         format=document.format,
         period_s=document.period_s,
         joints=tuple(JointLimits(**msgspec.structs.asdict(j)) for j in document.joints),
-        kinematics=_kinematics(document),
-        capsules=tuple(
-            Capsule(
-                c.name,
-                c.joint,
-                frozen_array(c.start, c.name),
-                frozen_array(c.end, c.name),
-                float(c.radius),
-            )
-            for c in document.capsules
-        ),
+        kinematics=_kinematics(document.kinematics),
+        capsules=_capsules(document.capsules),
         volumes=tuple(_volume(v) for v in document.volumes),
         standoff=float(document.standoff),
         tcp=TcpLimits(**msgspec.structs.asdict(document.tcp)),
@@ -279,3 +293,32 @@ def _limits(document: Document, data: bytes, folder: Path) -> Limits:
         self_collision=self_collision_of(document),
         perception=perception_of(document),
     )
+    return limits if document.variants is None else _with_variants(limits, document)
+
+
+def _with_variants(limits: Limits, document: Document) -> Limits:
+    """The same limits, which also know every other tool and payload of the file."""
+    declared = document.variants
+    if declared is None:
+        return limits
+    own = Variant(
+        declared.tool,
+        declared.payload,
+        limits.kinematics,
+        limits.capsules,
+        limits.self_collision,
+    )
+    others = [
+        Variant(
+            v.tool,
+            v.payload,
+            _kinematics(v.kinematics),
+            _capsules(v.capsules),
+            self_collision_of(document, v),
+        )
+        for v in declared.others
+    ]
+    names = [(v.tool, v.payload) for v in (own, *others)]
+    if len(set(names)) != len(names):
+        raise LimitsFileError("variants: a choice of tool and payload appears twice")
+    return replace(limits, tool=own.tool, payload=own.payload, variants=(own, *others))

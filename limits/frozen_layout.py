@@ -15,20 +15,25 @@ from .records import OnViolation
 
 __all__ = [
     "BoxLayout",
+    "CapsuleLayout",
     "CapsuleVolumeLayout",
     "ClassifierLayout",
     "CylinderLayout",
     "Document",
     "HalfSpaceLayout",
+    "KinematicsLayout",
     "MeshLayout",
     "NoneLayout",
     "PerceptionLayout",
     "SelfCollisionLayout",
     "SphereLayout",
+    "VariantLayout",
+    "VariantsLayout",
     "VolumeLayout",
 ]
 
 JOINTS_MAX = 16
+VARIANTS_MAX = 32
 LATENCY_TICKS_MAX = 15  # the filter remembers that many ticks of its stream
 # Beyond these it is a wrong unit, or no perception.
 SPEED_MAX_M_S = 50.0
@@ -230,6 +235,24 @@ class ClassifierLayout(Layout):
     rescore_deviation: Positive
 
 
+class VariantLayout(Layout):
+    """What is different with another tool or payload."""
+
+    tool: str | None
+    payload: str | None
+    kinematics: KinematicsLayout
+    capsules: Annotated[list[CapsuleLayout], msgspec.Meta(min_length=1, max_length=256)]
+    self_collision: dict[str, Any] | None = None
+
+
+class VariantsLayout(Layout):
+    """Which tool and payload the file itself is for, and all other choices."""
+
+    tool: str | None
+    payload: str | None
+    others: Annotated[list[VariantLayout], msgspec.Meta(min_length=1, max_length=VARIANTS_MAX)]
+
+
 class Document(Layout):
     """The whole file."""
 
@@ -253,6 +276,7 @@ class Document(Layout):
     provenance: dict[str, Any]
     self_collision: dict[str, Any] | None = None  # none at all, or why none, or SelfCollisionLayout
     perception: PerceptionLayout | None = None  # absent: no obstacles are accepted
+    variants: VariantsLayout | None = None  # absent: one tool and one payload, or none
 
 
 class NoneLayout(Layout):

@@ -9,7 +9,7 @@ Guarantees:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
@@ -18,7 +18,6 @@ import numpy as np
 from .declared import Capsule, JointLimits, Limits, SelfCollision, Volume
 from .errors import LooserLimitsError
 from .records import OnViolation
-from .tightening import FIELD_UNIT, unit_of
 
 __all__ = ["Looser", "looser", "require_nowhere_looser"]
 
@@ -75,7 +74,7 @@ def _number(name: str, now: Any, wanted: Any) -> bool:
     return bool(wanted <= now if name in _LOWER else wanted >= now)
 
 
-def _record(now: Any, wanted: Any, where: str, unit: Any) -> Iterator[Looser]:
+def _record(now: Any, wanted: Any, where: str, unit: Callable[[str], str]) -> Iterator[Looser]:
     """Fields of a flat record."""
     for field in fields(now):
         one, other = getattr(now, field.name), getattr(wanted, field.name)
@@ -86,8 +85,13 @@ def _record(now: Any, wanted: Any, where: str, unit: Any) -> Iterator[Looser]:
             yield Looser(f"{where}{field.name}", one, other)
 
 
-def _joint_unit(joint: JointLimits) -> Any:
-    return lambda name: unit_of(joint.type, name) if name in FIELD_UNIT else "SI"
+def _joint_unit(joint: JointLimits) -> Callable[[str], str]:
+    def unit(name: str) -> str:
+        from .tightening import FIELD_UNIT, unit_of  # of files that people write: for messages only
+
+        return unit_of(joint.type, name) if name in FIELD_UNIT else "SI"
+
+    return unit
 
 
 def _size(volume: Volume, name: str, now: Any, wanted: Any) -> bool:
@@ -147,6 +151,20 @@ def _self_collision(now: SelfCollision | None, wanted: SelfCollision | None) -> 
         yield Looser("self_collision.standoff", now.standoff, wanted.standoff, "m")
 
 
+def _variants(now: Limits, wanted: Limits) -> Iterator[Looser]:
+    """Each other tool and payload is the same robot, as thick as it was, or cannot be chosen."""
+    before = {(v.tool, v.payload): v for v in now.variants}
+    for other in wanted.variants:
+        name = f"variants.{other.tool}/{other.payload}"
+        variant = before.get((other.tool, other.payload))
+        if variant is None or not _same(variant.kinematics, other.kinematics):
+            yield Looser(name, "absent or another", "declared")
+            continue
+        found = [*_capsules(variant.capsules, other.capsules)]
+        found += _self_collision(variant.self_collision, other.self_collision)
+        yield from (item._replace(field=f"{name}.{item.field}") for item in found)
+
+
 def looser(now: Limits, wanted: Limits) -> Iterator[Looser]:
     """What of `wanted` is looser than `now`, or belongs to another robot."""
     names = [joint.name for joint in now.joints], [joint.name for joint in wanted.joints]
@@ -162,6 +180,7 @@ def looser(now: Limits, wanted: Limits) -> Iterator[Looser]:
     for volume in now.volumes:
         yield from _volume(volume, by_name.get(volume.name))
     yield from _self_collision(now.self_collision, wanted.self_collision)
+    yield from _variants(now, wanted)
     for kind, chosen in now.on_violation.items():
         if chosen is OnViolation.REFUSE and wanted.on_violation.get(kind) is not OnViolation.REFUSE:
             yield Looser(f"on_violation.{kind}", "refuse", "clamp", "(choice)")
@@ -169,7 +188,7 @@ def looser(now: Limits, wanted: Limits) -> Iterator[Looser]:
         yield Looser("stop_category", now.stop_category, wanted.stop_category, "(choice)")
     judged = {
         "joints", "tcp", "timing", "capsules", "volumes", "self_collision", "on_violation",
-        "stop_category",
+        "stop_category", "variants",
     }  # fmt: skip
     for field in fields(now):
         if field.name in judged or field.name in _IDENTITY:

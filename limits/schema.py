@@ -41,6 +41,7 @@ __all__ = [
     "BoxShape",
     "CapsuleModel",
     "LimitsFile",
+    "OtherToolModel",
     "PayloadModel",
     "RobotModel",
     "SourceModel",
@@ -108,6 +109,19 @@ class PayloadModel(Model):
     def _massive(self) -> Self:
         require_positive(self, ("mass",))
         return self
+
+
+class PlaceModel(Model):
+    """A place in a body's own frame."""
+
+    xyz: Vector
+    rpy: Angles = ORIGIN
+
+
+class OtherToolModel(ToolModel):
+    """A tool that can be put on instead, and where its centre point is, in its own frame."""
+
+    tcp: PlaceModel
 
 
 class TcpModel(Model):
@@ -232,6 +246,8 @@ class LimitsFile(Model):
     reasons: dict[Annotated[str, Field(max_length=128)], Text] = Field(default_factory=dict)
     tool: ToolModel | None
     payload: PayloadModel | None
+    tools: Annotated[tuple[OtherToolModel, ...], Field(max_length=8)] = ()
+    payloads: Annotated[tuple[PayloadModel, ...], Field(max_length=16)] = ()
     tcp: TcpModel
     capsules: dict[Name, tuple[CapsuleModel, ...]]
     volumes: Annotated[tuple[VolumeModel, ...], Field(max_length=64)]
@@ -278,6 +294,11 @@ class LimitsFile(Model):
                 "perception and on_violation.obstacles belong together: declare both, or neither "
                 "where no obstacles are perceived"
             )
+        bodies = [tool.name for tool in (self.tool, *self.tools) if tool is not None]
+        bodies += [load.name for load in (self.payload, *self.payloads) if load is not None]
+        doubles = sorted({name for name in bodies if bodies.count(name) > 1})
+        if doubles:
+            raise ValueError(f"tools, payloads: the name {doubles[0]!r} is used twice")
         names = [volume.name for volume in self.volumes]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

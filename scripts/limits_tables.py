@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..limits.declared import Limits, Volume
+from ..limits.declared import Limits, Variant, Volume
 from ..limits.tightening import FIELD_UNIT, unit_of
 
 __all__ = ["explained_rows", "list_rows", "print_explained", "print_list"]
@@ -129,6 +129,12 @@ def _body(limits: Limits, key: str) -> str:
     return f"{body['name']} on {body['parent']}, {body['mass']:g} kg"
 
 
+def _choice(variant: Variant) -> str:
+    """A tool and a payload that can be set at run time."""
+    weight = f"{float(variant.kinematics.mass.sum()):.6g} kg with the arm"
+    return f"tool {variant.tool or 'none'}, payload {variant.payload or 'none'}: {weight}"
+
+
 def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     """Every declared value, with where it comes from."""
     rows = [_row(limits, "period", limits.period_s, "s")]
@@ -151,6 +157,7 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     rows += _self_collision_rows(limits)
     rows += _perception_rows(limits)
     rows += [_row(limits, key, _body(limits, key), "") for key in ("tool", "payload")]
+    rows += [_row(limits, f"choices.{k}", _choice(v), "") for k, v in enumerate(limits.variants)]
     for field in ("command_timeout_ms", "state_age_max_ms", "resample_deadline_ms", "watchdog_ms"):
         rows.append(_row(limits, f"timing.{field}", getattr(limits.timing, field), "ms"))
     rows.append(_row(limits, "timing.period_tolerance", limits.timing.period_tolerance, ""))

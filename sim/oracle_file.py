@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import oracle_fields as read
+from .oracle_fields import FrozenFileError
 from .oracle_seeing import Seeing, seeing_of
 
 __all__ = ["CapsuleShape", "FrozenFileError", "Robot", "VolumeShape", "read_robot"]
 
 Array = npt.NDArray[np.float64]
+Choice = tuple[str | None, str | None]  # tool, payload
 
 FORMAT = 1
 KIND = "checkrein/frozen-limits"
@@ -71,12 +73,8 @@ SHAPE_FIELDS = {
     "cylinder": {"start": 3, "end": 3, "radius": 0},
     "mesh": {"vertices": 3, "planes": 4},
 }
-OPTIONAL_KEYS = frozenset({"perception", "self_collision"})
+OPTIONAL_KEYS = frozenset({"perception", "self_collision", "variants"})
 ON_PLANE_M = 1e-9
-
-
-class FrozenFileError(ValueError):
-    """The frozen file is not what the oracle understands."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,82 +134,24 @@ class Robot:
         return len(self.joint_names)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) != len(pairs):
-        raise FrozenFileError(f"duplicate key among {sorted(key for key, _ in pairs)}")
-    return out
-
-
-def _constant(text: str) -> Any:
-    raise FrozenFileError(f"{text} is not a number")
-
-
-def _keys(
-    value: Any, wanted: frozenset[str], where: str, optional: frozenset[str] = frozenset()
-) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise FrozenFileError(f"{where}: expected an object, got {type(value).__name__}")
-    missing, unknown = sorted(wanted - set(value)), sorted(set(value) - wanted - optional)
-    if missing or unknown:
-        raise FrozenFileError(f"{where}: missing {missing}, unknown {unknown}")
-    return value
-
-
-def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise FrozenFileError(f"{where}: expected a finite number, got {value!r}")
-    return float(value)
-
-
-def _vector(value: Any, length: int, where: str) -> Array:
-    if not isinstance(value, list) or len(value) != length:
-        raise FrozenFileError(f"{where}: expected {length} numbers, got {value!r}")
-    return np.array([_number(item, f"{where}[{i}]") for i, item in enumerate(value)])
-
-
-def _matrix(value: Any, where: str) -> Array:
-    matrix = _vector(value, 9, where).reshape(3, 3)
-    if not np.abs(matrix @ matrix.T - np.eye(3)).max() < 1e-9 or not np.linalg.det(matrix) > 0.0:
-        raise FrozenFileError(f"{where}: not a rotation matrix")
-    return matrix
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise FrozenFileError(f"{where}: expected a name, got {value!r}")
-    return value
-
-
-def _rows(value: Any, where: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise FrozenFileError(f"{where}: expected a list, got {type(value).__name__}")
-    return value
-
-
-def _inertia(value: Any, where: str) -> Array:
-    xx, xy, xz, yy, yz, zz = _vector(value, 6, where)
-    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-
-
 def _capsule(value: Any, n: int, where: str) -> CapsuleShape:
-    item = _keys(value, frozenset({"name", "joint", "start", "end", "radius"}), where)
+    item = read.keys(value, frozenset({"name", "joint", "start", "end", "radius"}), where)
     joint = item["joint"]
     if isinstance(joint, bool) or not isinstance(joint, int) or not 0 <= joint < n:
         raise FrozenFileError(f"{where}.joint: expected 0 to {n - 1}, got {joint!r}")
     return CapsuleShape(
-        name=_text(item["name"], f"{where}.name"),
+        name=read.text(item["name"], f"{where}.name"),
         joint=joint,
-        start=_vector(item["start"], 3, f"{where}.start"),
-        end=_vector(item["end"], 3, f"{where}.end"),
-        radius_m=_number(item["radius"], f"{where}.radius"),
+        start=read.vector(item["start"], 3, f"{where}.start"),
+        end=read.vector(item["end"], 3, f"{where}.end"),
+        radius_m=read.number(item["radius"], f"{where}.radius"),
     )
 
 
 def _mesh(value: dict[str, Any], where: str) -> dict[str, Array]:
     """Corners, planes and edges of a convex body; edges are what two planes have in common."""
     corners, planes = (
-        np.array([_vector(row, width, f"{where}.{key}") for row in _rows(value[key], key)])
+        np.array([read.vector(row, width, f"{where}.{key}") for row in read.rows(value[key], key)])
         for key, width in (("vertices", 3), ("planes", 4))
     )
     if corners.shape[0] < 4 or planes.shape[0] < 4:
@@ -237,12 +177,12 @@ def _pairs(value: Any, capsules: tuple[CapsuleShape, ...]) -> tuple[tuple[int, i
     """Indices of the capsules that the file keeps apart; none where it declares nothing."""
     if value is None or (isinstance(value, dict) and set(value) == {"none"}):
         return ()
-    item = _keys(value, frozenset({"standoff", "pairs", "ignored"}), "self_collision")
-    _number(item["standoff"], "self_collision.standoff")
+    item = read.keys(value, frozenset({"standoff", "pairs", "ignored"}), "self_collision")
+    read.number(item["standoff"], "self_collision.standoff")
     out = []
-    for k, row in enumerate(_rows(item["pairs"], "self_collision.pairs")):
+    for k, row in enumerate(read.rows(item["pairs"], "self_collision.pairs")):
         where = f"self_collision.pairs[{k}]"
-        if len(_rows(row, where)) != 2:
+        if len(read.rows(row, where)) != 2:
             raise FrozenFileError(f"{where}: expected two names, got {row!r}")
         one, two = ([i for i, c in enumerate(capsules) if c.name == name] for name in row)
         if not one or not two:
@@ -257,36 +197,38 @@ def _volume(value: Any, where: str) -> VolumeShape:
         raise FrozenFileError(f"{where}.shape: {shape!r} is none of {sorted(SHAPE_FIELDS)}")
     lengths = SHAPE_FIELDS[shape]
     common = {"name", "kind", "shape", "on_violation", "exempt"}
-    item = _keys(value, frozenset(common | set(lengths)), where)
+    item = read.keys(value, frozenset(common | set(lengths)), where)
     if item["kind"] not in ("keep_in", "keep_out"):
         raise FrozenFileError(f"{where}.kind: {item['kind']!r} is neither keep_in nor keep_out")
     fields: dict[str, Array] = _mesh(item, where) if shape == "mesh" else {}
     for key, length in {} if shape == "mesh" else lengths.items():
         at = f"{where}.{key}"
         if length == 9:
-            fields[key] = _matrix(item[key], at)
+            fields[key] = read.matrix(item[key], at)
         elif length == 0:
-            fields[key] = np.array(_number(item[key], at))
+            fields[key] = np.array(read.number(item[key], at))
         else:
-            fields[key] = _vector(item[key], length, at)
-    exempt = [_text(name, f"{where}.exempt") for name in _rows(item["exempt"], f"{where}.exempt")]
-    name = _text(item["name"], f"{where}.name")
+            fields[key] = read.vector(item[key], length, at)
+    exempt = [
+        read.text(name, f"{where}.exempt") for name in read.rows(item["exempt"], f"{where}.exempt")
+    ]
+    name = read.text(item["name"], f"{where}.name")
     return VolumeShape(name, item["kind"] == "keep_in", shape, frozenset(exempt), fields)
 
 
 def _joints(value: Any) -> tuple[list[str], list[bool], dict[str, Array]]:
     names, prismatic, columns = [], [], []
-    for i, row in enumerate(_rows(value, "joints")):
+    for i, row in enumerate(read.rows(value, "joints")):
         where = f"joints[{i}]"
         wanted = frozenset({"name", "type", *JOINT_NUMBERS})
-        item = _keys(row, wanted, where, frozenset(JOINT_OPTIONAL))
+        item = read.keys(row, wanted, where, frozenset(JOINT_OPTIONAL))
         if item["type"] not in ("revolute", "prismatic"):
             raise FrozenFileError(f"{where}.type: {item['type']!r} is not known")
-        names.append(_text(item["name"], f"{where}.name"))
+        names.append(read.text(item["name"], f"{where}.name"))
         prismatic.append(item["type"] == "prismatic")
         optional = {key: item.get(key, 0.0) for key in JOINT_OPTIONAL}
         numbers = {key: item[key] for key in JOINT_NUMBERS} | optional
-        columns.append([_number(number, f"{where}.{key}") for key, number in numbers.items()])
+        columns.append([read.number(number, f"{where}.{key}") for key, number in numbers.items()])
     if not names:
         raise FrozenFileError("joints: none declared")
     table = np.array(columns)
@@ -295,24 +237,29 @@ def _joints(value: Any) -> tuple[list[str], list[bool], dict[str, Array]]:
 
 
 def _chain(value: Any, n: int) -> dict[str, Array]:
-    item = _keys(value, frozenset({"joints", "tcp", "links", "gravity"}), "kinematics")
-    rows, links = _rows(item["joints"], "kinematics.joints"), _rows(item["links"], "links")
+    item = read.keys(value, frozenset({"joints", "tcp", "links", "gravity"}), "kinematics")
+    rows, links = (
+        read.rows(item["joints"], "kinematics.joints"),
+        read.rows(item["links"], "links"),
+    )
     if len(rows) != n or len(links) != n:
         raise FrozenFileError(f"kinematics: {len(rows)} joints, {len(links)} links, expected {n}")
     pose = frozenset({"rotation", "translation"})
     body = frozenset({"mass", "com", "inertia"})
-    places = [_keys(row, pose, f"kinematics.joints[{i}]") for i, row in enumerate(rows)]
-    bodies = [_keys(row, body, f"kinematics.links[{i}]") for i, row in enumerate(links)]
-    tcp = _keys(item["tcp"], pose, "kinematics.tcp")
-    _matrix(tcp["rotation"], "kinematics.tcp.rotation")
+    places = [read.keys(row, pose, f"kinematics.joints[{i}]") for i, row in enumerate(rows)]
+    bodies = [read.keys(row, body, f"kinematics.links[{i}]") for i, row in enumerate(links)]
+    tcp = read.keys(item["tcp"], pose, "kinematics.tcp")
+    read.matrix(tcp["rotation"], "kinematics.tcp.rotation")
     return {
-        "rotation": np.array([_matrix(row["rotation"], "rotation") for row in places]),
-        "translation": np.array([_vector(row["translation"], 3, "translation") for row in places]),
-        "tcp_translation": _vector(tcp["translation"], 3, "kinematics.tcp.translation"),
-        "mass": np.array([_number(row["mass"], "links.mass") for row in bodies]),
-        "com": np.array([_vector(row["com"], 3, "links.com") for row in bodies]),
-        "inertia": np.array([_inertia(row["inertia"], "links.inertia") for row in bodies]),
-        "gravity": _vector(item["gravity"], 3, "kinematics.gravity"),
+        "rotation": np.array([read.matrix(row["rotation"], "rotation") for row in places]),
+        "translation": np.array(
+            [read.vector(row["translation"], 3, "translation") for row in places]
+        ),
+        "tcp_translation": read.vector(tcp["translation"], 3, "kinematics.tcp.translation"),
+        "mass": np.array([read.number(row["mass"], "links.mass") for row in bodies]),
+        "com": np.array([read.vector(row["com"], 3, "links.com") for row in bodies]),
+        "inertia": np.array([read.inertia(row["inertia"], "links.inertia") for row in bodies]),
+        "gravity": read.vector(item["gravity"], 3, "kinematics.gravity"),
     }
 
 
@@ -321,7 +268,7 @@ def _tcp(value: Any) -> dict[str, Any]:
     declared = {"max_trans_vel", "max_force", "force_required"}
     if isinstance(value, dict) and "max_rot_vel" in value:
         declared.add("max_rot_vel")
-    tcp = _keys(value, frozenset(declared), "tcp")
+    tcp = read.keys(value, frozenset(declared), "tcp")
     if not isinstance(tcp["force_required"], bool):
         raise FrozenFileError(f"tcp.force_required: {tcp['force_required']!r} is not true or false")
     return tcp
@@ -329,10 +276,10 @@ def _tcp(value: Any) -> dict[str, Any]:
 
 def _risk_max(value: Any) -> float | None:
     if isinstance(value, dict) and set(value) == {"none"}:
-        _text(value["none"], "classifier.none")
+        read.text(value["none"], "classifier.none")
         return None
     keys = frozenset({"file", "sha256", "threshold", "rescore_deviation"})
-    return _number(_keys(value, keys, "classifier")["threshold"], "classifier.threshold")
+    return read.number(read.keys(value, keys, "classifier")["threshold"], "classifier.threshold")
 
 
 def _perception(value: Any) -> Seeing | None:
@@ -342,29 +289,44 @@ def _perception(value: Any) -> Seeing | None:
         raise FrozenFileError(str(error)) from error
 
 
-def read_robot(raw: bytes) -> Robot:
-    """Parse the bytes of a frozen limits file."""
+def _carrying(top: dict[str, Any], choice: Choice) -> dict[str, Any]:
+    """The document for another tool and payload of its variants."""
+    variants = read.keys(top.get("variants"), frozenset({"tool", "payload", "others"}), "variants")
+    if (variants["tool"], variants["payload"]) == choice:
+        return top
+    body = frozenset({"tool", "payload", "kinematics", "capsules"})
+    for k, row in enumerate(read.rows(variants["others"], "variants.others")):
+        item = read.keys(row, body, f"variants.others[{k}]", frozenset({"self_collision"}))
+        if (item["tool"], item["payload"]) == choice:
+            return {**{k: v for k, v in top.items() if k != "self_collision"}, **item}
+    raise FrozenFileError(f"variants: no choice {choice!r}")
+
+
+def read_robot(raw: bytes, choice: Choice | None = None) -> Robot:
+    """Parse the bytes of a frozen limits file; choice: the tool and payload, if not its own."""
     try:
-        document = json.loads(raw, object_pairs_hook=_object, parse_constant=_constant)
+        document = json.loads(raw, object_pairs_hook=read.unique, parse_constant=read.constant)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise FrozenFileError(f"not JSON: {error}") from error
-    top = _keys(document, TOP_KEYS, "limits file", OPTIONAL_KEYS)
+    top = read.keys(document, TOP_KEYS, "limits file", OPTIONAL_KEYS)
     if top["format"] != FORMAT or isinstance(top["format"], bool) or top["kind"] != KIND:
         raise FrozenFileError(f"format {top['format']!r} {top['kind']!r}: expected {FORMAT} {KIND}")
+    if choice is not None:
+        top = _carrying(top, choice)
     names, prismatic, bounds = _joints(top["joints"])
     tcp = _tcp(top["tcp"])
-    each: Callable[[str], list[Any]] = lambda key: _rows(top[key], key)  # noqa: E731
+    each: Callable[[str], list[Any]] = lambda key: read.rows(top[key], key)  # noqa: E731
     timing = top["timing"]
     if not isinstance(timing, dict):
         raise FrozenFileError("timing: expected an object")
-    timing_ms = {key: _number(value, f"timing.{key}") for key, value in timing.items()}
+    timing_ms = {key: read.number(value, f"timing.{key}") for key, value in timing.items()}
     capsules = tuple(
         _capsule(row, len(names), f"capsules[{i}]") for i, row in enumerate(each("capsules"))
     )
     return Robot(
-        name=_text(top["name"], "name"),
+        name=read.text(top["name"], "name"),
         sha256=hashlib.sha256(raw).hexdigest(),
-        period_s=_number(top["period_s"], "period_s"),
+        period_s=read.number(top["period_s"], "period_s"),
         joint_names=tuple(names),
         prismatic=np.array(prismatic),
         bounds=bounds,
@@ -372,14 +334,14 @@ def read_robot(raw: bytes) -> Robot:
         capsules=capsules,
         volumes=tuple(_volume(row, f"volumes[{i}]") for i, row in enumerate(each("volumes"))),
         pairs=_pairs(top.get("self_collision"), capsules),
-        max_trans_vel_m_s=_number(tcp["max_trans_vel"], "tcp.max_trans_vel"),
-        max_force_n=_number(tcp["max_force"], "tcp.max_force"),
+        max_trans_vel_m_s=read.number(tcp["max_trans_vel"], "tcp.max_trans_vel"),
+        max_force_n=read.number(tcp["max_force"], "tcp.max_force"),
         max_rot_vel_rad_s=(
-            _number(tcp["max_rot_vel"], "tcp.max_rot_vel") if "max_rot_vel" in tcp else None
+            read.number(tcp["max_rot_vel"], "tcp.max_rot_vel") if "max_rot_vel" in tcp else None
         ),
         period_tolerance=timing_ms.get("period_tolerance", 0.0),
         timing_ms=timing_ms,
-        home=_vector(top["home"], len(names), "home"),
+        home=read.vector(top["home"], len(names), "home"),
         risk_max=_risk_max(top["classifier"]),
         perception=_perception(top.get("perception")),
     )

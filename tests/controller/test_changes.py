@@ -10,13 +10,30 @@ import numpy as np
 import pytest
 from tests.controller.ideal_robot import Stand, swinging
 from tests.drive import Rig, assert_inside, assert_stop_holds
-from tests.robots import column, half_space, panda, robots, slider, turntable, with_joints
+from tests.robots import (
+    array,
+    column,
+    half_space,
+    panda,
+    robots,
+    slider,
+    turntable,
+    with_joint,
+    with_joints,
+)
 
 from checkrein.controller import Outcome
 from checkrein.controller.audit import AuditLog, decode_record
 from checkrein.controller.audit_replay import replay
 from checkrein.controller.audit_writer import AuditFile
-from checkrein.limits import Executed, Limits, LooserLimitsError
+from checkrein.limits import (
+    Capsule,
+    Executed,
+    Limits,
+    LooserLimitsError,
+    UnknownChoiceError,
+    Variant,
+)
 from checkrein.limits.core import Core
 
 every_robot = pytest.mark.parametrize("robot", robots().values(), ids=robots().keys())
@@ -160,6 +177,93 @@ class TestTighten:
         np.testing.assert_allclose(rig.q, latched.setpoint.stop.sample(1)[0], atol=1e-12)
 
 
+def loaded(limits: Limits, mass: float, reach: float = 0.0) -> Limits:
+    """A robot that can carry nothing, or a crate: more mass on its last link, and a capsule."""
+    chain, last = limits.kinematics, len(limits.joints) - 1
+    heavy = chain.mass.copy()
+    heavy[last] += mass
+    crate = Capsule("crate", last, array([0.0, 0.0, 0.0]), array([0.0, 0.0, reach]), 0.04)
+    none = Variant(None, None, chain, limits.capsules, None)
+    carried = replace(chain, mass=array(heavy))
+    full = Variant(None, "crate", carried, (*limits.capsules, crate), None)
+    return replace(limits, variants=(none, full))
+
+
+class TestPayload:
+    def test_an_unknown_name_is_an_error_and_changes_nothing(self) -> None:
+        rig = Rig(loaded(slider(), 1.0)).arm()
+        before = rig.guard.memory
+        with pytest.raises(UnknownChoiceError, match="payload 'cart' is not declared; there are"):
+            rig.guard.set_payload("cart")
+        with pytest.raises(UnknownChoiceError, match="tool 'hook'"):
+            rig.guard.set_tool("hook")
+        assert rig.guard.memory is before
+        assert rig.guard.limits.payload is None
+
+    def test_more_mass_than_the_stop_can_brake_stops_first_and_goes_on_gently(self) -> None:
+        """Braking at the declared deceleration takes more effort with the crate than there is."""
+        robot = with_joint(slider(), 1, max_effort=40.0, effort_error=0.0)
+        robot = loaded(replace(robot, volumes=()), 9.0)
+        rig = Rig(robot).arm()
+        rig.run([0.0, 0.6], 40)
+        stop = rig.decisions[-1].setpoint.stop
+        rig.guard.set_payload("crate")
+        ticks = 0
+        while is_changed(decision := rig.tick(rig.velocity([0.0, 0.6]))):
+            ticks += 1
+            assert decision.findings[0].subject == "joint_effort of rail"
+            np.testing.assert_allclose(rig.q, stop.sample(ticks)[0], atol=1e-12)
+        assert 3 < ticks <= stop.ticks_total
+        moving = rig.run([0.0, -0.3], 100)
+        assert moving.stop_state.phase == "running"
+        core = Core(rig.guard.limits)
+        for decision in rig.decisions[-80:]:
+            s = decision.setpoint
+            assert abs(core.efforts(s.q, s.dq, s.ddq)[1]) <= 40.0
+
+    def test_a_longer_load_is_kept_off_the_wall(self) -> None:
+        robot = replace(slider(), volumes=(half_space("wall", [-1, 0, 0], -0.9, "keep_out"),))
+        robot = loaded(robot, 0.1, reach=0.3)
+        rig = Rig(robot, q=[0.0, 0.3]).arm()
+        rig.run([0.0, 0.5], 300)
+        bare = rig.q[1]
+        assert bare + 0.05 + 0.09 == pytest.approx(0.9, abs=0.02)
+        other_rig = Rig(robot, q=[0.0, 0.3])
+        other_rig.guard.set_payload("crate")
+        other_rig.arm().run([0.0, 0.5], 300)
+        assert other_rig.q[1] == pytest.approx(bare - 0.25, abs=0.02)
+
+    def test_what_is_put_down_interrupts_nothing(self) -> None:
+        rig = Rig(loaded(slider(), 1.0))
+        rig.guard.set_payload("crate")
+        rig.arm()
+        rig.run([0.0, 0.3], 40)
+        rig.guard.set_payload(None)
+        decision = rig.tick()
+        assert decision.outcome is Outcome.PASS
+        assert decision.stop_tick == 0
+        assert rig.guard.limits.payload is None
+
+    def test_tightened_limits_are_those_of_what_is_carried(self) -> None:
+        robot = loaded(slider(), 1.0)
+        rig = Rig(robot)
+        rig.guard.set_payload("crate")
+        rig.guard.tighten(slower(robot, 0.5))
+        assert rig.guard.limits.payload == "crate"
+        assert rig.guard.limits.capsules[-1].name == "crate"
+
+    def test_with_another_tool_a_command_is_not_followed_any_more(self) -> None:
+        robot = slider()
+        chain = replace(robot.kinematics, tcp_translation=array([0.0, 0.0, 0.4]))
+        hook = Variant("hook", None, chain, robot.capsules, None)
+        none = Variant(None, None, robot.kinematics, robot.capsules, None)
+        rig = Rig(replace(robot, variants=(none, hook))).arm()
+        rig.run([0.0, 0.3], 10)
+        rig.guard.set_tool("hook")
+        assert rig.tick().outcome is Outcome.REFUSE
+        assert rig.tick(rig.velocity([0.0, 0.3])).stop_tick == 0
+
+
 @every_robot
 def test_whatever_is_tightened_no_tick_lacks_a_stop_that_someone_certified(robot: Limits) -> None:
     """Random tightenings of a stream at its limits; each motion asked for again, in fresh memory.
@@ -196,25 +300,27 @@ def test_whatever_is_tightened_no_tick_lacks_a_stop_that_someone_certified(robot
 
 
 class TestRecorded:
-    def run(self, folder: Path, tighter: Limits) -> Path:
-        """A session whose limits are tightened half-way through, on file."""
+    def run(self, folder: Path, robot: Limits, tighter: Limits) -> Path:
+        """A session whose limits and payload are changed on the way, on file."""
         records: list[bytes] = []
 
         def submit(data: bytes, wait_ms: float) -> bool:
             records.append(data)
             return True
 
-        with Stand(panda(), folder, swinging(), audit=AuditLog(submit)) as stand:
+        with Stand(robot, folder, swinging(), audit=AuditLog(submit)) as stand:
             stand.start()
             for tick in range(120):
                 if tick == 60:
-                    stand.service.tighten(tighter)
+                    stand.service.changes.tighten(tighter)
                     with pytest.raises(LooserLimitsError, match="looser"):
-                        stand.service.tighten(slower(panda(), 1.5, 9))
+                        stand.service.changes.tighten(slower(robot, 1.5, 9))
+                if tick == 90:
+                    stand.service.changes.set_payload("crate")
                 stand.tick()
             report = stand.stop()
-        assert report.changed == 1
-        assert not report.rejected_changes
+        assert stand.service.changes.made == 2
+        assert not stand.service.changes.rejected
         assert report.findings["environment_changed"] > 0
         with AuditFile(folder / "audit.mcap") as file:
             for data in records:
@@ -224,11 +330,12 @@ class TestRecorded:
     def test_a_change_is_on_file_and_the_file_replays_bit_by_bit_with_both_limits(
         self, tmp_path: Path
     ) -> None:
-        tighter = slower(panda(), 0.05)
-        path = self.run(tmp_path, tighter)
-        again = replay(path, panda(), changed=[slower(panda(), 0.5, 7), tighter])
+        robot = loaded(replace(panda(), self_collision=None), 0.1)
+        tighter = slower(robot, 0.05)
+        path = self.run(tmp_path, robot, tighter)
+        again = replay(path, robot, changed=[slower(robot, 0.5, 7), tighter])
         assert again.is_exact, again.problems
         assert again.decisions > 100
-        alone = replay(path, panda())
+        alone = replay(path, robot)
         assert f"the limits were changed to {tighter.sha256}" in alone.problems[0].what
         assert alone.different > 0
