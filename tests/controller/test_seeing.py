@@ -1,102 +1,21 @@
-"""Obstacles in the filter: a timeline of clouds, and a judge that knows where everything really is.
-
-The judge measures the distance of points from the capsules with slow kinematics of its own.
-"""
+"""Obstacles in the filter: a timeline of clouds; see tests.seeing for the judge."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.drive import Rig, assert_within
-from tests.limits.slow_chain import capsule_axes
 from tests.robots import panda, slider
+from tests.seeing import DECLARED, FAR, World, ahead, clearances, names, seeing
 
 from checkrein.controller import BatchFilter, Decision, Outcome
-from checkrein.controller.audit import AuditLog, DecisionRecord, decode_record
-from checkrein.controller.audit_replay import replay
-from checkrein.controller.audit_writer import AuditFile
 from checkrein.controller.decision_frame import encode_decision
 from checkrein.controller.errors import ArmError
-from checkrein.controller.wire import pack_state, unpack_state
-from checkrein.limits import Executed, Limits, Obstacles, OnViolation, Perception, RobotState
-from checkrein.limits.records import Array
-
-DECLARED = Perception(
-    max_points=50, max_speed=1.5, latency_ms=10.0, max_age_ms=40.0, standoff=0.01, required=True,
-    exempt=(),
-)  # fmt: skip
-FAR = [[5.0, 5.0, 5.0]]
-
-
-def seeing(limits: Limits, **changes: Any) -> Limits:
-    """The same robot, which looks around; the clouds alone are in its way."""
-    return replace(
-        limits,
-        volumes=(),
-        perception=replace(DECLARED, **changes),
-        on_violation={**limits.on_violation, "obstacles": OnViolation.CLAMP},
-    )
-
-
-def clearances(limits: Limits, q: Array, points: Any, radius_m: float) -> Array:
-    """Least distance [m] of each ball from any capsule."""
-    least = np.full(len(points), math.inf)
-    for axis, capsule in zip(capsule_axes(limits, q), limits.capsules, strict=True):
-        way = axis[1] - axis[0]
-        gap = np.asarray(points) - axis[0]
-        share = np.clip(gap @ way / max(float(way @ way), 1e-12), 0.0, 1.0)
-        apart = np.linalg.norm(gap - share[:, None] * way, axis=1)
-        least = np.minimum(least, apart - capsule.radius - radius_m)
-    return least
-
-
-def ahead(limits: Limits, distance_m: float, q: Array | None = None) -> Array:
-    """A point (1, 3) on the rail's line, so far beyond the tip of the carriage; at home, or q."""
-    axis = capsule_axes(limits, limits.home if q is None else q)[1]
-    tip = np.array(axis[int(axis[:, 0].argmax())])
-    tip[0] += limits.capsules[1].radius + distance_m
-    return tip[None]
-
-
-def names(decision: Decision) -> set[str]:
-    return {finding.limit for finding in decision.findings}
-
-
-class World:
-    """A rig with obstacles that really are somewhere, and a camera that looks at them."""
-
-    def __init__(self, limits: Limits, points: Any = FAR, radius_m: float = 0.02) -> None:
-        self.limits, self.rig = limits, Rig(limits)
-        self.points, self.radius_m = np.array(points, dtype=np.float64), radius_m
-        self.cloud = self.seen(age_ms=limits.period_s * 1e3)
-        self.rig.arm(obstacles=self.cloud)
-        self.least = math.inf  # clearance [m] while the robot moved
-
-    def seen(self, age_ms: float = 0.0, **changes: Any) -> Obstacles:
-        """A cloud of what is there, stamped with the time of the next tick, or before."""
-        stamp_ns = self.rig.now_ns + self.rig.period_ns - round(age_ms * 1e6)
-        values = {"points": self.points, "radius_m": self.radius_m, "speed_m_s": 0.0, **changes}
-        return Obstacles(**{"stamp_ns": stamp_ns, **values})
-
-    def tick(self, proposal: Any = None, *, look: bool = True, **changes: Any) -> Decision:
-        if look:
-            self.cloud = self.seen(**changes)
-        before = self.rig.q
-        decision = self.rig.tick(proposal, obstacles=self.cloud)
-        if not np.array_equal(before, self.rig.q):
-            now = clearances(self.limits, self.rig.q, self.points, self.radius_m)
-            self.least = min(self.least, float(now.min()))
-        return decision
-
-    def run(self, speed: Any, ticks: int, **changes: Any) -> Decision:
-        for _ in range(ticks):
-            decision = self.tick(self.rig.velocity(speed), **changes)
-        return decision
+from checkrein.limits import Executed, Obstacles
 
 
 class TestArming:
@@ -148,7 +67,7 @@ class TestMoving:
             decision = world.tick(world.rig.velocity([0.2, 0.1]))
             assert decision.outcome is rig.tick(rig.velocity([0.2, 0.1])).outcome
             assert np.array_equal(world.rig.q, rig.q)
-        assert decision.outcome is Outcome.PASS
+        assert rig.decisions[-1].outcome is Outcome.PASS
 
     def test_it_stops_before_what_stands_still_and_not_far_from_it(self) -> None:
         limits = seeing(slider())
@@ -229,8 +148,8 @@ class TestTrust:
             first = one.tick(one.rig.velocity([0.2, 0.1]), look=look)
             if look:
                 other.cloud = other.seen()
-            cloud = {"obstacles": other.cloud} if look else {}
-            second = other.rig.tick(other.rig.velocity([0.2, 0.1]), **cloud)
+            shown = other.cloud if look else None
+            second = other.rig.tick(other.rig.velocity([0.2, 0.1]), obstacles=shown)
             assert encode_decision("s", tick, first) == encode_decision("s", tick, second)
 
     def test_once_seen_it_is_needed_also_where_it_is_not_required(self) -> None:
@@ -334,77 +253,6 @@ class TestChange:
         rig.q, rig.dq = q, dq
         decision = rig.tick(obstacles=world.seen(), executed=Executed(before.seq, 1))
         assert "environment_changed" in names(decision)
-
-
-class TestElsewhere:
-    def test_a_chunk_is_vetted_against_what_was_seen(self) -> None:
-        limits = seeing(slider())
-        world = World(limits, ahead(limits, 0.2))
-        world.run([0.0, 0.1], 5)
-        rig = world.rig
-        rows = limits.home + np.linspace(0.0, 1.0, 60)[:, None] * [0.0, 0.4]
-        chunk = rig.command("joint_position", rows[1:], period_ms=20.0, stamp_ns=rig.now_ns)
-        vetted = rig.guard.vet_chunk(rig.state(), chunk, now_ns=rig.now_ns)
-        assert "obstacles" in {finding.limit for _, _, finding in vetted.findings}
-        assert "obstacles_stale" not in {finding.limit for _, _, finding in vetted.findings}
-        assert 0 < vetted.rows_certified < vetted.rows
-
-    @pytest.mark.parametrize(
-        "cloud",
-        [
-            Obstacles(np.zeros((0, 3)), 0.1, 5),
-            Obstacles(np.ones((3, 3)), [0.1, 0.2, 0.3], 2**60, [0.0, 1.0, 2.0]),
-            Obstacles(np.full((2, 2), math.nan), 0.1, -1),
-            Obstacles(np.ones((4, 3)), [0.1], 7, [1.0, 2.0]),
-            Obstacles(np.ones((2, 4)), math.inf, 7),
-            Obstacles(1.0, 0.1, 7),
-        ],
-    )
-    def test_the_wire_carries_every_cloud_as_it_is(self, cloud: Obstacles) -> None:
-        state = RobotState(np.zeros(2), np.zeros(2), 9, obstacles=cloud)
-        again = unpack_state(pack_state(state), 2).obstacles
-        assert again is not None
-        assert (again.fault, again.stamp_ns) == (cloud.fault, cloud.stamp_ns)
-        for name in ("points", "radius_m", "speed_m_s", "_nodes", "_balls"):
-            before, after = getattr(cloud, name), getattr(again, name)
-            assert (before is None) is (after is None)
-            if before is not None:
-                np.testing.assert_array_equal(before, after)
-        bare = unpack_state(pack_state(state, with_obstacles=False), 2)
-        assert bare.obstacles is None
-
-    def test_the_audit_holds_each_cloud_once_and_replays_all_of_it(self, tmp_path: Path) -> None:
-        limits, records = seeing(slider()), list[bytes]()
-        log = AuditLog(lambda data, wait_ms: not records.append(data))
-        world, rng = World(limits, ahead(limits, 0.3)), np.random.default_rng(3)
-        rig, clouds = world.rig, 0
-        log.header(limits)
-        log.start("s", now_ns=rig.now_ns)
-        log.arm("s", 0, rig.state(obstacles=world.cloud), now_ns=rig.now_ns)
-        for tick in range(240):
-            if tick % 9 == 0:
-                changes = {"points": [[math.nan] * 3]} if tick % 90 == 81 else {}
-                world.cloud = world.seen(age_ms=-9.0 if tick == 135 else 0.0, **changes)
-                world.points = world.points + rng.normal(size=(1, 3)) * 0.01
-                clouds += 1
-            proposal = rig.velocity([0.1 * math.sin(tick / 9.0), 0.4])
-            q, dq = rig.q, rig.dq
-            decision = rig.tick(proposal, obstacles=world.cloud)
-            encoded = encode_decision("s", tick, decision)
-            state = rig.state(q=q, dq=dq, obstacles=world.cloud)
-            log.decision("s", tick, state, (proposal,), encoded, now_ns=rig.now_ns)
-        log.close("over")
-        decisions = [r for r in map(decode_record, records) if isinstance(r, DecisionRecord)]
-        assert sum(r.state.cloud is not None for r in decisions) == clouds
-        path = tmp_path / "seen.mcap"
-        with AuditFile(path) as file:
-            for data in records:
-                file.append(data, decode_record(data).now_ns)
-        replayed = replay(path, limits)
-        assert replayed.decisions == 240
-        assert replayed.is_exact, replayed.problems
-        found = {finding.limit for d in rig.decisions for finding in d.findings}
-        assert {"obstacles", "non_finite", "obstacles_stale"} <= found
 
 
 def test_the_panda_is_kept_away_from_many_points_on_all_sides() -> None:
