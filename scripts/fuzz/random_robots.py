@@ -31,6 +31,7 @@ from ...sim.oracle import Robot, clearances, link_clearances, read_robot
 from ...sim.oracle_dynamics import joint_effort
 from ...sim.oracle_geometry import capsule_ends, forward
 from .limits_source import LimitsSource
+from .perception import declare_perception
 from .random_volumes import SHAPES, numbers, random_rotation, random_volume
 
 __all__ = ["random_robot"]
@@ -38,6 +39,7 @@ __all__ = ["random_robot"]
 Array = npt.NDArray[np.float64]
 Document = dict[str, Any]
 
+PERCEIVING_SHARE = 0.4
 TRIES_MAX = 300
 SAMPLES = 300
 JOINTS = (2, 9)
@@ -290,10 +292,17 @@ def _keep_links_apart(document: Document, rng: np.random.Generator) -> None:
     document["on_violation"]["self_collision"] = _action(rng)
 
 
+def _look_around(document: Document, rng: np.random.Generator) -> None:
+    """Declare perception for some."""
+    if rng.random() < PERCEIVING_SHARE:
+        declare_perception(document, rng)
+
+
 STEPS: tuple[Callable[[Document, np.random.Generator], None], ...] = (
     _bound_efforts,
     _add_volumes,
     _keep_links_apart,
+    _look_around,
 )
 
 

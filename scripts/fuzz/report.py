@@ -63,6 +63,8 @@ def required_binds(robot: Robot, poses: Poses) -> tuple[tuple[str, ...], tuple[s
     names += [f"workspace/{v.name}" for v in robot.volumes if v.name in poses.pressed]
     if TOUCHING in poses.pressed:
         names.append("self_collision")
+    if robot.perception is not None:
+        names.append("obstacles")
     if robot.risk_max is not None:
         names.append("classifier")
     unreachable = tuple(v.name for v in robot.volumes if v.name not in poses.pressed)
