@@ -269,11 +269,21 @@ class Core:
         return [self._describe(int(row[0]), *row[1:]) for row in found.tolist()]
 
     def _describe(self, code: int, subject: float, value: float, bound: float) -> Found:
+        if KINDS[code] == "obstacles":
+            return "obstacles", self._obstacle(int(subject)), value, bound, "m"
         key = (code, subject)
         words = self._words.get(key)
         if words is None:
             words = self._words[key] = self._name(KINDS[code], int(subject))
         return words[0], words[1], value, bound, words[2]
+
+    def _obstacle(self, subject: int) -> str:
+        """Link and number of the point, as the record has them; not kept: every cloud is new."""
+        place, capsule = divmod(subject, len(self.limits.capsules))
+        name = self.limits.capsules[capsule].name
+        if self._beheld is None:
+            return name
+        return f"{name}/{self._beheld.number_at(place - len(self.limits.volumes))}"
 
     def _name(self, kind: str, subject: int) -> tuple[str, str, str]:
         """Limit, subject and unit, as people read them."""
@@ -282,10 +292,6 @@ class Core:
             volume, capsule = divmod(subject, len(capsules))
             name = f"{capsules[capsule].name}/{self.limits.volumes[volume].name}"
             return kind, name, "m"
-        if kind == "obstacles":
-            number, capsule = divmod(subject, len(self.limits.capsules))
-            name = self.limits.capsules[capsule].name
-            return kind, f"{name}/{number - len(self.limits.volumes)}", "m"
         if kind == "self_collision":
             first, second = self._packed.pair[subject, :2].astype(int).tolist()
             capsules = self.limits.capsules

@@ -1,4 +1,4 @@
-"""Obstacles around a robot under attack, and a camera that looks at them: late, noisy, at times ill.
+"""Obstacles around a robot under attack, and a camera on them: late, noisy, sometimes ill.
 
 Guarantees:
 - What is really there never moves faster than it claims, and no claim is above the declared speed.

@@ -109,7 +109,9 @@ def without_margins(robot: Robot, limits: Limits) -> tuple[Robot, Limits]:
     bounds = {k: np.zeros(robot.n) if k in zero else v for k, v in robot.bounds.items()}
     links = limits.self_collision
     links = None if links is None else replace(links, standoff=0.0)
-    bare = replace(limits, joints=joints, standoff=0.0, self_collision=links)
+    seeing = limits.perception
+    seeing = None if seeing is None else replace(seeing, standoff=0.0)
+    bare = replace(limits, joints=joints, standoff=0.0, self_collision=links, perception=seeing)
     return replace(robot, bounds=bounds), bare
 
 
