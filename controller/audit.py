@@ -97,6 +97,7 @@ class ArmRecord(
     session: str
     tick: Count
     state: StateWire
+    recover: bool = False  # also from where links are too near to something
 
 
 class DecisionRecord(
@@ -250,7 +251,9 @@ class AuditLog:
             StartRecord(index=self._index, previous=self._previous, now_ns=now_ns, session=session)
         )
 
-    def arm(self, session: str, tick: int, state: RobotState, *, now_ns: int) -> bool:
+    def arm(
+        self, session: str, tick: int, state: RobotState, *, now_ns: int, recover: bool = False
+    ) -> bool:
         """The filter was armed."""
         self._obstacles = state.obstacles
         return self.submit(
@@ -261,6 +264,7 @@ class AuditLog:
                 session=session,
                 tick=tick,
                 state=pack_state(state),
+                recover=recover,
             )
         )
 

@@ -97,7 +97,8 @@ def _apply(
         if record.payload != guard.limits.payload:
             guard.set_payload(record.payload)
     elif isinstance(record, ArmRecord):
-        guard.arm(unpack_state(record.state, len(limits.joints)), now_ns=record.now_ns)
+        state = unpack_state(record.state, len(limits.joints))
+        guard.arm(state, now_ns=record.now_ns, recover=record.recover)
     elif isinstance(record, ResetRecord):
         guard.reset()
     elif isinstance(record, DecisionRecord):

@@ -86,7 +86,7 @@ class BatchFilter:
 
         A classifier scores row by row, so with one (declared, or `scorer`) the rows are decided in
         a loop: the same decisions, at the speed of single filters. So are they for limits that
-        declare a latency. `scorer` as in SafetyFilter.
+        declare a latency or a ramp. `scorer` as in SafetyFilter.
         """
         if not (count >= 1 and (threads is None or threads >= 1)):
             raise ValueError(f"count and threads: expected at least 1, got {count} and {threads}")
@@ -232,7 +232,7 @@ class BatchFilter:
         """
         core, memory, timing = self._core, self._memory, self.limits.timing
         todo: Whole = np.full(self.count, SKIP)
-        if self._scorer is not None or timing.latency_ticks > 0:
+        if self._scorer is not None or timing.latency_ticks > 0 or self.limits.ramp_s > 0.0:
             return todo, todo
         latched = IS_LATCHED[memory.phase]
         todo[given.where & memory.armed & latched] = STAY_STOPPED

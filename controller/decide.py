@@ -9,7 +9,8 @@ Rules that this file guarantees:
 5. Where perception is declared, nothing moves without a cloud that can be trusted, and the stored
    stop is certified again where it was certified for another one (see seeing).
 6. After a change of the limits nothing new is considered before the stored stop is certified again,
-   under those that hold now; where it cannot be, it is played, to rest if need be.
+   under those that hold now; where it cannot be, it is played, to rest if need be. From rest too
+   near to something, the way back (see recovery).
 7. No clock, no I/O, no randomness: the same arguments give the same bits (the audit replays them).
 """
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -30,11 +31,21 @@ from . import stop_state
 from .admission import command_fault, command_ticks, period_fault, state_fault
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
 from .findings import changed, expired, findings_of, refuses
-from .seeing import BLIND, Seen, certified, looked, recertified, sight_of
+from .memory import Memory, Plan
+from .recovery import begun, ratcheted, shrinks, violated
+from .seeing import BLIND, certified, looked, recertified, sight_of
 from .stop_state import Event, Phase
-from .trail import Trail, extended, passed, rebased
+from .trail import extended, passed, rebased
 
-__all__ = ["Memory", "Plan", "Scorer", "decide", "resumed", "status_of", "stop_decision"]
+__all__ = [
+    "Memory",
+    "Plan",
+    "Scorer",
+    "decide",
+    "resumed",
+    "status_of",
+    "stop_decision",
+]
 
 HISTORY = 16  # setpoints that a robot may report as executed
 REBASE_TICKS_MAX = 100_000
@@ -59,38 +70,6 @@ class Scorer(Protocol):
         elapsed_s: float,
     ) -> float:
         """Risk of the part of the command after elapsed_s. start (n, 3) q, dq, ddq now."""
-
-
-class Plan(NamedTuple):
-    """An accepted command and how far it has been followed."""
-
-    command_seq: int
-    mode: int
-    rows: Array  # (rows, n), or (rows, 6) in a TCP mode; read-only
-    row_period_s: float  # 0: a single row that is held
-    anchor: Array  # (2, n) commanded position and velocity when it was accepted
-    ticks: int
-    elapsed: int
-    drift: Array | None  # (n,) executed minus scored motion; None: not scored
-
-
-class Memory(NamedTuple):
-    """All that one decision hands to the next."""
-
-    seq: int
-    motion: Array  # (n + 1, 6), see limits.core
-    phase: Phase
-    now_ns: int | None  # of the last step; None: there was none since arming
-    stop_tick: int = 0
-    plan: Plan | None = None
-    command_seq: int | None = None
-    resample_since_ns: int | None = None
-    cause: str | None = None
-    history: tuple[tuple[int, Array], ...] = ()  # (seq, motion) of the last setpoints
-    continues: tuple[int, int] = (0, 0)
-    trail: Trail = ()  # what the stream passed lately; empty: no latency is declared
-    changed_seq: int = -1  # setpoints up to this one were certified under other limits
-    seen: Seen = BLIND  # of perception
 
 
 def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
@@ -227,8 +206,13 @@ def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Arr
     motion, code, found, wanted = core.follow(
         memory.motion, plan.mode, plan.rows, plan.row_period_s, plan.anchor,
         plan.elapsed * core.limits.period_s,
-        None if memory.seen is BLIND else sight_of(core, memory.seen, now_ns),
+        None if memory.seen is BLIND else sight_of(core, memory.seen, now_ns), eased=memory.eased,
+        share=core.ramp_share(memory.ramp_ticks),
     )  # fmt: skip
+    eased, is_new = memory.eased, code != tick.STOP_TICK
+    if eased is not None and is_new and not shrinks(core, eased, memory.motion, motion):
+        draft.findings += violated(core, eased, memory.motion[:-1, 0])
+        motion, code = core.brake(memory.motion), tick.STOP_TICK
     if code == tick.PASSED:
         draft.plan = _followed(core, plan, wanted, motion)
         return motion, False
@@ -280,7 +264,11 @@ def decide(
     if fault is not None:
         return stop_decision(core, memory, now_ns, scorer, str(fault), (fault,))
     if memory.continues[0] <= memory.changed_seq:
-        against = core.recertify(memory.motion)
+        against = core.recertify(memory.motion, eased=memory.eased)
+        if against is not None and is_at_rest(memory.motion):
+            eased, _ = begun(core, memory.motion[:-1, 0])
+            memory = memory._replace(eased=eased)
+            against = None if eased is not None else against
         if against is not None:
             return _changed(core, memory, against, now_ns, scorer)
     waiting = memory.resample_since_ns is not None
@@ -346,7 +334,7 @@ def _conclude(
     if seen is not BLIND and event is Event.MOVED:
         seen = certified(seen, now_ns)
     elif seen is not BLIND and error is None:
-        seen, against = recertified(core, seen, memory.motion, now_ns)
+        seen, against = recertified(core, seen, memory.motion, now_ns, memory.eased)
         if against is not None:
             draft.findings.append(changed(core, against))
             draft.plan, draft.outcome = None, max(draft.outcome, Outcome.REFUSE, key=_severity)
@@ -362,10 +350,16 @@ def _conclude(
         None if scorer is None else scorer.sha256, error,
     )  # fmt: skip
     history = (*memory.history[1 - HISTORY :], (seq, motion))
+    eased, changed_seq = memory.eased, memory.changed_seq
+    if eased is not None:
+        eased = ratcheted(core, eased, motion)
+        if eased is not memory.eased:  # what went before was certified with more eased
+            changed_seq = seq - 1
+    ramp_ticks = max(0, memory.ramp_ticks - (event is Event.MOVED))
     return decision, Memory(
         seq, motion, phase, now_ns, stop_tick, draft.plan, draft.command_seq,
         draft.resample_since_ns, cause, history, (seq, 0), extended(memory.trail, seq, motion),
-        memory.changed_seq, seen,
+        changed_seq, seen, eased, ramp_ticks,
     )  # fmt: skip
 
 

@@ -14,9 +14,10 @@ from ..limits.narrowing import require_nowhere_looser
 from ..limits.records import Array, Candidates, Command, RobotState
 from .arming import armed, held, retired, scorer_for
 from .decide import Memory, Scorer
-from .decision import Decision
+from .decision import Decision, Finding
 from .errors import NotArmedError
 from .failsafe import decide_or_stop
+from .recovery import violated
 from .vetting import VettedChunk, vet
 
 __all__ = ["SafetyFilter"]
@@ -46,9 +47,22 @@ class SafetyFilter:
         """What the next decision will start from; None while disarmed."""
         return self._memory
 
-    def arm(self, state: RobotState, *, now_ns: int) -> None:
-        """Seed from the measured state, which must be at rest; raises ArmError with the reason."""
-        self._memory = armed(self._core, self._memory, self._retired, state, now_ns)
+    def arm(self, state: RobotState, *, now_ns: int, recover: bool = False) -> tuple[Finding, ...]:
+        """Seed from the measured state, which must be at rest; raises ArmError with the reason.
+
+        recover: also arm where links are too near to a volume or to each other. Until they are not,
+        they can only be led away from there, at recovery velocity. Returns what is too near.
+        """
+        self._memory = armed(self._core, self._memory, self._retired, state, now_ns, recover)
+        return self.recovering
+
+    @property
+    def recovering(self) -> tuple[Finding, ...]:
+        """What is too near and on its way back; empty once nothing is, and while disarmed."""
+        memory = self._memory
+        if memory is None or memory.eased is None:
+            return ()
+        return violated(self._core, memory.eased, memory.motion[:-1, 0])
 
     def reset(self) -> None:
         """Leave a latched stop, once at rest; arm() must follow. Raises ArmError while moving."""

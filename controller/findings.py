@@ -18,7 +18,7 @@ _finding = builder_of(Finding)
 
 def refuses(core: Core, finding: Finding) -> bool:
     """Whether the limit that bound is declared `refuse`."""
-    if finding.limit == "workspace":
+    if finding.limit in ("workspace", "zone_speed"):
         return finding.subject.rpartition("/")[2] not in core.clamping_volumes
     return finding.limit in core.refusing
 
@@ -34,7 +34,9 @@ def _margin(core: Core, limit: str, subject: str, value: float, bound: float) ->
 
 def refusal_of(core: Core, limit: str) -> bool | None:
     """Whether a limit that binds refuses, for whomever it binds; None if that depends on whom."""
-    subjects = [f"/{volume.name}" for volume in core.limits.volumes] if limit == "workspace" else []
+    limits = core.limits
+    places = {"workspace": limits.volumes, "zone_speed": [zone.volume for zone in limits.zones]}
+    subjects = [f"/{volume.name}" for volume in places.get(limit, [])]
     found = [Finding(limit, subject, 0.0, 0.0, "", 0.0) for subject in subjects or [""]]
     answers = {refuses(core, finding) for finding in found}
     return answers.pop() if len(answers) == 1 else None

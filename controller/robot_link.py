@@ -117,10 +117,13 @@ class RobotLink:
             return agent.tick(None)
         return agent.tick(self._frame_for(tick))
 
-    def reset(self) -> None:
-        """The operator at the robot allows motion: clear a latched stop, and arm, at rest."""
+    def reset(self, *, recover: bool = False) -> None:
+        """The operator at the robot allows motion: clear a latched stop, and arm, at rest.
+
+        recover: as SafetyFilter.arm.
+        """
         if self.welcome is not None:
-            self._link.send(encode(ResetFrame(session=self.welcome.session)))
+            self._link.send(encode(ResetFrame(session=self.welcome.session, recover=recover)))
 
     def bye(self, reason: str) -> None:
         """Tell the controller that the robot goes."""

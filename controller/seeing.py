@@ -112,7 +112,9 @@ def certified(seen: Seen, now_ns: int) -> Seen:
     return Seen(seen.latest, seen.trusted, seen.fault, seen.trusted, now_ns, 1)
 
 
-def recertified(core: Core, seen: Seen, motion: Array, now_ns: int) -> tuple[Seen, Found | None]:
+def recertified(
+    core: Core, seen: Seen, motion: Array, now_ns: int, eased: Array | None = None
+) -> tuple[Seen, Found | None]:
     """After a tick of the stop that `motion` carries, and what speaks against the stop, if so."""
     after = seen._replace(ticks=seen.ticks + 1)
     if seen.trusted is None or is_at_rest(motion):
@@ -124,5 +126,5 @@ def recertified(core: Core, seen: Seen, motion: Array, now_ns: int) -> tuple[See
     sight = sight_of(core, seen, now_ns)
     if sight is not None:  # the standoff is there so that two looks at one stop can agree
         sight = sight._replace(standoff_m=0.0)
-    against = core.recertify(motion, sight)
+    against = core.recertify(motion, sight, eased=eased)
     return (certified(seen, now_ns) if against is None else after), against

@@ -129,7 +129,7 @@ class ControllerService:
     def _begin_session(self) -> None:
         self._state_seq = -1
         self._is_armed = False
-        self._may_arm = False
+        self._may_arm = self._may_recover = False
         self._is_latched_at_rest = False
         self._now_ns = 0
 
@@ -268,7 +268,7 @@ class ControllerService:
         self._may_arm = False  # once: an operator who was refused has to ask again
         armed_ns = now_ns + self._period_ns
         try:
-            self._guard.arm(state, now_ns=armed_ns)
+            self._guard.arm(state, now_ns=armed_ns, recover=self._may_recover)
         except ArmError as error:
             self.report.rejected_robot[f"arm: {error}"] += 1
             self._nothing(frame)
@@ -276,7 +276,9 @@ class ControllerService:
         memory = self._guard.memory
         seq = 0 if memory is None else memory.seq
         if self._audit is not None and not self._recorded(
-            self._audit.arm(frame.session, frame.tick, state, now_ns=armed_ns)
+            self._audit.arm(
+                frame.session, frame.tick, state, now_ns=armed_ns, recover=self._may_recover
+            )
         ):
             self._nothing(frame)
             return
@@ -356,7 +358,7 @@ class ControllerService:
             self._is_armed = self._is_latched_at_rest = False
             if self._audit is not None:
                 self._recorded(self._audit.reset("operator", now_ns=self._now_ns))
-        self._may_arm = True
+        self._may_arm, self._may_recover = True, frame.recover
 
     def _count(self, decision: Decision, decide_ns: int) -> None:
         report = self.report

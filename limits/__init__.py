@@ -8,12 +8,14 @@ from .declared import (
     JointLimits,
     Kinematics,
     Limits,
+    LinkLimits,
     Perception,
     SelfCollision,
     TcpLimits,
     Timing,
     Variant,
     Volume,
+    Zone,
 )
 from .errors import (
     FeasibilityError,
@@ -50,6 +52,7 @@ __all__ = [
     "Kinematics",
     "Limits",
     "LimitsFileError",
+    "LinkLimits",
     "LooserLimitsError",
     "MissingExtraError",
     "ModelFileError",
@@ -67,5 +70,6 @@ __all__ = [
     "UnknownChoiceError",
     "Variant",
     "Volume",
+    "Zone",
     "load_limits",
 ]

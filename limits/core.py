@@ -18,6 +18,7 @@ from .building import builder_of
 from .certify import CERTIFIED, KINDS
 from .compiling import only_here
 from .declared import Limits
+from .easing import RAMP_FROM, EasedModel, is_measurable
 from .kernels.chain import inverse_dynamics
 from .kernels.cloud_layout import AGE, CLOUD_STANDOFF
 from .kernels.flat import flat_packed, flat_work
@@ -63,6 +64,7 @@ class Core:
         self.stretch = 1.0 + limits.timing.period_tolerance
         self._beheld: Obstacles | None = None  # the cloud in the model below
         self._clouded = self._model
+        self.eased_model = EasedModel(self._packed)
         n = self.n = len(limits.joints)
         self._vector_shape = (n,)
         self._absent = frozen_array(np.zeros(n), "absent")
@@ -82,7 +84,9 @@ class Core:
             k for k, chosen in limits.on_violation.items() if chosen is refuse
         )
         self.clamping_volumes = frozenset(
-            volume.name for volume in limits.volumes if volume.on_violation is not refuse
+            volume.name
+            for volume in (*limits.volumes, *(zone.volume for zone in limits.zones))
+            if volume.on_violation is not refuse
         )
         with only_here():
             self._compile()
@@ -96,6 +100,7 @@ class Core:
         self.recertify(motion)
         self.efforts(home, np.zeros(n), np.zeros(n))
         self.clearance(home)
+        self.gaps(home)
         self.force_exceeded(self._no_wrench)
         self.off_track(home, self._absent, motion)
         state = RobotState(home, self._absent, 0, wrench_tcp=self._no_wrench)
@@ -139,11 +144,27 @@ class Core:
         self._clouded[self._without_cloud + CLOUD_STANDOFF] = sight.standoff_m
         return self._clouded
 
-    def rest(self, q: Array) -> tuple[Array, Found | None]:
+    def _model_for(self, sight: Sight | None, eased: Array | None, share: float) -> Array:
+        """As declared, or with what is seen, or with some of it eased or ramped (limits.easing)."""
+        if eased is None and share >= 1.0:
+            return self._model if sight is None else self._model_with(sight)
+        model = self.eased_model.of(eased, share)
+        if sight is None:
+            return model
+        at = self._without_cloud
+        return np.concatenate([model[:at], self._model_with(sight)[at:]])
+
+    def ramp_share(self, ticks: int) -> float:
+        """The share of the speeds that is allowed with so many ticks of the ramp to go."""
+        total = duration_ticks(self.limits.ramp_s, self.limits.period_s)
+        return 1.0 if ticks <= 0 else 1.0 - (1.0 - RAMP_FROM) * min(1.0, ticks / max(1, total))
+
+    def rest(self, q: Array, *, eased: Array | None = None) -> tuple[Array, Found | None]:
         """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
         self._measured[0] = q
         out = np.empty((self.n + 1, 6))
-        code = calls.rest(self._model, self._scratch, self._measured[0], self._report, out)
+        model = self._model_for(None, eased, 1.0)
+        code = calls.rest(model, self._scratch, self._measured[0], self._report, out)
         out.setflags(write=False)
         return out, None if code == CERTIFIED else self._describe(code, *self._report.tolist())
 
@@ -156,16 +177,19 @@ class Core:
         anchor: Array,
         t: float,
         sight: Sight | None = None,
+        *,
+        eased: Array | None = None,
+        share: float = 1.0,
     ) -> tuple[Array, int, list[Found], Array]:
         """The next motion towards what a command asks for t seconds after it was accepted.
 
         mode, rows (read-only), row_period_s and anchor as in kernels.reference; sight: the
-        obstacles that it keeps clear of. Returns (motion,
+        obstacles that it keeps clear of; eased and share as in limits.easing. Returns (motion,
         tick.PASSED | ALTERED | STOP_TICK, what was found, the reference (3, n)); the reference is
         overwritten by the next call.
         """
         out = np.empty((self.n + 1, 6))
-        model = self._model if sight is None else self._model_with(sight)
+        model = self._model_for(sight, eased, share)
         code, count = calls.follow(
             model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
             self._wanted, self._found, out,
@@ -185,12 +209,14 @@ class Core:
         out.setflags(write=False)
         return out
 
-    def recertify(self, motion: Array, sight: Sight | None = None) -> Found | None:
+    def recertify(
+        self, motion: Array, sight: Sight | None = None, *, eased: Array | None = None
+    ) -> Found | None:
         """What speaks against the stop that `motion` carries, from its next tick to its end.
 
         For a stop that other limits, or another world, certified; None if it holds under these.
         """
-        model = self._model if sight is None else self._model_with(sight)
+        model = self._model_for(sight, eased, 1.0)
         code = calls.recertify(model, self._scratch, motion, self._report)
         return None if code == CERTIFIED else self._describe(code, *self._report.tolist())
 
@@ -205,6 +231,26 @@ class Core:
         """Least distance [m] of any link to any volume that constrains it, without margins."""
         copied = np.array(q, dtype=np.float64)
         return float(workspace.least_clearance(self._packed, copied, self._work))
+
+    def gaps(self, q: Array) -> Array:
+        """Clearance [m] of every capsule from every volume (v·k), then of every pair of capsules.
+
+        Without margins; inf where a volume does not constrain a capsule.
+        """
+        out = np.empty(self.eased_model.items)
+        workspace.gaps(self._packed, np.array(q, dtype=np.float64), self._work, out)
+        return out
+
+    def pair_name(self, item: int) -> tuple[str, str]:
+        """Limit and subject of an entry of `gaps`."""
+        first = self._packed.checked.size
+        if item < first:
+            return self._name("workspace", item)[:2]
+        return self._name("self_collision", item - first)[:2]
+
+    def is_measurable(self, item: int, gap_m: float) -> bool:
+        """Whether an entry of `gaps` says how deep the two are in each other."""
+        return is_measurable(self._packed, item, gap_m)
 
     def passed(self, motions: Sequence[Array]) -> Array:
         """Least and largest commanded position (2, n) over consecutive ticks of the stream."""
@@ -281,9 +327,10 @@ class Core:
         """Link and number of the point, as the record has them; not kept: every cloud is new."""
         place, capsule = divmod(subject, len(self.limits.capsules))
         name = self.limits.capsules[capsule].name
+        first = len(self.limits.volumes) + len(self.limits.zones)
         if self._beheld is None:
             return name
-        return f"{name}/{self._beheld.number_at(place - len(self.limits.volumes))}"
+        return f"{name}/{self._beheld.number_at(place - first)}"
 
     def _name(self, kind: str, subject: int) -> tuple[str, str, str]:
         """Limit, subject and unit, as people read them."""
@@ -292,6 +339,12 @@ class Core:
             volume, capsule = divmod(subject, len(capsules))
             name = f"{capsules[capsule].name}/{self.limits.volumes[volume].name}"
             return kind, name, "m"
+        if kind == "link_speed":
+            return kind, self.limits.capsules[subject].name, "m/s"
+        if kind == "zone_speed":
+            zone, capsule = divmod(subject, len(self.limits.capsules))
+            name = f"{self.limits.capsules[capsule].name}/{self.limits.zones[zone].volume.name}"
+            return kind, name, "m/s"
         if kind == "self_collision":
             first, second = self._packed.pair[subject, :2].astype(int).tolist()
             capsules = self.limits.capsules
@@ -300,6 +353,10 @@ class Core:
             return kind, "tcp", "m/s"
         if kind == "tcp_rotational_speed":
             return kind, "tcp", "rad/s"
+        if kind == "tcp_acceleration":
+            return kind, "tcp", "m/s²"
+        if kind == "tcp_rotational_acceleration":
+            return kind, "tcp", "rad/s²"
         if kind == "singularity":
             return kind, "tcp", "of the twist"
         joint = self.limits.joints[subject]

@@ -18,12 +18,14 @@ __all__ = [
     "JointLimits",
     "Kinematics",
     "Limits",
+    "LinkLimits",
     "Perception",
     "SelfCollision",
     "TcpLimits",
     "Timing",
     "Variant",
     "Volume",
+    "Zone",
 ]
 
 
@@ -106,6 +108,23 @@ class Volume:
     planes: Array | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Zone:
+    """Where links are slow: while any point of a capsule is in the volume, no point of that
+    capsule is faster than max_speed. The volume's kind is keep_out: clearance is counted outside.
+    """
+
+    volume: Volume
+    max_speed: float  # m/s
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """Limits of every point of every link, tool and payload (its capsules)."""
+
+    max_speed: float | None = None  # m/s, norm of the velocity, rotation included; None: undeclared
+
+
 @dataclass(frozen=True, slots=True)
 class SelfCollision:
     """Which links must not touch each other, by the names of their capsules.
@@ -141,6 +160,8 @@ class TcpLimits:
     max_force: float  # N, norm of the measured force; above it: stop
     force_required: bool  # whether a state without a measured force is a reason to stop
     max_rot_vel: float | None = None  # rad/s, norm of the angular velocity; None: not declared
+    max_trans_acc: float | None = None  # m/s², norm of the acceleration; None: not declared
+    max_rot_acc: float | None = None  # rad/s², norm of the angular acceleration; None: not declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +220,9 @@ class Limits:
     source: dict[str, object]  # the URDF, locked joints, tool and payload it was frozen from
     provenance: dict[str, object]  # per value: where it comes from, what it was tightened from
     self_collision: SelfCollision | None = None  # None: not declared, so not certified
+    links: LinkLimits = LinkLimits()
+    zones: tuple[Zone, ...] = ()
+    ramp_s: float = 0.0  # of motion after arming, until the full speed is allowed; 0: at once
     perception: Perception | None = None  # None: not declared, so no obstacle is accepted
     tool: str | None = None  # what `kinematics` and `capsules` contain; None: none, or no variants
     payload: str | None = None

@@ -7,6 +7,8 @@ Guarantees, of limits that pass:
   acceleration, with payload, within the declared efforts.
 - No two links that must not touch each other do so wherever the robot is: such a pair has
   capsules that overlap by construction, and belongs into self_collision.ignore.
+- Where the speed of links is limited, what is declared of the servos' velocity errors leaves more
+  than rest of it, in every sampled configuration.
 - Every joint can stop from its declared velocity within its declared range.
 """
 
@@ -25,6 +27,7 @@ from .posture import (
     efforts,
     pair_clearances,
     pair_sweeps,
+    speed_errors,
     sweep_bounds,
 )
 from .records import Array
@@ -167,6 +170,7 @@ def _check_samples(limits: Limits) -> None:
     low = np.array([joint.min_position for joint in limits.joints])
     high = np.array([joint.max_position for joint in limits.joints])
     q = np.random.default_rng(SEED).uniform(low, high, (SAMPLES, len(low)))
+    _check_speeds(limits, q)
     blocked = _room(limits, q) <= 0.0  # (m, v, k)
     apart = _check_pairs(limits, q)
     clear = ~blocked.any(axis=(1, 2)) & apart
@@ -196,6 +200,26 @@ def _check_samples(limits: Limits) -> None:
             f"joint_limits.{joint.name}.max_effort is exceeded in {over.mean(axis=0).max():.1%} "
             f"of those that clear every volume"
         )
+
+
+def _check_speeds(limits: Limits, q: Array) -> None:
+    """Whether links may move at all, in the configurations q (m, n)."""
+    bounds: list[tuple[str, float, tuple[str, ...]]] = []
+    if limits.links.max_speed is not None:
+        bounds.append(("links.max_speed", limits.links.max_speed, ()))
+    for zone in limits.zones:
+        bounds.append((f"zones.{zone.volume.name}", zone.max_speed, zone.volume.exempt))
+    if not bounds:
+        return
+    errors = speed_errors(limits, q).max(axis=0)
+    for path, bound, exempt in bounds:
+        for capsule, error in zip(limits.capsules, errors.tolist(), strict=True):
+            if capsule.name not in exempt and not error < bound:
+                raise FeasibilityError(
+                    f"{path} and velocity_error contradict each other: the servos' errors alone "
+                    f"move link {capsule.name!r} by up to {error:.3g} m/s, allowed are "
+                    f"{bound:g} m/s; raise it, or declare smaller velocity errors"
+                )
 
 
 def check_feasible(limits: Limits) -> None:

@@ -26,10 +26,12 @@ from .declared import (
     JointLimits,
     Kinematics,
     Limits,
+    LinkLimits,
     TcpLimits,
     Timing,
     Variant,
     Volume,
+    Zone,
 )
 from .errors import FormatError, LimitsFileError
 from .frozen_layout import (
@@ -216,13 +218,18 @@ def _check(document: Document) -> None:
                     f"joints.{joint.name}.{part}: {getattr(joint, part):g} exceeds {whole}, "
                     f"{getattr(joint, whole):g}"
                 )
-    if (document.tcp.max_rot_vel is None) is not (
-        document.on_violation.tcp_rotational_speed is None
+    on, tcp = document.on_violation, document.tcp
+    for path, value, kind in (
+        ("tcp.max_rot_vel", tcp.max_rot_vel, "tcp_rotational_speed"),
+        ("tcp.max_trans_acc", tcp.max_trans_acc, "tcp_acceleration"),
+        ("tcp.max_rot_acc", tcp.max_rot_acc, "tcp_rotational_acceleration"),
+        ("links.max_speed", document.links, "link_speed"),
     ):
-        raise LimitsFileError("tcp.max_rot_vel, on_violation.tcp_rotational_speed: one of two")
+        if (value is None) is not (getattr(on, kind) is None):
+            raise LimitsFileError(f"{path}, on_violation.{kind}: one of two")
     names = [joint.name for joint in document.joints]
-    if len(set(names)) != n or len({v.name for v in document.volumes}) != len(document.volumes):
-        raise LimitsFileError("joints, volumes: a name is used twice")
+    if len(set(names)) != n:
+        raise LimitsFileError("joints: a name is used twice")
     others = [] if document.variants is None else document.variants.others
     for variant in others:
         chain = variant.kinematics
@@ -230,17 +237,30 @@ def _check(document: Document) -> None:
             if length != n:
                 raise LimitsFileError(f"variants.kinematics.{name}: {length} for {n} joints")
     every = [*document.capsules, *(capsule for v in others for capsule in v.capsules)]
-    capsules = {capsule.name for capsule in every}
     for capsule in every:
         if capsule.joint >= n:
             raise LimitsFileError(f"capsules.{capsule.name}: joint {capsule.joint} of {n}")
-    for volume in document.volumes:
-        for name in volume.exempt:
+    _check_places(document)
+
+
+def _check_places(document: Document) -> None:
+    """Volumes and zones: their names, and whom they exempt."""
+    others = [] if document.variants is None else document.variants.others
+    every = [*document.capsules, *(capsule for v in others for capsule in v.capsules)]
+    capsules = {capsule.name for capsule in every}
+    places = [("volumes", volume) for volume in document.volumes]
+    places += [("zones", zone.volume) for zone in document.zones]
+    if len({place.name for _, place in places}) != len(places):
+        raise LimitsFileError("volumes, zones: a name is used twice")
+    for section, place in places:
+        for name in place.exempt:
             if name not in capsules:
                 raise LimitsFileError(
-                    f"volumes.{volume.name}.exempt: no capsule {name!r}; there "
+                    f"{section}.{place.name}.exempt: no capsule {name!r}; there "
                     f"are: {', '.join(sorted(capsules))}"
                 )
+        if section == "zones" and place.kind != "keep_out":
+            raise LimitsFileError(f"zones.{place.name}.volume.kind: {place.kind}, not keep_out")
 
 
 def _classifier(plain: dict[str, Any], folder: Path) -> ClassifierLimits:
@@ -291,6 +311,9 @@ def _limits(document: Document, data: bytes, folder: Path) -> Limits:
         source=document.source,
         provenance=document.provenance,
         self_collision=self_collision_of(document),
+        links=LinkLimits() if document.links is None else LinkLimits(document.links.max_speed),
+        zones=tuple(Zone(_volume(z.volume), float(z.max_speed)) for z in document.zones),
+        ramp_s=0.0 if document.arming is None else document.arming.ramp_s,
         perception=perception_of(document),
     )
     return limits if document.variants is None else _with_variants(limits, document)

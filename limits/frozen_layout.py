@@ -22,6 +22,7 @@ __all__ = [
     "Document",
     "HalfSpaceLayout",
     "KinematicsLayout",
+    "LinksLayout",
     "MeshLayout",
     "NoneLayout",
     "PerceptionLayout",
@@ -30,6 +31,7 @@ __all__ = [
     "VariantLayout",
     "VariantsLayout",
     "VolumeLayout",
+    "ZoneLayout",
 ]
 
 JOINTS_MAX = 16
@@ -164,6 +166,19 @@ VolumeLayout = (
 )
 
 
+class ZoneLayout(Layout):
+    """Where links are slow: the volume's kind is keep_out, as clearance is counted outside it."""
+
+    max_speed: Positive
+    volume: VolumeLayout
+
+
+class LinksLayout(Layout):
+    """What holds for every point of every link."""
+
+    max_speed: Positive
+
+
 class IgnoredPairLayout(Layout):
     """Two links that may touch, and why."""
 
@@ -198,6 +213,8 @@ class TcpLayout(Layout):
     max_force: Positive
     force_required: bool
     max_rot_vel: Positive | None = None  # absent: not declared
+    max_trans_acc: Positive | None = None
+    max_rot_acc: Positive | None = None
 
 
 class TimingLayout(Layout):
@@ -209,6 +226,12 @@ class TimingLayout(Layout):
     resample_deadline_ms: Positive
     watchdog_ms: Positive
     latency_ticks: Annotated[int, msgspec.Meta(ge=0, le=LATENCY_TICKS_MAX)] = 0
+
+
+class ArmingLayout(Layout):
+    """What holds for a while after arming."""
+
+    ramp_s: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)]
 
 
 class OnViolationLayout(Layout):
@@ -223,6 +246,9 @@ class OnViolationLayout(Layout):
     contact_force: OnViolation
     tcp_rotational_speed: OnViolation | None = None  # absent: not declared
     self_collision: OnViolation | None = None
+    link_speed: OnViolation | None = None
+    tcp_acceleration: OnViolation | None = None
+    tcp_rotational_acceleration: OnViolation | None = None
     obstacles: OnViolation | None = None
 
 
@@ -275,6 +301,9 @@ class Document(Layout):
     source: dict[str, Any]
     provenance: dict[str, Any]
     self_collision: dict[str, Any] | None = None  # none at all, or why none, or SelfCollisionLayout
+    links: LinksLayout | None = None  # absent: not declared
+    zones: Annotated[list[ZoneLayout], msgspec.Meta(max_length=64)] = []
+    arming: ArmingLayout | None = None  # absent: the full speed is allowed at once
     perception: PerceptionLayout | None = None  # absent: no obstacles are accepted
     variants: VariantsLayout | None = None  # absent: one tool and one payload, or none
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .declared import Capsule, JointLimits, Limits, SelfCollision, Volume
+from .declared import Capsule, JointLimits, Limits, SelfCollision, Volume, Zone
 from .errors import LooserLimitsError
 from .records import OnViolation
 
@@ -25,8 +25,9 @@ __all__ = ["Looser", "looser", "require_nowhere_looser"]
 _LOWER = frozenset(
     {
         "max_position", "max_velocity", "max_acceleration", "max_jerk", "max_effort",
-        "recovery_velocity", "max_trans_vel", "max_rot_vel", "max_force", "command_timeout_ms",
-        "state_age_max_ms", "period_tolerance", "resample_deadline_ms",
+        "recovery_velocity", "max_trans_vel", "max_rot_vel", "max_trans_acc", "max_rot_acc",
+        "max_speed", "max_force", "command_timeout_ms", "state_age_max_ms", "period_tolerance",
+        "resample_deadline_ms",
     }
 )  # fmt: skip
 _HIGHER = frozenset({"min_position", "standoff", "ramp_s"})
@@ -126,6 +127,21 @@ def _volume(now: Volume, wanted: Volume | None) -> Iterator[Looser]:
             yield Looser(f"{where}.{field.name}", one, other, "m")
 
 
+def _zones(now: tuple[Zone, ...], wanted: tuple[Zone, ...]) -> Iterator[Looser]:
+    """Each zone in force is still there, no smaller and no faster; there may be more of them."""
+    by_name = {zone.volume.name: zone for zone in wanted}
+    for zone in now:
+        where = f"zones.{zone.volume.name}"
+        other = by_name.get(zone.volume.name)
+        if other is None:
+            yield Looser(where, "declared", "absent", "(a zone)")
+            continue
+        if not _number("max_speed", zone.max_speed, other.max_speed):
+            yield Looser(f"{where}.max_speed", zone.max_speed, other.max_speed, "m/s")
+        for item in _volume(zone.volume, other.volume):
+            yield item._replace(field=f"zones{item.field.removeprefix('volumes')}")
+
+
 def _capsules(now: tuple[Capsule, ...], wanted: tuple[Capsule, ...]) -> Iterator[Looser]:
     """Each capsule in force is still there, as thick as it was; there may be more of them."""
     for capsule in now:
@@ -179,6 +195,8 @@ def looser(now: Limits, wanted: Limits) -> Iterator[Looser]:
     by_name = {volume.name: volume for volume in wanted.volumes}
     for volume in now.volumes:
         yield from _volume(volume, by_name.get(volume.name))
+    yield from _record(now.links, wanted.links, "links.", lambda _: "m/s")
+    yield from _zones(now.zones, wanted.zones)
     yield from _self_collision(now.self_collision, wanted.self_collision)
     yield from _variants(now, wanted)
     for kind, chosen in now.on_violation.items():
@@ -188,7 +206,7 @@ def looser(now: Limits, wanted: Limits) -> Iterator[Looser]:
         yield Looser("stop_category", now.stop_category, wanted.stop_category, "(choice)")
     judged = {
         "joints", "tcp", "timing", "capsules", "volumes", "self_collision", "on_violation",
-        "stop_category", "variants",
+        "stop_category", "variants", "links", "zones",
     }  # fmt: skip
     for field in fields(now):
         if field.name in judged or field.name in _IDENTITY:

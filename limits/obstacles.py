@@ -21,13 +21,12 @@ from .kernels.cloud_layout import (
     BALL_NUMBER,
     BALL_RADIUS,
     BALL_SPEED,
-    HEAD,
     NODE_COLUMNS,
     NODE_SPEED,
 )
 from .records import Array, frozen_array
 
-__all__ = ["LEAF_POINTS", "POINTS_MAX", "Obstacles", "flat_cloud", "no_cloud"]
+__all__ = ["LEAF_POINTS", "POINTS_MAX", "Obstacles", "flat_cloud"]
 
 LEAF_POINTS = 8
 # What a record can hold at all; how many are trusted is declared.
@@ -167,11 +166,6 @@ class Obstacles:
     def fastest_m_s(self) -> float:
         """The largest speed that it claims [m/s]; 0 without any claim."""
         return 0.0 if self.speed_m_s is None else float(self.speed_m_s.max(initial=0.0))
-
-
-def no_cloud(capsules: int) -> Array:
-    """A flat cloud without a point, for a robot of so many capsules."""
-    return np.zeros(HEAD + capsules)
 
 
 def flat_cloud(

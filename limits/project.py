@@ -18,6 +18,7 @@ from .kernels.jit import kernel
 from .kernels.packed import (
     ACCELERATION,
     JERK,
+    PACE,
     PERIOD,
     REPORT,
     STANDOFF,
@@ -38,6 +39,7 @@ from .kernels.pursuit import (
     pursue,
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
+from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
 from .kernels.sliding import slide
 from .kinds import tcp_rotation
 
@@ -57,14 +59,7 @@ ROOM_TICKS = 25.0
 LIFT_M = 2e-3
 
 _turning = tcp_rotation.rotational_speed_and_bound
-
-
-@kernel
-def _found(found: Floats, count: int, kind: float, subject: int, value: float, bound: float) -> int:
-    if count >= found.shape[0]:
-        return count
-    found[count, 0], found[count, 1], found[count, 2], found[count, 3] = kind, subject, value, bound
-    return count + 1
+_found = note
 
 
 @kernel
@@ -98,7 +93,13 @@ def _wanted_speed(
 
 @kernel
 def _slowdown(
-    packed: Packed, speeds: Floats, bounds: Floats, work: Work, found: Floats, count: int
+    packed: Packed,
+    start: Floats,
+    speeds: Floats,
+    bounds: Floats,
+    work: Work,
+    found: Floats,
+    count: int,
 ) -> int:
     """Scale all speeds (n,) by one factor until joint velocities and the TCP's speeds fit.
 
@@ -117,13 +118,14 @@ def _slowdown(
         count = _found(found, count, _TCP_SPEED, 0, fast, bound)
         scale *= bound / fast * INSIDE
     turning, bound = _turning(packed, work, speeds)
+    bound = max(0.0, bound)  # errors that exceed it leave nothing; they do not turn the motion back
     if not (turning * scale <= bound * TCP_SHARE):
         count = _found(found, count, _TCP_ROTATION, 0, turning * scale, bound * TCP_SHARE)
         scale = bound * TCP_SHARE / turning * INSIDE
     if scale < 1.0:
         for i in range(n):
             speeds[i] *= scale
-    return count
+    return restrain(packed, start, work, speeds, found, count)
 
 
 @kernel
@@ -136,11 +138,17 @@ def _smoothly(packed: Packed, start: Floats, i: int, speed: float, feed: float) 
 
 @kernel
 def _cap(
-    packed: Packed, start: Floats, bounds: Floats, speed: float, slowest: float, i: int
+    packed: Packed,
+    start: Floats,
+    bounds: Floats,
+    speed: float,
+    slowest: float,
+    gentle: float,
+    i: int,
 ) -> float:
     """The speed [rad/s or m/s] from which joint i can still stop before its bound ahead."""
     period, q, dq, now = packed.scalar[PERIOD], start[i, 0], start[i, 1], start[i, 2]
-    a_max, j_max = packed.joint[i, ACCELERATION], packed.joint[i, JERK]
+    a_max, j_max = packed.joint[i, ACCELERATION] * gentle, packed.joint[i, JERK]
     ahead = dq * period + now * period * period / 2.0
     room = (
         (bounds[1, i] - q - max(0.0, ahead))
@@ -157,8 +165,11 @@ def _caps(packed: Packed, start: Floats, bounds: Floats, work: Work) -> None:
     n, slowest = start.shape[0], 0.0  # the synchronised stop lasts as long as its slowest joint
     for i in range(n):
         slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, ACCELERATION])
+    gentle = work.small[PACE, GENTLE]
+    slowest /= gentle
     for i in range(n):
-        work.vector[2, i] = _cap(packed, start, bounds, work.vector[0, i], slowest, i)
+        speed = work.vector[0, i]
+        work.vector[2, i] = _cap(packed, start, bounds, speed, slowest, gentle, i)
 
 
 @kernel
@@ -223,16 +234,17 @@ def _pursued(
     for i in range(n):
         row, now = work.ray[i], start[i, 2]
         a_max, step = (
-            packed.joint[i, ACCELERATION] * INSIDE,
+            packed.joint[i, ACCELERATION] * work.small[PACE, GENTLE] * INSIDE,
             packed.joint[i, JERK] * period * INSIDE,
         )
         row[TARGET] = speeds[i] if arrived[i] > 0.0 else share * speeds[i]
         row[SLOPE] = reference[2, i] if share == 1.0 else 0.0
         row[STEP] = step
-        row[LOWEST], row[HIGHEST] = max(-a_max, now - step), min(a_max, now + step)
+        # What is harder now than it may be becomes as gentle as jerk allows.
+        row[LOWEST] = min(max(-a_max, now - step), now + step)
+        row[HIGHEST] = max(min(a_max, now + step), now - step)
         wanted = _smoothly(packed, start, i, row[TARGET], row[SLOPE])
-        if not abs(wanted) <= packed.joint[i, ACCELERATION]:
-            count = _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
+        count = asks_too_much(packed, work, wanted, i, found, count)
         if not abs(wanted - now) <= packed.joint[i, JERK] * period:
             count = _found(found, count, _JERK, i, abs(wanted - now) / period, step / period)
         row[TARGET] += row[SLOPE] * period
@@ -264,7 +276,7 @@ def slid(
         q[i] = start[i, 0]
         speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0
     forward(packed, q, work)
-    _slowdown(packed, speeds, bounds, work, found, full)
+    _slowdown(packed, start, speeds, bounds, work, found, full)
     changed, margin = False, packed.scalar[STANDOFF] + lift
     for _ in range(2 if count > 1 else 1):  # what one changes may lead towards the other
         for w in range(count):
@@ -272,7 +284,7 @@ def slid(
             changed = slide(packed, work, v, k, room_s, margin, speeds) or changed
     if not changed:
         return False
-    _slowdown(packed, speeds, bounds, work, found, full)
+    _slowdown(packed, start, speeds, bounds, work, found, full)
     _pursued(packed, start, bounds, reference, work, found, full, ddq, slow)
     return True
 
@@ -305,8 +317,9 @@ def _cascade(
             count = _found(found, count, _POSITION, i, q, bound)
             speed, feed = math.copysign(cap, speed), 0.0
         wanted = _smoothly(packed, start, i, speed, feed)
+        count = asks_too_much(packed, work, wanted, i, found, count)
+        a_max *= work.small[PACE, GENTLE]
         if not (abs(wanted) <= a_max):
-            count = _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
             wanted = math.copysign(a_max * INSIDE, wanted)
         if not (abs(wanted - now) <= j_max * period):
             count = _found(found, count, _JERK, i, abs(wanted - now) / period, j_max)
@@ -335,10 +348,11 @@ def project(
     velocity for an unknown time.
     """
     n, period, count = start.shape[0], packed.scalar[PERIOD], 0
-    speeds = work.vector[0]
+    speeds, gentle = work.vector[0], brakes_with(packed, start, work)
     for i in range(n):
         a_max, low, high = packed.joint[i, ACCELERATION], bounds[0, i], bounds[1, i]
         gain = min(1.0, packed.joint[i, JERK] * period / a_max) / 12.0 / period
+        a_max *= gentle
         speeds[i] = _wanted_speed(mode, reference, i, start[i, 0], gain, a_max, low, high)
         if not math.isfinite(speeds[i]):  # a slope between huge rows
             count = _found(found, count, _VELOCITY, i, math.inf, bounds[2, i])
@@ -349,13 +363,13 @@ def project(
             count = _found(found, count, _POSITION, i, reference[0, i], bound)
     forward(packed, work.vector[1], work)
     slowed = count
-    count = _slowdown(packed, speeds, bounds, work, found, count)
+    count = _slowdown(packed, start, speeds, bounds, work, found, count)
     for i in range(n):
         slow[i] = math.nan
     if held:
         count, is_damped = _damped(packed, speeds, work, found, count)
         if is_damped:
-            count = _slowdown(packed, speeds, bounds, work, found, count)
+            count = _slowdown(packed, start, speeds, bounds, work, found, count)
         return _pursued(packed, start, bounds, reference, work, found, count, ddq, slow)
     _caps(packed, start, bounds, work)
     return _cascade(packed, start, bounds, reference, work, found, count, slowed, ddq)

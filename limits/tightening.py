@@ -32,7 +32,10 @@ BOUNDED_FIELDS = (
 DECLARED_PATHS = (
     "tcp.max_trans_vel",
     "tcp.max_rot_vel",
+    "tcp.max_trans_acc",
+    "tcp.max_rot_acc",
     "tcp.max_force",
+    "links.max_speed",
     "standoff",
     "period",
     "timing.latency_ticks",
@@ -183,7 +186,9 @@ def tightest(
             )
         joints.append(joint)
     for path in DECLARED_PATHS:
-        if path == "tcp.max_rot_vel" and file.tcp.max_rot_vel is None:
+        if path.startswith("tcp.") and getattr(file.tcp, path.removeprefix("tcp.")) is None:
+            continue
+        if path == "links.max_speed" and file.links is None:
             continue
         if path == "timing.latency_ticks" and file.timing.latency_ticks is None:
             continue

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..limits.declared import Limits, Variant, Volume
+from ..limits.declared import Limits, Variant, Volume, Zone
 from ..limits.tightening import FIELD_UNIT, unit_of
 
 __all__ = ["explained_rows", "list_rows", "print_explained", "print_list"]
@@ -57,6 +57,15 @@ def _or_contained(limits: Limits, row: dict[str, Any]) -> dict[str, Any]:
     if row["path"] in limits.provenance:
         return row
     return {**row, "from": "not declared: 0, contained in tracking_error"}
+
+
+def _optional(limits: Limits, path: str, value: float | None, unit: str) -> dict[str, Any]:
+    return _row(limits, path, "none: not declared" if value is None else value, unit)
+
+
+def _zone(zone: Zone) -> str:
+    where = _volume(zone.volume).removeprefix("keep_out ")
+    return f"at most {zone.max_speed:g} m/s in {where}; {zone.volume.on_violation}"
 
 
 def _volume(volume: Volume) -> str:
@@ -144,15 +153,14 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
             row = _row(limits, path, getattr(joint, field), unit_of(joint.type, field))
             rows.append(row if field != "position_noise" else _or_contained(limits, row))
     rows.append(_row(limits, "tcp.max_trans_vel", limits.tcp.max_trans_vel, "m/s"))
-    turning = limits.tcp.max_rot_vel
-    rows.append(
-        _row(
-            limits, "tcp.max_rot_vel", "none: not declared" if turning is None else turning, "rad/s"
-        )
-    )
+    rows.append(_optional(limits, "tcp.max_rot_vel", limits.tcp.max_rot_vel, "rad/s"))
+    rows.append(_optional(limits, "tcp.max_trans_acc", limits.tcp.max_trans_acc, "m/s^2"))
+    rows.append(_optional(limits, "tcp.max_rot_acc", limits.tcp.max_rot_acc, "rad/s^2"))
     rows.append(_row(limits, "tcp.max_force", limits.tcp.max_force, "N"))
     rows.append(_row(limits, "tcp.force_required", limits.tcp.force_required, ""))
+    rows.append(_optional(limits, "links.max_speed", limits.links.max_speed, "m/s"))
     rows += [_row(limits, f"volumes.{v.name}", _volume(v), "") for v in limits.volumes]
+    rows += [_row(limits, f"zones.{z.volume.name}", _zone(z), "") for z in limits.zones]
     rows.append(_row(limits, "standoff", limits.standoff, "m"))
     rows += _self_collision_rows(limits)
     rows += _perception_rows(limits)
@@ -163,6 +171,8 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     rows.append(_row(limits, "timing.period_tolerance", limits.timing.period_tolerance, ""))
     latency = _row(limits, "timing.latency_ticks", limits.timing.latency_ticks, "ticks")
     rows.append(_or_contained(limits, latency))
+    ramp = limits.ramp_s if limits.ramp_s > 0.0 else "none: full speed at once"
+    rows.append(_row(limits, "arming.ramp", ramp, "s"))
     rows += [_row(limits, f"on_violation.{k}", str(v), "") for k, v in limits.on_violation.items()]
     rows.append(_row(limits, "stop_category", limits.stop_category, ""))
     classifier = limits.classifier

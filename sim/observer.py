@@ -5,6 +5,8 @@ Guarantees:
 - Position, velocity, acceleration and jerk of the applied stream are differences of the setpoints
   q over T, T², T³, judged with 1e-9 of the bound plus 8 eps max|q| / T^p: rounding, nothing more.
 - Measured position, velocity, effort, TCP speeds and contact force are judged at every substep.
+- The tool's acceleration is that of the applied stream, by differences (`observed_tool`).
+- Link and zone speeds are those of mesh vertices at the end of each tick (`observed_speeds`).
 - Links that the file keeps apart and that touch each other all the same are a `collision`.
 - A comparison with NaN counts as a violation.
 
@@ -23,6 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .observed_geometry import Hull, ObservedVolume, point_clearances, read_hulls
+from .observed_speeds import LinkSpeeds
+from .observed_tool import ToolAcceleration
 from .robot import SimulatedRobot, TickTrace
 from .world import World
 
@@ -38,6 +42,10 @@ KINDS = (
     "joint_effort",
     "tcp_speed",
     "tcp_rotational_speed",
+    "tcp_acceleration",
+    "tcp_rotational_acceleration",
+    "link_speed",
+    "zone_speed",
     "workspace",
     "collision",
     "contact_force",
@@ -235,6 +243,8 @@ class Observer:
         self._bounds = _Bounds.parse(frozen)
         self._world, self._robot = world, robot
         self._clearances = _Clearances(world, self._bounds.volumes, self._bounds.pairs)
+        self._link_speeds = LinkSpeeds(frozen, world)
+        self._tool = ToolAcceleration(frozen)
         powers = self._bounds.period_s ** np.arange(1.0, 4.0)
         self._change_max: Array = np.array(self._bounds.rate) * powers[:, None]  # (3, n)
         self.clearance_m = math.inf
@@ -285,6 +295,11 @@ class Observer:
         self.clearance_m, subject, touching = self._clearances.look()
         if not self.clearance_m >= -RELATIVE_TOLERANCE:
             self._note("workspace", subject, self.clearance_m, 0.0, "m")
+        for kind, value, bound in self._tool.look(self._history[1], self._history[2], q):
+            unit = "m/s^2" if kind == "tcp_acceleration" else "rad/s^2"
+            self._note(kind, "tcp", value, bound, unit)
+        for kind, link, speed_m_s, bound_m_s in self._link_speeds.look():
+            self._note(kind, link, speed_m_s, bound_m_s, "m/s")
         if touching is not None:
             self._note("collision", "/".join(touching), 0.0, 0.0, "m")
         if not self._object_gone and self._world.object_lost():

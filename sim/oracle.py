@@ -22,6 +22,7 @@ from .oracle_file import Array, FrozenFileError, Robot, read_robot
 from .oracle_geometry import capsule_ends, clearance, forward, tcp_rotation, tcp_velocity
 from .oracle_joints import Excess, Motion, joint_excesses, rounding, within_tick
 from .oracle_obstacles import PARTS, Crowd, obstacle_excesses
+from .oracle_speeds import speed_excesses, tool_excesses
 from .oracle_stop import Stop, expand_stops, malformed
 from .oracle_touch import pair_clearances, pair_names
 
@@ -51,6 +52,10 @@ KINDS = (
     "joint_effort",
     "tcp_speed",
     "tcp_rotational_speed",
+    "tcp_acceleration",
+    "tcp_rotational_acceleration",
+    "link_speed",
+    "zone_speed",
     "workspace",
     "self_collision",
     "obstacles",
@@ -169,7 +174,8 @@ def _bodies(robot: Robot, q: Array) -> list[Excess]:
 def judge_configurations(
     robot: Robot, q: Array, dq: Array, ddq: Array | None, q_body: Array
 ) -> list[Excess]:
-    """What holds at an instant: bodies at q_body; TCP speeds and effort at q (all (B, n)).
+    """What holds at an instant: bodies and their speeds at q_body; TCP speeds and effort at q (all
+    (B, n)).
 
     Without ddq the effort is not judged.
     """
@@ -184,7 +190,9 @@ def judge_configurations(
         turning = np.sqrt(np.sum(tcp_rotation(robot, frames, dq) ** 2, axis=0))[:, None]
         top = np.array([robot.max_rot_vel_rad_s])
         out.append(Excess("tcp_rotational_speed", turning, top, 1e-9 * top, ("tcp",), "rad/s"))
+    out += speed_excesses(robot, q_body, dq)
     if ddq is not None:
+        out += tool_excesses(robot, frames, dq, ddq)
         effort = np.abs(joint_effort(robot, frames, dq, ddq))
         bound = robot.bounds["max_effort"]
         out.append(

@@ -22,7 +22,7 @@ from . import oracle_fields as read
 from .oracle_fields import FrozenFileError
 from .oracle_seeing import Seeing, seeing_of
 
-__all__ = ["CapsuleShape", "FrozenFileError", "Robot", "VolumeShape", "read_robot"]
+__all__ = ["CapsuleShape", "FrozenFileError", "Robot", "VolumeShape", "ZoneShape", "read_robot"]
 
 Array = npt.NDArray[np.float64]
 Choice = tuple[str | None, str | None]  # tool, payload
@@ -73,7 +73,7 @@ SHAPE_FIELDS = {
     "cylinder": {"start": 3, "end": 3, "radius": 0},
     "mesh": {"vertices": 3, "planes": 4},
 }
-OPTIONAL_KEYS = frozenset({"perception", "self_collision", "variants"})
+OPTIONAL_KEYS = frozenset({"arming", "links", "perception", "self_collision", "variants", "zones"})
 ON_PLANE_M = 1e-9
 
 
@@ -100,6 +100,14 @@ class VolumeShape:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ZoneShape:
+    """Where links are slow."""
+
+    place: VolumeShape
+    speed_m_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Robot:
     """What the oracle knows of one robot: declared bounds, chain, bodies, volumes."""
 
@@ -122,6 +130,10 @@ class Robot:
     max_trans_vel_m_s: float
     max_force_n: float
     max_rot_vel_rad_s: float | None  # None: the file declares none
+    max_trans_acc_m_s2: float | None  # likewise
+    max_rot_acc_rad_s2: float | None
+    link_speed_m_s: float | None
+    zones: tuple[ZoneShape, ...]
     period_tolerance: float
     timing_ms: dict[str, float]
     home: Array  # (n,)
@@ -216,6 +228,26 @@ def _volume(value: Any, where: str) -> VolumeShape:
     return VolumeShape(name, item["kind"] == "keep_in", shape, frozenset(exempt), fields)
 
 
+def _zones(value: Any) -> tuple[ZoneShape, ...]:
+    out = []
+    for i, row in enumerate(read.rows(value, "zones")):
+        where = f"zones[{i}]"
+        item = read.keys(row, frozenset({"max_speed", "volume"}), where)
+        place = _volume(item["volume"], f"{where}.volume")
+        if place.keeps_in:
+            raise FrozenFileError(f"{where}.volume.kind: a zone is where its volume is, not around")
+        out.append(ZoneShape(place, read.number(item["max_speed"], f"{where}.max_speed")))
+    return tuple(out)
+
+
+def _link_speed(value: Any) -> float | None:
+    if value is None:
+        return None
+    return read.number(
+        read.keys(value, frozenset({"max_speed"}), "links")["max_speed"], "links.max_speed"
+    )
+
+
 def _joints(value: Any) -> tuple[list[str], list[bool], dict[str, Array]]:
     names, prismatic, columns = [], [], []
     for i, row in enumerate(read.rows(value, "joints")):
@@ -264,14 +296,14 @@ def _chain(value: Any, n: int) -> dict[str, Array]:
 
 
 def _tcp(value: Any) -> dict[str, Any]:
-    """The tool's limits; the one on its rotation is younger than the format, and may be absent."""
-    declared = {"max_trans_vel", "max_force", "force_required"}
-    if isinstance(value, dict) and "max_rot_vel" in value:
-        declared.add("max_rot_vel")
-    tcp = read.keys(value, frozenset(declared), "tcp")
+    """The tool's limits; some are younger than the format, and may be absent: None."""
+    declared = frozenset({"max_trans_vel", "max_force", "force_required"})
+    optional = frozenset({"max_rot_vel", "max_trans_acc", "max_rot_acc"})
+    tcp = read.keys(value, declared, "tcp", optional)
     if not isinstance(tcp["force_required"], bool):
         raise FrozenFileError(f"tcp.force_required: {tcp['force_required']!r} is not true or false")
-    return tcp
+    numbers = {key: read.number(tcp[key], f"tcp.{key}") for key in tcp if key != "force_required"}
+    return {**dict.fromkeys(optional), **numbers}
 
 
 def _risk_max(value: Any) -> float | None:
@@ -334,11 +366,13 @@ def read_robot(raw: bytes, choice: Choice | None = None) -> Robot:
         capsules=capsules,
         volumes=tuple(_volume(row, f"volumes[{i}]") for i, row in enumerate(each("volumes"))),
         pairs=_pairs(top.get("self_collision"), capsules),
-        max_trans_vel_m_s=read.number(tcp["max_trans_vel"], "tcp.max_trans_vel"),
-        max_force_n=read.number(tcp["max_force"], "tcp.max_force"),
-        max_rot_vel_rad_s=(
-            read.number(tcp["max_rot_vel"], "tcp.max_rot_vel") if "max_rot_vel" in tcp else None
-        ),
+        max_trans_vel_m_s=tcp["max_trans_vel"],
+        max_force_n=tcp["max_force"],
+        max_rot_vel_rad_s=tcp["max_rot_vel"],
+        max_trans_acc_m_s2=tcp["max_trans_acc"],
+        max_rot_acc_rad_s2=tcp["max_rot_acc"],
+        link_speed_m_s=_link_speed(top.get("links")),
+        zones=_zones(top.get("zones", [])),
         period_tolerance=timing_ms.get("period_tolerance", 0.0),
         timing_ms=timing_ms,
         home=read.vector(top["home"], len(names), "home"),

@@ -48,8 +48,12 @@ tcp:
   xyz: [0.0, 0.0, 0.0]
   max_trans_vel: REQUIRED   # e.g. "250 mm/s"
   # max_rot_vel: "90 deg/s"  # where the tool's rotation is limited; see on_violation
+  # max_trans_acc: 4 m/s^2   # of what is commanded, so that what is carried stays where it is
+  # max_rot_acc: "400 deg/s^2"
   max_force: REQUIRED       # e.g. "40 N"
   force_required: REQUIRED  # true: a state without a measured force stops the robot
+
+# links: {{max_speed: 1.5 m/s}}  # of any point of any link; see on_violation
 
 # In each link's frame; freezing proves that they contain every collision shape.
 capsules:
@@ -58,6 +62,10 @@ capsules:
 # Walls, tables, fixtures; [] if there are none.
 volumes: REQUIRED
 standoff: REQUIRED  # extra distance around every volume, e.g. "3 mm"
+# Where links are to be slow, e.g. near people; a shape as of a volume:
+# zones:
+#   - {{name: aisle, shape: box, center: [0.8, 0.0, 0.5], size: [0.6, 2.0, 1.0],
+#      max_speed: 250 mm/s, on_violation: clamp}}
 
 # Links that are not neighbours must not touch each other; {{none: why}} instead, if yours may.
 # Kept apart are, with how often they overlap in sampled configurations, if they ever do:
@@ -89,6 +97,9 @@ on_violation:
   joint_effort: clamp
   tcp_speed: clamp
   # tcp_rotational_speed: clamp  # with tcp.max_rot_vel
+  # tcp_acceleration: clamp      # with tcp.max_trans_acc
+  # tcp_rotational_acceleration: clamp  # with tcp.max_rot_acc
+  # link_speed: clamp            # with links.max_speed
   self_collision: clamp
   # obstacles: clamp  # with perception
   contact_force: refuse

@@ -5,6 +5,9 @@ A head, one flag for each capsule, the nodes of the tree, the balls.
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 __all__ = [
     "AGE",
     "BALL_COLUMNS",
@@ -18,6 +21,7 @@ __all__ = [
     "NODE_COLUMNS",
     "NODE_SPEED",
     "STRETCH",
+    "no_cloud",
 ]
 
 # Entries of the head: balls, leaves of the tree, [s] age when the motion begins, how much longer
@@ -28,3 +32,8 @@ HEAD = 5
 NODE_SPEED, NODE_COLUMNS = 6, 7
 # Columns of a ball: its middle [m], its radius [m], its speed [m/s], its place in the record.
 BALL_RADIUS, BALL_SPEED, BALL_NUMBER, BALL_COLUMNS = 3, 4, 5, 6
+
+
+def no_cloud(capsules: int) -> npt.NDArray[np.float64]:
+    """A flat cloud without a ball, for a robot of so many capsules."""
+    return np.zeros(HEAD + capsules)

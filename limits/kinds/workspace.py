@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 
 from ..kernels.chain import forward
-from ..kernels.clearance import clearance, is_beyond
+from ..kernels.clearance import clearance, is_beyond, segment_segment
 from ..kernels.cloud import cloud_judged, is_cloudy
 from ..kernels.jit import entry, kernel
 from ..kernels.motion import departures, place
@@ -26,12 +26,15 @@ from ..kernels.packed import (
     BOX,
     DATA,
     ENDS,
+    FIRST,
     HALF_SPACE,
     HINT,
     KEEP_IN,
     KIND,
     MESH,
     PLANE,
+    RADII,
+    SECOND,
     SHAPE,
     STANDOFF,
     STILL,
@@ -43,7 +46,14 @@ from ..kernels.packed import (
 from ..kernels.separation import bend, direction, extent, stays_beyond, sweeps
 from .self_collision import judge as pairs_judged
 
-__all__ = ["OBSTACLES", "SELF_COLLISION", "WORKSPACE", "least_clearance", "violated"]
+__all__ = [
+    "OBSTACLES",
+    "SELF_COLLISION",
+    "WORKSPACE",
+    "gaps",
+    "least_clearance",
+    "violated",
+]
 
 # Codes of `certify.KINDS`.
 WORKSPACE, SELF_COLLISION, OBSTACLES = 5, 9, 12
@@ -101,9 +111,10 @@ def _stays_clear(
 ) -> bool:
     """Whether capsule k stays clear of volume v to first order; `clear` [m] is that at m."""
     bent = bend(packed, work, k, BASE, moved)
-    if not (clear - packed.scalar[STANDOFF] > bent):
+    standoff = packed.scalar[STANDOFF] - packed.eased[v, k]
+    if not (clear - standoff > bent):
         return False
-    needed = packed.capsule[k, 7] + packed.scalar[STANDOFF] + bent + ROUNDING_M
+    needed = packed.capsule[k, 7] + standoff + bent + ROUNDING_M
     if packed.volume[v, KIND] == KEEP_IN:
         return _stays_inside(packed, work, v, k, needed, first, last)
     if not direction(packed, work, v, k, clear, work.small[PLANE]):
@@ -153,15 +164,17 @@ def _judge(
             clear = clearance(
                 packed.volume[v], packed.mesh, axis, packed.capsule[k, 7], work.simplex
             )
-            if clear > still + sweep:
+            eased = packed.eased[v, k]
+            if clear > still + sweep - eased:
                 continue
             if _stays_clear(packed, work, v, k, clear, moved, first, last):
                 continue
             report[0], report[1] = v * packed.capsule.shape[0] + k, clear
-            if not (clear > still):
+            # Where it is eased, as much as the sharper of the two bounds needs, the other says no.
+            if not (clear > still or eased > 0.0):
                 report[2] = still
                 return -1, WORKSPACE
-            report[2] = still + sweep
+            report[2] = still + sweep - eased
             opened[k] = 1.0
             verdict, code = 0, WORKSPACE
         if not cloudy:
@@ -240,6 +253,29 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
             work.open[count + 1, i] = opened[i]
         count += 2
     return 0
+
+
+@entry
+def gaps(packed: Packed, q: Floats, work: Work, out: Floats) -> None:
+    """Write the clearance [m] of each volume from each capsule, then of each pair: (v·k + p,).
+
+    Without margins; inf where the volume does not constrain the capsule.
+    """
+    forward(packed, q, work)
+    capsules = packed.capsule.shape[0]
+    for v in range(packed.volume.shape[0]):
+        for k in range(capsules):
+            out[v * capsules + k] = math.inf
+            if packed.checked[v, k] != 0:
+                radius, axis = packed.capsule[k, 7], work.segment[k]
+                out[v * capsules + k] = clearance(
+                    packed.volume[v], packed.mesh, axis, radius, work.simplex
+                )
+    first = packed.volume.shape[0] * capsules
+    for p in range(packed.pair.shape[0]):
+        one, other = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
+        apart = segment_segment(work.segment[one], work.segment[other])
+        out[first + p] = apart - packed.pair[p, RADII]
 
 
 @entry

@@ -30,9 +30,10 @@ from ...limits.loading import robots_folder, vetted
 from ...sim.oracle import Robot, clearances, link_clearances, read_robot
 from ...sim.oracle_dynamics import joint_effort
 from ...sim.oracle_geometry import capsule_ends, forward
+from ...sim.oracle_speeds import capsule_speeds, tool_motion
 from .limits_source import LimitsSource
 from .perception import declare_perception
-from .random_volumes import SHAPES, numbers, random_rotation, random_volume
+from .random_volumes import SHAPES, numbers, random_rotation, random_volume, random_zone
 
 __all__ = ["random_robot"]
 
@@ -47,6 +48,7 @@ PERIOD_MS = (1.0, 50.0)
 LATENCY_TICKS_MAX = 5
 NOISE_MAX = 0.005  # rad, m
 VOLUMES_MAX = 5
+ZONES_MAX = 2
 PRISMATIC_SHARE = 0.3
 # A link nearer than this to a volume at home, tracking errors apart, leaves no room to move.
 HOME_CLEARANCE_M = 0.02
@@ -292,6 +294,50 @@ def _keep_links_apart(document: Document, rng: np.random.Generator) -> None:
     document["on_violation"]["self_collision"] = _action(rng)
 
 
+def _slow_links_down(document: Document, rng: np.random.Generator) -> None:
+    """Limits on the speed of links, everywhere and in zones; both bind where the arm is fast."""
+    robot = read_robot(canonical_bytes(document))
+    q = _samples(robot, rng)
+    frames = forward(robot, q)
+    some = rng.choice([-1.0, 0.0, 1.0], q.shape) * robot.bounds["max_velocity"]
+    fast = capsule_speeds(robot, frames, some).max(axis=1)
+    least = 1.5 * float(
+        capsule_speeds(robot, frames, np.tile(robot.bounds["velocity_error"], (len(q), 1))).max()
+    )
+    if rng.random() < 0.4:
+        speed = max(least, float(np.quantile(fast, rng.uniform(0.3, 0.9))))
+        document["links"] = {"max_speed": round(speed, 6)}
+        document["on_violation"]["link_speed"] = _action(rng)
+    if rng.random() < 0.5:
+        return
+    places = np.vstack([end.T for c in robot.capsules for end in capsule_ends(frames, c)])
+    reach_m = float(np.linalg.norm(places - places.mean(axis=0), axis=1).max())
+    document["zones"] = [
+        random_zone(
+            rng, f"zone{i}", SHAPES[int(rng.integers(len(SHAPES)))], places, reach_m,
+            max(least, float(np.quantile(fast, 0.5)) * _log(rng, 0.1, 0.8)),
+        )
+        for i in range(int(rng.integers(1, ZONES_MAX + 1)))
+    ]  # fmt: skip
+
+
+def _hold_the_tool(document: Document, rng: np.random.Generator) -> None:
+    """Limits on the tool's acceleration that joints at their own would break here and there."""
+    robot = read_robot(canonical_bytes(document))
+    q = _samples(robot, rng)
+    frames, zero = forward(robot, q), np.zeros_like(q)
+    hard = rng.choice([-1.0, 0.0, 1.0], q.shape) * robot.bounds["max_acceleration"]
+    linear, angular = tool_motion(robot, frames, zero, hard)
+    for name, kind, vector in (
+        ("max_trans_acc", "tcp_acceleration", linear),
+        ("max_rot_acc", "tcp_rotational_acceleration", angular),
+    ):
+        size = float(np.quantile(np.linalg.norm(vector, axis=0), rng.uniform(0.3, 0.9)))
+        if rng.random() < 0.3 and size > 1e-3:
+            document["tcp"][name] = round(size * _log(rng, 0.2, 1.0), 6)
+            document["on_violation"][kind] = _action(rng)
+
+
 def _look_around(document: Document, rng: np.random.Generator) -> None:
     """Declare perception for some."""
     if rng.random() < PERCEIVING_SHARE:
@@ -302,6 +348,8 @@ STEPS: tuple[Callable[[Document, np.random.Generator], None], ...] = (
     _bound_efforts,
     _add_volumes,
     _keep_links_apart,
+    _slow_links_down,
+    _hold_the_tool,
     _look_around,
 )
 

@@ -110,6 +110,15 @@ class TestTighten:
         assert decision.findings[0].margin < 0.0
         rig.brake()
         assert rig.decisions[-1].stop_state.phase == "at_rest"
+        within = rig.q[1]
+        assert within + 0.14 > tip + 0.01  # the stop of before leads beyond the new wall
+        for _ in range(40):
+            rig.tick(rig.velocity([0.0, 0.4]))
+        assert [found.subject for found in rig.guard.recovering] == ["workspace of link1/wall"]
+        assert rig.q[1] <= within + 2e-4
+        rig.run([0.0, -0.4], 400)
+        assert rig.guard.recovering == ()
+        assert rig.q[1] + 0.14 < tip + 0.01
 
     def test_a_range_that_is_narrowed_behind_a_joint_is_left_slowly_and_inwards_only(self) -> None:
         robot = turntable(recovery_velocity=0.1)
