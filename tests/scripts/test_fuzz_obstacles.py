@@ -1,4 +1,4 @@
-"""The fuzzer's obstacles: true where they say so, and a filter that does not believe them is found."""
+"""The fuzzer's obstacles keep their word, and a filter that does not believe them is found."""
 
 from __future__ import annotations
 
