@@ -82,6 +82,7 @@ class _Stage:
         self._next_s = self._started_s
         self.late_ticks = 0
         self.side.begin(settings.seed, 0)
+        self.side.observer.draws_clearance = True  # of the first episode, for the report
 
     def start_clock(self) -> None:
         """Everybody is there: from here on wall time is counted."""
@@ -129,6 +130,7 @@ class _Stage:
         if self.episode >= self.settings.episodes:
             return False
         self.side.begin(self.settings.seed, self.episode)
+        self.side.observer.draws_clearance = False
         return True
 
     def pace(self) -> None:
