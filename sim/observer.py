@@ -148,8 +148,17 @@ class Observer:
         q = self._robot.told.copy()
         self._history = [q, q, q]
         self._before = frozenset()
-        self._object_gone = False
+        self._object_gone = self._is_watched = self._just_lost = False
         self._clearances.forget()
+
+    def watch_object(self) -> None:
+        """See whether the tick just made has lost the object; `observe` then counts it.
+
+        To be called where the object may be replaced before the tick is judged.
+        """
+        if not (self._is_watched or self._object_gone) and self._world.object_lost():
+            self._object_gone = self._just_lost = True
+        self._is_watched = True
 
     def object_replaced(self) -> None:
         """A fresh object stands on the tool: it can be lost again."""
@@ -181,9 +190,10 @@ class Observer:
             self._note("workspace", subject, self.clearance_m, 0.0, "m")
         if touching is not None:
             self._note("collision", "/".join(touching), 0.0, 0.0, "m")
-        if not self._object_gone and self._world.object_lost():
-            self._object_gone = True
+        self.watch_object()
+        if self._just_lost:
             self._note("object_lost", "object", 1.0, 0.0, "")
+        self._is_watched = self._just_lost = False
         now = frozenset(self._now)
         for kind in now:
             self.counts[kind] += 1

@@ -77,3 +77,21 @@ def test_an_operator_places_a_robot_anew(side: RobotSide) -> None:
     assert side.robot.told.tolist() == side.world.home.tolist()
     side.robot.step(Segment.rest(side.world.home))
     assert side.after_tick(side.robot.told) == frozenset()
+
+
+def test_an_object_may_be_replaced_before_the_tick_is_judged(side: RobotSide) -> None:
+    """Judged late, the loss is still that of the tick in which it was lost, and counted once."""
+    world, observer = side.world, side.observer
+    x, y, z, *turn = world.object_pose()
+    world.p.resetBasePositionAndOrientation(
+        world.object_id, [x + 0.14, y, z], turn, physicsClientId=world.client
+    )
+    side.robot.step(Segment.rest(world.home))
+    side.tend_object()
+    assert not world.object_lost()  # a fresh one stands there
+    assert not observer.object_is_lost
+    assert observer.observe(side.robot.told) == {"object_lost"}
+    assert observer.first["object_lost"].tick == 0
+    side.robot.step(Segment.rest(world.home))
+    assert side.after_tick(side.robot.told) == frozenset()
+    assert observer.counts["object_lost"] == 1
