@@ -238,24 +238,23 @@ class Observer:
 
     def _judge_measured(self, trace: TickTrace) -> None:
         bounds = self._bounds
-        low, high = trace.q.min(axis=0), trace.q.max(axis=0)
-        if not ((bounds.low <= low).all() and (high <= bounds.high).all()):
-            self._judge_range(low, "measured")
-            self._judge_range(high, "measured")
-        speed, effort = np.abs(trace.dq).max(axis=0), np.abs(trace.tau).max(axis=0)
-        for kind, value, bound, unit in (
-            ("joint_velocity", speed, bounds.rate[0], "/s"),
-            ("joint_effort", effort, bounds.effort, "N·m"),
+        if not ((bounds.low <= trace.q).all() and (trace.q <= bounds.high).all()):
+            self._judge_range(trace.q.min(axis=0), "measured")
+            self._judge_range(trace.q.max(axis=0), "measured")
+        for kind, values, bound, unit in (
+            ("joint_velocity", np.abs(trace.dq), bounds.rate[0], "/s"),
+            ("joint_effort", np.abs(trace.tau), bounds.effort, "N·m"),
         ):
-            if not (value <= bound).all():
+            if not (values <= bound).all():
+                value = values.max(axis=0)
                 excess = value - bound * (1.0 + RELATIVE_TOLERANCE)
                 self._judge_joints(kind, "measured", value, bound, excess, unit)
-        for kind, values, limit, unit in (
+        for kind, peaks, limit, unit in (
             ("tcp_speed", trace.tcp_speed_m_s, bounds.tcp_speed_m_s, "m/s"),
             ("tcp_rotational_speed", trace.tcp_rotation_rad_s, bounds.tcp_rotation_rad_s, "rad/s"),
             ("contact_force", trace.contact_force_n, bounds.force_n, "N"),
         ):
-            peak = float(values.max())
+            peak = float(peaks.max())
             if not peak <= limit * (1.0 + RELATIVE_TOLERANCE):
                 self._note(kind, "tcp", peak, limit, unit)
         for link, body, _ in trace.collisions:
