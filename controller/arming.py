@@ -1,7 +1,8 @@
 """From a measured state to a memory that `decide` can start from, and what is said until then.
 
-Guarantees: nothing is armed that does not rest, inside every limit, where it was just measured; a
-latched stop stays one until reset, and a reset needs rest. Setpoint numbers never repeat.
+Guarantees: nothing is armed that does not rest, inside every limit, where it was just measured, but
+for a way back that was asked for (recovery.py); a latched stop stays one until reset, and a reset
+needs rest. Setpoint numbers never repeat.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 
 import numpy as np
 
-from ..limits.core import Core, setpoint_of, ticks_left
+from ..limits.core import Core, Found, duration_ticks, setpoint_of, ticks_left
 from ..limits.declared import Limits
 from ..limits.records import Array, RobotState
 from . import stop_state
@@ -18,6 +19,8 @@ from .admission import NS_PER_MS, is_fresh_state
 from .decide import Memory, Scorer
 from .decision import Decision, Outcome, StopCategory, StopStatus
 from .errors import ArmError, NotArmedError, ScorerError
+from .recovery import begun
+from .seeing import BLIND, Seen, looked
 from .stop_state import Event, Phase
 from .trail import settling_ticks, started
 
@@ -53,12 +56,49 @@ def _require_settled(core: Core, memory: Memory) -> None:
         )
 
 
+def _eased(core: Core, q: Array, refused: Found, recover: bool) -> Array:
+    """What is eased (items,) on the way back from where nothing else can be certified; ArmError."""
+    eased, against = begun(core, q) if recover else (None, refused)
+    if eased is not None:
+        return eased
+    kind, subject, value, bound, unit = against or refused
+    is_deep = recover and kind in ("workspace", "self_collision")
+    ways = ", or arm with recover=True and drive it out slowly" if not recover else ""
+    raise ArmError(
+        f"{kind} of {subject}: {value:.6g} {unit} against a bound of {bound:.6g} {unit} even at "
+        + ("rest, so deep that its depth is not known: " if is_deep else "rest: ")
+        + f"move the robot inside its limits by hand{ways}, then arm"
+    )
+
+
+def _required_view(core: Core, state: RobotState, now_ns: int) -> Seen:
+    """What perception says at arming, if anything; ArmError where that is not enough."""
+    if state.obstacles is not None and core.limits.perception is None:
+        raise ArmError(
+            "state.obstacles: these limits declare no perception, so nothing says how late and how "
+            "fast obstacles may be: declare `perception`, or leave them out"
+        )
+    seen, fault = looked(core, BLIND, state.obstacles, now_ns)
+    if fault is not None:
+        raise ArmError(
+            f"state.obstacles: {fault}; perception.required, max_points, max_speed and max_age say "
+            "what the limits ask of them"
+        )
+    return seen
+
+
 def armed(
-    core: Core, memory: Memory | None, retired_seq: int, state: RobotState, now_ns: int
+    core: Core,
+    memory: Memory | None,
+    retired_seq: int,
+    state: RobotState,
+    now_ns: int,
+    recover: bool = False,
 ) -> Memory:
     """The memory of a filter that begins at rest where the robot is; ArmError with the reason.
 
-    retired_seq: the last setpoint's number before the last reset, 0 if there was none.
+    retired_seq: the last setpoint's number before the last reset, 0 if there was none. recover:
+    also where links are too near to something, if they can be led away from there.
     """
     limits = core.limits
     if memory is not None and stop_state.is_latched(memory.phase):
@@ -81,18 +121,15 @@ def armed(
                 f"joint '{joint.name}' moves at {speed:.6g}, at rest is below "
                 f"{joint.velocity_error:.6g} (velocity_error): bring the robot to rest"
             )
+    seen = _required_view(core, state, now_ns)
     motion, refused = core.rest(state.q)
-    if refused is not None:
-        kind, subject, value, bound, unit = refused
-        raise ArmError(
-            f"{kind} of {subject}: {value:.6g} {unit} against a bound of {bound:.6g} {unit} "
-            "even at rest: move the robot inside its limits by hand, then arm"
-        )
+    eased = None if refused is None else _eased(core, state.q, refused, recover)
     seq = max(0 if memory is None else memory.seq, retired_seq)
     phase = stop_state.step(Phase.DISARMED, Event.ARMED)
     return Memory(
         seq, motion, phase, None, history=((seq, motion),), continues=(seq, 0),
-        trail=started(core, seq, motion),
+        trail=started(core, seq, motion), seen=seen, eased=eased,
+        ramp_ticks=duration_ticks(limits.ramp_s, limits.period_s),
     )  # fmt: skip
 
 

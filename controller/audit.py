@@ -1,9 +1,10 @@
 """Audit records: all inputs of each decision, the decision, and the hash of the record before.
 
-    header, (start, (arm | decision | reset)*)*, close
+    header, (start, (arm | decision | reset | change)*)*, close
 
 Guarantees:
-- A record holds everything that `SafetyFilter` was given (state, candidates, time) and the encoded
+- A record holds everything that `SafetyFilter` was given (state, candidates, time; a cloud of
+  obstacles once, when it is new, for no cloud is no news to the filter either) and the encoded
   decision with its scores, so that replaying the records derives every decision again, bit by bit.
 - Each record names the SHA-256 of the bytes of the one before, so a record that is changed, left
   out, repeated or moved breaks the chain; without the closing record the file counts as truncated.
@@ -25,6 +26,7 @@ from typing import Annotated
 import msgspec
 
 from ..limits.declared import Limits
+from ..limits.obstacles import Obstacles
 from ..limits.records import Command, RobotState
 from .errors import NewerFormatError, RemoteError
 from .wire import CommandWire, Count, Integer, StateWire, pack_command, pack_state
@@ -35,6 +37,7 @@ __all__ = [
     "ArmRecord",
     "AuditLog",
     "AuditRecord",
+    "ChangeRecord",
     "CloseRecord",
     "DecisionRecord",
     "HeaderRecord",
@@ -94,6 +97,7 @@ class ArmRecord(
     session: str
     tick: Count
     state: StateWire
+    recover: bool = False  # also from where links are too near to something
 
 
 class DecisionRecord(
@@ -120,6 +124,18 @@ class ResetRecord(
     cause: str
 
 
+class ChangeRecord(
+    AuditRecord, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind",
+    tag="change",
+):  # fmt: skip
+    """From here on other limits are in force, or another of their tools and payloads."""
+
+    limits_name: str
+    limits_sha256: str
+    tool: str | None = None
+    payload: str | None = None
+
+
 class CloseRecord(
     AuditRecord, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind",
     tag="close",
@@ -129,7 +145,15 @@ class CloseRecord(
     reason: str
 
 
-AnyRecord = HeaderRecord | StartRecord | ArmRecord | DecisionRecord | ResetRecord | CloseRecord
+AnyRecord = (
+    HeaderRecord
+    | StartRecord
+    | ArmRecord
+    | DecisionRecord
+    | ResetRecord
+    | ChangeRecord
+    | CloseRecord
+)
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -177,6 +201,7 @@ class AuditLog:
         self._index = 0
         self._previous = CHAIN_START
         self._now_ns = 0
+        self._obstacles: Obstacles | None = None  # recorded last: what has not changed is no news
         self.failed: str | None = None
 
     @property
@@ -221,12 +246,16 @@ class AuditLog:
 
     def start(self, session: str, *, now_ns: int) -> bool:
         """A new session, and a filter made for it."""
+        self._obstacles = None
         return self.submit(
             StartRecord(index=self._index, previous=self._previous, now_ns=now_ns, session=session)
         )
 
-    def arm(self, session: str, tick: int, state: RobotState, *, now_ns: int) -> bool:
+    def arm(
+        self, session: str, tick: int, state: RobotState, *, now_ns: int, recover: bool = False
+    ) -> bool:
         """The filter was armed."""
+        self._obstacles = state.obstacles
         return self.submit(
             ArmRecord(
                 index=self._index,
@@ -235,6 +264,7 @@ class AuditLog:
                 session=session,
                 tick=tick,
                 state=pack_state(state),
+                recover=recover,
             )
         )
 
@@ -251,6 +281,9 @@ class AuditLog:
         decide_ns: int = 0,
     ) -> bool:
         """The filter decided; `decision` is what `encode_decision` gave."""
+        is_news = state.obstacles is not None and state.obstacles is not self._obstacles
+        if is_news:
+            self._obstacles = state.obstacles
         return self.submit(
             DecisionRecord(
                 index=self._index,
@@ -258,7 +291,7 @@ class AuditLog:
                 now_ns=now_ns,
                 session=session,
                 tick=tick,
-                state=pack_state(state),
+                state=pack_state(state, with_obstacles=is_news),
                 candidates=None if candidates is None else tuple(map(pack_command, candidates)),
                 rejected=rejected,
                 decision=decision,
@@ -270,6 +303,20 @@ class AuditLog:
         """The filter was reset."""
         return self.submit(
             ResetRecord(index=self._index, previous=self._previous, now_ns=now_ns, cause=cause)
+        )
+
+    def change(self, limits: Limits, *, now_ns: int) -> bool:
+        """Other limits, or another tool or payload, are in force from the next decision on."""
+        return self.submit(
+            ChangeRecord(
+                index=self._index,
+                previous=self._previous,
+                now_ns=now_ns,
+                limits_name=limits.name,
+                limits_sha256=limits.sha256,
+                tool=limits.tool,
+                payload=limits.payload,
+            )
         )
 
     def close(self, reason: str) -> bool:

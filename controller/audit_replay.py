@@ -8,6 +8,7 @@ Guarantees:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ..limits.declared import Limits
 from .audit import (
     AnyRecord,
     ArmRecord,
+    ChangeRecord,
     DecisionRecord,
     HeaderRecord,
     ResetRecord,
@@ -49,13 +51,19 @@ class Replay:
         return not self.problems
 
 
-def replay(path: Path, limits: Limits, *, scorer: Scorer | None = None) -> Replay:
-    """Derive every decision of `path` again under `limits`."""
+def replay(
+    path: Path, limits: Limits, *, scorer: Scorer | None = None, changed: Sequence[Limits] = ()
+) -> Replay:
+    """Derive every decision of `path` again under `limits`.
+
+    changed: what the limits were tightened to on the way, in any order; digests tell them apart.
+    """
     found = Replay()
+    known = {one.sha256: one for one in (limits, *changed)}
     guard = SafetyFilter(limits, scorer=scorer)
     for record in read_records(path):
         try:
-            what, guard = _apply(record, limits, scorer, guard, found)
+            what, guard = _apply(record, known, limits, scorer, guard, found)
         except (ArmError, RemoteError, ValueError) as error:
             what = f"cannot be replayed: {error}"
         if what is not None:
@@ -66,15 +74,31 @@ def replay(path: Path, limits: Limits, *, scorer: Scorer | None = None) -> Repla
 
 
 def _apply(
-    record: AnyRecord, limits: Limits, scorer: Scorer | None, guard: SafetyFilter, found: Replay
+    record: AnyRecord,
+    known: dict[str, Limits],
+    limits: Limits,
+    scorer: Scorer | None,
+    guard: SafetyFilter,
+    found: Replay,
 ) -> tuple[str | None, SafetyFilter]:
     """Give one record to the filter; what is wrong with it, and the filter to go on with."""
     if isinstance(record, HeaderRecord) and record.limits_sha256 != limits.sha256:
         return f"it was made under limits {record.limits_sha256}, not {limits.sha256}", guard
     if isinstance(record, StartRecord):
-        return None, SafetyFilter(limits, scorer=scorer)
-    if isinstance(record, ArmRecord):
-        guard.arm(unpack_state(record.state, len(limits.joints)), now_ns=record.now_ns)
+        return None, SafetyFilter(guard.limits, scorer=scorer)
+    if isinstance(record, ChangeRecord):
+        wanted = known.get(record.limits_sha256)
+        if wanted is None:
+            return f"the limits were changed to {record.limits_sha256}: give them, too", guard
+        if wanted.sha256 != guard.limits.sha256:
+            guard.tighten(wanted)
+        if record.tool != guard.limits.tool:
+            guard.set_tool(record.tool)
+        if record.payload != guard.limits.payload:
+            guard.set_payload(record.payload)
+    elif isinstance(record, ArmRecord):
+        state = unpack_state(record.state, len(limits.joints))
+        guard.arm(state, now_ns=record.now_ns, recover=record.recover)
     elif isinstance(record, ResetRecord):
         guard.reset()
     elif isinstance(record, DecisionRecord):

@@ -86,10 +86,15 @@ class BatchFilter:
 
         A classifier scores row by row, so with one (declared, or `scorer`) the rows are decided in
         a loop: the same decisions, at the speed of single filters. So are they for limits that
-        declare a latency. `scorer` as in SafetyFilter.
+        declare a latency or a ramp. `scorer` as in SafetyFilter.
         """
         if not (count >= 1 and (threads is None or threads >= 1)):
             raise ValueError(f"count and threads: expected at least 1, got {count} and {threads}")
+        if limits.perception is not None and limits.perception.required:
+            raise ValueError(
+                f"limits '{limits.name}': perception.required: a batch takes no obstacles; use one "
+                "SafetyFilter for each robot, or limits that do not require them"
+            )
         self.limits, self.count = limits, count
         self._scorer = scorer_for(limits, scorer)
         core = self._core = Core(limits)
@@ -174,10 +179,13 @@ class BatchFilter:
         memory = self._memory
         todo, ticks = self._todo(given)
         wrench = self._still if given.wrench_tcp is None else given.wrench_tcp
+        mode, values = MODE_CODES.get(given.mode, 0), given.values
+        if values.shape[1] == self._core.n:  # row by row: each from where it is
+            values = self._core.batch_targets(mode, values, memory.motion[:, :-1, 0])
         before_seq, has_before = memory.command_seq.copy(), memory.has_commanded.copy()
         continues = memory.continues.copy()
         result, counts, found, motion = self._batch.advance(
-            todo, given.q, given.dq, wrench, given.values, MODE_CODES.get(given.mode, 0), ticks,
+            todo, given.q, given.dq, wrench, values, mode, ticks,
             memory.motion, memory.plan, memory.rows, memory.anchor,
         )  # fmt: skip
         by_kernel = (todo != SKIP) & (result != UNJUDGED)
@@ -227,7 +235,7 @@ class BatchFilter:
         """
         core, memory, timing = self._core, self._memory, self.limits.timing
         todo: Whole = np.full(self.count, SKIP)
-        if self._scorer is not None or timing.latency_ticks > 0:
+        if self._scorer is not None or timing.latency_ticks > 0 or self.limits.ramp_s > 0.0:
             return todo, todo
         latched = IS_LATCHED[memory.phase]
         todo[given.where & memory.armed & latched] = STAY_STOPPED

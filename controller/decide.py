@@ -6,34 +6,51 @@ Rules that this file guarantees:
 2. The classifier can only veto: a candidate runs iff its risk is finite and <= threshold.
 3. Limits are declared `clamp` or `refuse`; a refused proposal is dropped and the stop runs.
 4. A fault of the state latches: nothing but the stop until reset() and arm().
-5. No clock, no I/O, no randomness: the same arguments give the same bits (the audit replays them).
+5. Where perception is declared, nothing moves without a cloud that can be trusted, and the stored
+   stop is certified again where it was certified for another one (see seeing).
+6. After a change of the limits nothing new is considered before the stored stop is certified again,
+   under those that hold now; where it cannot be, it is played, to rest if need be. From rest too
+   near to something, the way back (see recovery).
+7. No clock, no I/O, no randomness: the same arguments give the same bits (the audit replays them).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from ..limits import tick
 from ..limits.building import builder_of
-from ..limits.core import Core, is_at_rest, setpoint_of, ticks_left
+from ..limits.core import Core, Found, is_at_rest, setpoint_of, ticks_left
 from ..limits.kernels.reference import MODE_CODES, TWIST, VELOCITY
 from ..limits.records import Array, Candidates, Command, RobotState
 from . import stop_state
 from .admission import command_fault, command_ticks, period_fault, state_fault
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
-from .findings import expired, findings_of, refuses
+from .findings import changed, expired, findings_of, refuses
+from .memory import Memory, Plan
+from .recovery import begun, ratcheted, shrinks, violated
+from .seeing import BLIND, certified, looked, recertified, sight_of
 from .stop_state import Event, Phase
-from .trail import Trail, extended, passed, rebased
+from .trail import extended, passed, rebased
 
-__all__ = ["Memory", "Plan", "Scorer", "decide", "resumed", "status_of", "stop_decision"]
+__all__ = [
+    "Memory",
+    "Plan",
+    "Scorer",
+    "decide",
+    "resumed",
+    "status_of",
+    "stop_decision",
+]
 
 HISTORY = 16  # setpoints that a robot may report as executed
 REBASE_TICKS_MAX = 100_000
 
+_severity = tuple(Outcome).index
 _decision, _stop_status = builder_of(Decision), builder_of(StopStatus)
 
 
@@ -55,36 +72,6 @@ class Scorer(Protocol):
         """Risk of the part of the command after elapsed_s. start (n, 3) q, dq, ddq now."""
 
 
-class Plan(NamedTuple):
-    """An accepted command and how far it has been followed."""
-
-    command_seq: int
-    mode: int
-    rows: Array  # (rows, n), or (rows, 6) in a TCP mode; read-only
-    row_period_s: float  # 0: a single row that is held
-    anchor: Array  # (2, n) commanded position and velocity when it was accepted
-    ticks: int
-    elapsed: int
-    drift: Array | None  # (n,) executed minus scored motion; None: not scored
-
-
-class Memory(NamedTuple):
-    """All that one decision hands to the next."""
-
-    seq: int
-    motion: Array  # (n + 1, 6), see limits.core
-    phase: Phase
-    now_ns: int | None  # of the last step; None: there was none since arming
-    stop_tick: int = 0
-    plan: Plan | None = None
-    command_seq: int | None = None
-    resample_since_ns: int | None = None
-    cause: str | None = None
-    history: tuple[tuple[int, Array], ...] = ()  # (seq, motion) of the last setpoints
-    continues: tuple[int, int] = (0, 0)
-    trail: Trail = ()  # what the stream passed lately; empty: no latency is declared
-
-
 def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
     """Memory as of what the robot says it executed; None if that cannot be continued."""
     executed = state.executed
@@ -99,6 +86,7 @@ def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
     rests = min(executed.stop_tick - len(played) + 1, HISTORY)
     return memory._replace(
         motion=played[-1], continues=(executed.seq, executed.stop_tick),
+        seen=memory.seen._replace(certified=None),
         trail=rebased(memory.trail, executed.seq, [*played, *[played[-1]] * rests]),
     )  # fmt: skip
 
@@ -123,6 +111,7 @@ def _plan_for(core: Core, memory: Memory, command: Command, now_ns: int) -> Plan
     if rows.ndim == 1:
         rows, period_s = rows[None, :], 0.0
     anchor = memory.motion[:-1, :2].T.copy()
+    rows = core.targets(MODE_CODES[command.mode], rows, anchor[0])
     return Plan(
         command.seq, MODE_CODES[command.mode], rows, period_s, anchor,
         command_ticks(core, command, now_ns), 0, None,
@@ -218,7 +207,13 @@ def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Arr
     motion, code, found, wanted = core.follow(
         memory.motion, plan.mode, plan.rows, plan.row_period_s, plan.anchor,
         plan.elapsed * core.limits.period_s,
+        None if memory.seen is BLIND else sight_of(core, memory.seen, now_ns), eased=memory.eased,
+        share=core.ramp_share(memory.ramp_ticks),
     )  # fmt: skip
+    eased, is_new = memory.eased, code != tick.STOP_TICK
+    if eased is not None and is_new and not shrinks(core, eased, memory.motion, motion):
+        draft.findings += violated(core, eased, memory.motion[:-1, 0])
+        motion, code = core.brake(memory.motion), tick.STOP_TICK
     if code == tick.PASSED:
         draft.plan = _followed(core, plan, wanted, motion)
         return motion, False
@@ -256,6 +251,10 @@ def decide(
     scorer: Scorer | None,
 ) -> tuple[Decision, Memory]:
     """One tick. `memory` must be armed; see the module's rules."""
+    unseen = None
+    if core.limits.perception is not None or state.obstacles is not None:
+        seen, unseen = looked(core, memory.seen, state.obstacles, now_ns)
+        memory = memory._replace(seen=seen)
     known = resumed(core, memory, state)
     if stop_state.is_latched(memory.phase):
         return stop_decision(core, known or memory, now_ns, scorer, memory.cause or "", ())
@@ -265,6 +264,14 @@ def decide(
     fault = state_fault(core, state, memory.motion, now_ns, passed(core, memory.trail))
     if fault is not None:
         return stop_decision(core, memory, now_ns, scorer, str(fault), (fault,))
+    if memory.continues[0] <= memory.changed_seq:
+        against = core.recertify(memory.motion, eased=memory.eased)
+        if against is not None and is_at_rest(memory.motion):
+            eased, _ = begun(core, memory.motion[:-1, 0])
+            memory = memory._replace(eased=eased)
+            against = None if eased is not None else against
+        if against is not None:
+            return _changed(core, memory, against, now_ns, scorer)
     waiting = memory.resample_since_ns is not None
     draft = _Draft(
         memory.plan, Outcome.RESAMPLE if waiting else Outcome.PASS, [], [], memory.command_seq,
@@ -273,6 +280,9 @@ def decide(
     late = None if memory.now_ns is None else period_fault(core, memory.now_ns, now_ns)
     if late is not None:
         draft.findings.append(late)
+    if unseen is not None:
+        draft.findings.append(unseen)
+    if late is not None or unseen is not None:
         draft.plan, draft.outcome = None, Outcome.REFUSE
     elif proposal is not None:
         _consider(core, memory, proposal, now_ns, scorer, draft)
@@ -286,6 +296,18 @@ def decide(
     else:
         event = Event.MOVED
     return _conclude(core, memory, draft, motion, event, now_ns, scorer)
+
+
+def _changed(
+    core: Core, memory: Memory, against: Found, now_ns: int, scorer: Scorer | None
+) -> tuple[Decision, Memory]:
+    """Play the stop that only the limits of before have certified; what it continues is as old."""
+    motion = core.brake(memory.motion)
+    found = [changed(core, against)]
+    draft = _Draft(None, Outcome.REFUSE, found, [], memory.command_seq, None)
+    event = Event.RESTED if is_at_rest(motion) else Event.BRAKED
+    before = memory._replace(changed_seq=memory.seq + 1)
+    return _conclude(core, before, draft, motion, event, now_ns, scorer)
 
 
 def status_of(core: Core, phase: Phase, cause: str | None, rest_in_ticks: int) -> StopStatus:
@@ -309,6 +331,14 @@ def _conclude(
     cause: str | None = None,
     error: str | None = None,
 ) -> tuple[Decision, Memory]:
+    seen = memory.seen
+    if seen is not BLIND and event is Event.MOVED:
+        seen = certified(seen, now_ns)
+    elif seen is not BLIND and error is None:
+        seen, against = recertified(core, seen, memory.motion, now_ns, memory.eased)
+        if against is not None:
+            draft.findings.append(changed(core, against))
+            draft.plan, draft.outcome = None, max(draft.outcome, Outcome.REFUSE, key=_severity)
     phase = stop_state.step(memory.phase, event)
     stop_tick = 0 if event is Event.MOVED else memory.stop_tick + 1
     seq = memory.seq + 1
@@ -321,9 +351,16 @@ def _conclude(
         None if scorer is None else scorer.sha256, error,
     )  # fmt: skip
     history = (*memory.history[1 - HISTORY :], (seq, motion))
+    eased, changed_seq = memory.eased, memory.changed_seq
+    if eased is not None:
+        eased = ratcheted(core, eased, motion)
+        if eased is not memory.eased:  # what went before was certified with more eased
+            changed_seq = seq - 1
+    ramp_ticks = max(0, memory.ramp_ticks - (event is Event.MOVED))
     return decision, Memory(
         seq, motion, phase, now_ns, stop_tick, draft.plan, draft.command_seq,
         draft.resample_since_ns, cause, history, (seq, 0), extended(memory.trail, seq, motion),
+        changed_seq, seen, eased, ramp_ticks,
     )  # fmt: skip
 
 

@@ -2,26 +2,32 @@
 
 Guarantees: kernels are compiled and the classifier's digest is verified before it can be armed;
 `step` never raises once armed: an internal error becomes a latched STOP that plays the stored stop
-to rest, tick by tick, with the error attached.
+to rest, tick by tick, with the error attached; limits in force are replaced by tighter ones alone.
 """
 
 from __future__ import annotations
 
+from ..limits.carrying import carrying
 from ..limits.core import Core
 from ..limits.declared import Limits
+from ..limits.narrowing import require_nowhere_looser
 from ..limits.records import Array, Candidates, Command, RobotState
 from .arming import armed, held, retired, scorer_for
 from .decide import Memory, Scorer
-from .decision import Decision
+from .decision import Decision, Finding
 from .errors import NotArmedError
 from .failsafe import decide_or_stop
+from .recovery import violated
 from .vetting import VettedChunk, vet
 
 __all__ = ["SafetyFilter"]
 
 
 class SafetyFilter:
-    """Stands between a policy and the actuators of one robot. Not thread-safe."""
+    """Stands between a policy and the actuators of one robot. Not thread-safe.
+
+    `limits` are those in force: what it was made with, or what they were tightened to since.
+    """
 
     def __init__(self, limits: Limits, *, scorer: Scorer | None = None) -> None:
         """Compile the kernels and load the declared classifier.
@@ -41,14 +47,62 @@ class SafetyFilter:
         """What the next decision will start from; None while disarmed."""
         return self._memory
 
-    def arm(self, state: RobotState, *, now_ns: int) -> None:
-        """Seed from the measured state, which must be at rest; raises ArmError with the reason."""
-        self._memory = armed(self._core, self._memory, self._retired, state, now_ns)
+    def arm(self, state: RobotState, *, now_ns: int, recover: bool = False) -> tuple[Finding, ...]:
+        """Seed from the measured state, which must be at rest; raises ArmError with the reason.
+
+        recover: also arm where links are too near to a volume or to each other. Until they are not,
+        they can only be led away from there, at recovery velocity. Returns what is too near.
+        """
+        self._memory = armed(self._core, self._memory, self._retired, state, now_ns, recover)
+        return self.recovering
+
+    @property
+    def recovering(self) -> tuple[Finding, ...]:
+        """What is too near and on its way back; empty once nothing is, and while disarmed."""
+        memory = self._memory
+        if memory is None or memory.eased is None:
+            return ()
+        return violated(self._core, memory.eased, memory.motion[:-1, 0])
 
     def reset(self) -> None:
         """Leave a latched stop, once at rest; arm() must follow. Raises ArmError while moving."""
         if self._memory is not None:
             self._retired, self._memory = retired(self._core, self._memory), None
+
+    def tighten(self, limits: Limits) -> None:
+        """Enforce these limits from the next step on; they must be nowhere looser than `limits`.
+
+        The stored stop is certified again then. Where it cannot be, it is played, and proposals are
+        refused (finding `environment_changed`) until what is left of it can be, at rest at last.
+        Takes milliseconds: not for a tick's time. Raises LooserLimitsError, changing nothing.
+        """
+        limits = carrying(limits, self.limits.tool, self.limits.payload)  # as the robot is now
+        require_nowhere_looser(self.limits, limits)
+        self._enforce(limits)
+
+    def set_payload(self, name: str | None) -> None:
+        """What the tool carries from the next step on: a payload that the limits name, or None.
+
+        Effort and geometry are then those of this payload. Where the stored stop, which holds with
+        what was carried before, cannot be certified with it, it is played first, as in `tighten`.
+        Raises UnknownChoiceError, changing nothing, with what can be chosen.
+        """
+        self._enforce(carrying(self.limits, self.limits.tool, name))
+
+    def set_tool(self, name: str | None) -> None:
+        """Which tool the robot has from the next step on; as `set_payload`.
+
+        The tool centre is another one: a command that is being followed is not followed any more.
+        """
+        self._enforce(carrying(self.limits, name, self.limits.payload))
+        if self._memory is not None:
+            self._memory = self._memory._replace(plan=None)
+
+    def _enforce(self, limits: Limits) -> None:
+        core = Core(limits)
+        self.limits, self._core = limits, core
+        if self._memory is not None:
+            self._memory = self._memory._replace(changed_seq=self._memory.seq)
 
     def vet_chunk(
         self, state: RobotState, chunk: Command, *, now_ns: int | None = None

@@ -9,16 +9,16 @@ from ..limits.building import builder_of
 from ..limits.core import Core, Found
 from .decision import Finding
 
-__all__ = ["expired", "findings_of", "refusal_of", "refuses"]
+__all__ = ["changed", "expired", "findings_of", "refusal_of", "refuses"]
 
 # Values above their bound are the allowed ones.
-LOWER_BOUNDS = frozenset({"workspace", "self_collision", "singularity"})
+LOWER_BOUNDS = frozenset({"workspace", "self_collision", "singularity", "obstacles"})
 _finding = builder_of(Finding)
 
 
 def refuses(core: Core, finding: Finding) -> bool:
     """Whether the limit that bound is declared `refuse`."""
-    if finding.limit == "workspace":
+    if finding.limit in ("workspace", "zone_speed"):
         return finding.subject.rpartition("/")[2] not in core.clamping_volumes
     return finding.limit in core.refusing
 
@@ -34,7 +34,9 @@ def _margin(core: Core, limit: str, subject: str, value: float, bound: float) ->
 
 def refusal_of(core: Core, limit: str) -> bool | None:
     """Whether a limit that binds refuses, for whomever it binds; None if that depends on whom."""
-    subjects = [f"/{volume.name}" for volume in core.limits.volumes] if limit == "workspace" else []
+    limits = core.limits
+    places = {"workspace": limits.volumes, "zone_speed": [zone.volume for zone in limits.zones]}
+    subjects = [f"/{volume.name}" for volume in places.get(limit, [])]
     found = [Finding(limit, subject, 0.0, 0.0, "", 0.0) for subject in subjects or [""]]
     answers = {refuses(core, finding) for finding in found}
     return answers.pop() if len(answers) == 1 else None
@@ -52,3 +54,10 @@ def expired(core: Core, command_seq: int, ticks_over: int) -> Finding:
     """That a command has been followed for as long as it may."""
     over_ms = ticks_over * core.limits.period_s * 1e3
     return Finding("command_expired", f"command {command_seq}", over_ms, 0.0, "ms", -over_ms)
+
+
+def changed(core: Core, found: Found) -> Finding:
+    """That the stored stop was certified under other limits, and what speaks against it now."""
+    limit, subject, value, bound, unit = found
+    margin = _margin(core, limit, subject, value, bound)
+    return Finding("environment_changed", f"{limit} of {subject}", value, bound, unit, margin)

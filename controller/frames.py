@@ -119,6 +119,7 @@ class ResetFrame(_Wire, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     kind: Literal["reset"] = "reset"
     session: Session
+    recover: bool = False  # also from where links are too near to something, to lead them away
 
 
 class NothingFrame(_Wire, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -130,10 +130,13 @@ class RobotLink:
         frame = self._frame_for(self.agent.tick_index) if is_reported else None
         return self.agent.tick(frame)
 
-    def reset(self) -> None:
-        """The operator at the robot allows motion: clear a latched stop, and arm, at rest."""
+    def reset(self, *, recover: bool = False) -> None:
+        """The operator at the robot allows motion: clear a latched stop, and arm, at rest.
+
+        recover: as SafetyFilter.arm.
+        """
         if self.welcome is not None:
-            self._link.send(encode(ResetFrame(session=self.welcome.session)))
+            self._link.send(encode(ResetFrame(session=self.welcome.session, recover=recover)))
 
     def bye(self, reason: str) -> None:
         """Tell the controller that the robot goes."""

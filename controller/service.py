@@ -11,6 +11,7 @@ Guarantees:
 
 A session begins when a robot says hello, with a filter that remembers nothing. It is armed only
 after a reset frame from the robot's side, where the operator stands, and only at rest.
+`changes` takes tighter limits, another tool or payload, for this session and those after it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ..limits.declared import Limits
 from ..limits.records import Executed, RobotState
 from .audit import AuditLog
 from .bus import Endpoints, Publisher, Server
+from .changes import Changes
 from .decide import Scorer
 from .decision import Decision
 from .decision_frame import encode_decision
@@ -120,14 +122,22 @@ class ControllerService:
         self._period_ns = round(limits.period_s * 1e9)
         self._joints = len(limits.joints)
         self._welcome: WelcomeFrame | None = None
+        self._declared_sha256 = limits.sha256  # what a robot may have been set up for
+        self.changes = Changes(limits)
         self._begin_session()
 
     def _begin_session(self) -> None:
         self._state_seq = -1
         self._is_armed = False
-        self._may_arm = False
+        self._may_arm = self._may_recover = False
         self._is_latched_at_rest = False
         self._now_ns = 0
+
+    def _adopt_changes(self, now_ns: int) -> None:
+        for limits in self.changes.adopted(self._guard):
+            self.limits = limits
+            if self._audit is not None:
+                self._recorded(self._audit.change(limits, now_ns=now_ns))
 
     def run(self, is_wanted: Callable[[], bool]) -> ServiceReport:
         """Serve until the robot says goodbye, or `is_wanted` says no."""
@@ -218,7 +228,7 @@ class ControllerService:
     def _why_not(self, hello: HelloFrame) -> str | None:
         if hello.role != "robot" or hello.joints != self._joints:
             return f"joints: the robot has {hello.joints}, the limits are for {self._joints}"
-        if hello.limits_sha256 not in (None, self.limits.sha256):
+        if hello.limits_sha256 not in (None, self._declared_sha256, self.limits.sha256):
             return (
                 f"limits_sha256: the robot was set up for {hello.limits_sha256}, "
                 f"the controller enforces {self.limits.sha256}"
@@ -240,6 +250,7 @@ class ControllerService:
             frame = replace(frame, now_ns=now_ns, state=state)
             data = encode(frame)
         self.report.ticks += 1
+        self._adopt_changes(now_ns)
         if self.report.halted is not None:
             self._nothing(frame)
             return
@@ -257,7 +268,7 @@ class ControllerService:
         self._may_arm = False  # once: an operator who was refused has to ask again
         armed_ns = now_ns + self._period_ns
         try:
-            self._guard.arm(state, now_ns=armed_ns)
+            self._guard.arm(state, now_ns=armed_ns, recover=self._may_recover)
         except ArmError as error:
             self.report.rejected_robot[f"arm: {error}"] += 1
             self._nothing(frame)
@@ -265,7 +276,9 @@ class ControllerService:
         memory = self._guard.memory
         seq = 0 if memory is None else memory.seq
         if self._audit is not None and not self._recorded(
-            self._audit.arm(frame.session, frame.tick, state, now_ns=armed_ns)
+            self._audit.arm(
+                frame.session, frame.tick, state, now_ns=armed_ns, recover=self._may_recover
+            )
         ):
             self._nothing(frame)
             return
@@ -345,7 +358,7 @@ class ControllerService:
             self._is_armed = self._is_latched_at_rest = False
             if self._audit is not None:
                 self._recorded(self._audit.reset("operator", now_ns=self._now_ns))
-        self._may_arm = True
+        self._may_arm, self._may_recover = True, frame.recover
 
     def _count(self, decision: Decision, decide_ns: int) -> None:
         report = self.report

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
+from ..limits.obstacles import POINTS_MAX, Obstacles
 from ..limits.records import (
     Array,
     Command,
@@ -34,6 +35,7 @@ __all__ = [
     "ExecutedWire",
     "Integer",
     "ObjectWire",
+    "ObstaclesWire",
     "SetpointWire",
     "StateWire",
     "pack_array",
@@ -49,7 +51,6 @@ __all__ = [
 ]
 
 OBJECTS_MAX = 256
-POINTS_MAX = 16_384
 SEGMENTS_MAX = 16
 STOP_TICKS_MAX = 1_000_000
 DIMENSIONS_MAX = 3
@@ -76,7 +77,17 @@ class ExecutedWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop_tick: Count
 
 
-class StateWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ObstaclesWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What perception sees, whatever its shape."""
+
+    points: bytes
+    shape: Shape
+    radius_m: bytes
+    speed_m_s: bytes | None
+    stamp_ns: Integer
+
+
+class StateWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A measured state."""
 
     q: bytes
@@ -88,8 +99,9 @@ class StateWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     executed: ExecutedWire | None
     objects: Objects
     humans: Objects
-    obstacles: bytes | None
+    obstacles: bytes | None  # what came before there was `cloud`: points that nothing vouches for
     obstacles_shape: Shape
+    cloud: ObstaclesWire | None = None
 
 
 class CommandWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -164,9 +176,42 @@ def _unpack_objects(wires: tuple[ObjectWire, ...], name: str) -> tuple[TrackedOb
     )
 
 
-def pack_state(state: RobotState) -> StateWire:
-    """A measured state for the wire."""
-    obstacles = state.obstacles
+def _pack_cloud(obstacles: Obstacles | None) -> ObstaclesWire | None:
+    if obstacles is None:
+        return None
+    return ObstaclesWire(
+        points=pack_array(obstacles.points),
+        shape=obstacles.points.shape,
+        radius_m=pack_array(obstacles.radius_m),
+        speed_m_s=_pack_optional(obstacles.speed_m_s),
+        stamp_ns=obstacles.stamp_ns,
+    )
+
+
+def _numbers(data: bytes, name: str) -> Array:
+    """As many as there are; the filter says whether that is right."""
+    return unpack_array(data, (len(data) // 8,), name)
+
+
+def _unpack_cloud(wire: StateWire) -> Obstacles | None:
+    cloud, shape = wire.cloud, wire.obstacles_shape if wire.cloud is None else wire.cloud.shape
+    if not (len(shape) == 0 or shape[0] <= POINTS_MAX):
+        raise RemoteError(f"obstacles: shape {shape}, at most {POINTS_MAX} rows")
+    if cloud is None:
+        if wire.obstacles is None:
+            return None
+        points = unpack_array(wire.obstacles, shape, "obstacles")
+        return Obstacles(points, np.zeros(0), wire.stamp_ns)
+    return Obstacles(
+        unpack_array(cloud.points, shape, "obstacles.points"),
+        _numbers(cloud.radius_m, "obstacles.radius_m"),
+        cloud.stamp_ns,
+        None if cloud.speed_m_s is None else _numbers(cloud.speed_m_s, "obstacles.speed_m_s"),
+    )
+
+
+def pack_state(state: RobotState, *, with_obstacles: bool = True) -> StateWire:
+    """A measured state for the wire; its obstacles may be left out where they are no news."""
     return StateWire(
         q=pack_array(state.q),
         dq=pack_array(state.dq),
@@ -177,18 +222,14 @@ def pack_state(state: RobotState) -> StateWire:
         executed=pack_executed(state.executed),
         objects=_pack_objects(state.objects),
         humans=_pack_objects(state.humans),
-        obstacles=_pack_optional(obstacles),
-        obstacles_shape=() if obstacles is None else obstacles.shape,
+        obstacles=None,
+        obstacles_shape=(),
+        cloud=_pack_cloud(state.obstacles) if with_obstacles else None,
     )
 
 
 def unpack_state(wire: StateWire, joints: int) -> RobotState:
     """A measured state from the wire; its numbers may be non-finite, its lengths are right."""
-    obstacles: Array | None = None
-    if wire.obstacles is not None:
-        if not (len(wire.obstacles_shape) >= 1 and wire.obstacles_shape[0] <= POINTS_MAX):
-            raise RemoteError(f"obstacles: shape {wire.obstacles_shape}, at most {POINTS_MAX} rows")
-        obstacles = unpack_array(wire.obstacles, wire.obstacles_shape, "obstacles")
     n = (joints,)
     return RobotState(
         q=unpack_array(wire.q, n, "q"),
@@ -200,7 +241,7 @@ def unpack_state(wire: StateWire, joints: int) -> RobotState:
         executed=unpack_executed(wire.executed),
         objects=_unpack_objects(wire.objects, "objects"),
         humans=_unpack_objects(wire.humans, "humans"),
-        obstacles=obstacles,
+        obstacles=_unpack_cloud(wire),
     )
 
 

@@ -8,21 +8,28 @@ from .declared import (
     JointLimits,
     Kinematics,
     Limits,
+    LinkLimits,
+    Perception,
     SelfCollision,
     TcpLimits,
     Timing,
+    Variant,
     Volume,
+    Zone,
 )
 from .errors import (
     FeasibilityError,
     FormatError,
     InputError,
     LimitsFileError,
+    LooserLimitsError,
     MissingExtraError,
     ModelFileError,
     RobotError,
+    UnknownChoiceError,
 )
 from .loading import load_limits
+from .obstacles import Obstacles
 from .records import (
     Command,
     Executed,
@@ -45,9 +52,13 @@ __all__ = [
     "Kinematics",
     "Limits",
     "LimitsFileError",
+    "LinkLimits",
+    "LooserLimitsError",
     "MissingExtraError",
     "ModelFileError",
+    "Obstacles",
     "OnViolation",
+    "Perception",
     "RobotError",
     "RobotState",
     "SelfCollision",
@@ -56,6 +67,9 @@ __all__ = [
     "TcpLimits",
     "Timing",
     "TrackedObject",
+    "UnknownChoiceError",
+    "Variant",
     "Volume",
+    "Zone",
     "load_limits",
 ]

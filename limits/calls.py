@@ -17,9 +17,18 @@ from .kernels.reference import TWIST, VELOCITY, reference
 from .kernels.tray import Arm
 from .kernels.twist import in_joints, remember
 from .kinds import contact_force, tracking
-from .tick import ALTERED, PASSED, advance, certify_rest, next_of_stop
+from .tick import ALTERED, PASSED, advance, certify_rest, certify_stop, next_of_stop
 
-__all__ = ["brake", "follow", "is_finite", "passed", "rest", "state_holds", "state_within"]
+__all__ = [
+    "brake",
+    "follow",
+    "is_finite",
+    "passed",
+    "recertify",
+    "rest",
+    "state_holds",
+    "state_within",
+]
 
 # A twist of which less is made is not what was asked for.
 FOLLOWED = 0.999
@@ -188,6 +197,20 @@ def rest(model: Floats, scratch: Floats, q: Floats, report: Floats, out: Floats)
     for i in range(q.shape[0]):
         work.start[i, 0], work.start[i, 1], work.start[i, 2] = q[i], 0.0, 0.0
     code = certify_rest(packed_in(model), work.start, work, out)
+    for p in range(3):
+        report[p] = work.small[REPORT, p]
+    return code
+
+
+@entry
+def recertify(model: Floats, scratch: Floats, motion: Floats, report: Floats) -> int:
+    """Whether the stop that a motion (n + 1, 6) carries obeys the limits of `model`, to its end.
+
+    For a stop that was certified under others; code and report (3,) as certify.
+    """
+    work = _work(model, scratch)
+    _load(work, motion)
+    code = certify_stop(packed_in(model), work.motions[STORED], work, work.small[REPORT])
     for p in range(3):
         report[p] = work.small[REPORT, p]
     return code

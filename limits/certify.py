@@ -17,6 +17,8 @@ from .kinds import (
     joint_jerk,
     joint_position,
     joint_velocity,
+    link_speed,
+    tcp_acceleration,
     tcp_rotation,
     tcp_speed,
     workspace,
@@ -40,6 +42,11 @@ KINDS = (
     "self_collision",
     "tcp_rotational_speed",
     "singularity",
+    "obstacles",
+    "link_speed",
+    "zone_speed",
+    "tcp_acceleration",
+    "tcp_rotational_acceleration",
 )
 
 _rests = certified_stop.holds
@@ -50,6 +57,8 @@ _position_holds = joint_position.holds
 _body_violates = workspace.violated
 _tcp_speed_holds = tcp_speed.holds
 _tcp_rotation_holds = tcp_rotation.holds
+_links_violate = link_speed.violated
+_tcp_violates = tcp_acceleration.violated
 _effort_holds = joint_effort.holds
 
 
@@ -86,6 +95,12 @@ def certify(
         return 6
     if not _tcp_rotation_holds(packed, work, report):
         return TCP_ROTATIONAL
+    code = _links_violate(packed, work, report)
+    if code != CERTIFIED:
+        return code
+    code = _tcp_violates(packed, work, report)
+    if code != CERTIFIED:
+        return code
     if not _effort_holds(packed, work, report):
         return EFFORT
     if not _rests(packed, ticks, work, report):

@@ -21,7 +21,7 @@ from .kernels.jit import COMPILES, cache_folder, compile_for
 from .kernels.packed import MEASURED, REPORT, WANTED, pack, work_for
 from .kernels.tray import Arm
 from .kernels.twist import in_joints
-from .kinds import joint_effort, tcp_rotation, tcp_speed
+from .kinds import joint_effort, link_speed, tcp_acceleration, tcp_rotation, tcp_speed
 from .loading import load_limits
 from .project import FOUND_MAX, project, slid
 
@@ -76,6 +76,8 @@ def _help() -> None:
     rows.setflags(write=False)  # as commands are
     compiled: Any = (
         (joint_effort.holds, (packed, work, report)),
+        (link_speed.violated, (packed, work, report)),
+        (tcp_acceleration.violated, (packed, work, report)),
         (project, (packed, work.start, 0, True, table, table, work, found, row, row)),
         (tcp_rotation.holds, (packed, work, report)),
         (tcp_speed.holds, (packed, work, report)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,19 +18,31 @@ from .building import builder_of
 from .certify import CERTIFIED, KINDS
 from .compiling import only_here
 from .declared import Limits
+from .easing import RAMP_FROM, EasedModel, is_measurable
 from .kernels.chain import inverse_dynamics
+from .kernels.cloud_layout import AGE
 from .kernels.flat import flat_packed, flat_work
 from .kernels.jit import seal
 from .kernels.packed import pack, work_for
-from .kernels.reference import VELOCITY
+from .kernels.reference import POSITION, VELOCITY
 from .kinds import contact_force, tracking, workspace
+from .naming import named
+from .obstacles import Obstacles, flat_cloud
 from .project import FOUND_MAX
 from .records import Array, OnViolation, RobotState, Setpoint, StopMotion, frozen_array
+from .turns import nearest_targets, targets_of, unwrapped
 
-__all__ = ["Core", "Found", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
+__all__ = ["Core", "Found", "Sight", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
 
 _setpoint, _stop_motion = builder_of(Setpoint), builder_of(StopMotion)
 Found = tuple[str, str, float, float, str]  # limit, subject, value, bound, unit
+
+
+class Sight(NamedTuple):
+    """What is to be kept clear of, beside the declared volumes."""
+
+    obstacles: Obstacles  # without fault
+    age_s: float  # since it was measured, at most, when the coming tick begins
 
 
 class Core:
@@ -47,6 +60,12 @@ class Core:
                 raise ValueError(f"limits '{limits.name}': {name} holds {values.tolist()}")
         self._work = work_for(self._packed)
         self._model, self._scratch = flat_packed(self._packed), flat_work(self._packed)
+        self._without_cloud = self._model.size - self._packed.cloud.size
+        # How much longer than declared a tick may take: what moves by itself does not wait.
+        self.stretch = 1.0 + limits.timing.period_tolerance
+        self._beheld: Obstacles | None = None  # the cloud in the model below
+        self._clouded = self._model
+        self.eased_model = EasedModel(self._packed)
         n = self.n = len(limits.joints)
         self._vector_shape = (n,)
         self._absent = frozen_array(np.zeros(n), "absent")
@@ -59,6 +78,8 @@ class Core:
         self._measured = np.zeros((2, n))
         self._force = np.zeros(3)
         self._words: dict[tuple[int, float], tuple[str, str, str]] = {}
+        self._turning = np.array([joint.is_continuous for joint in limits.joints])
+        self._to_nearest = targets_of(limits)
         # For whoever words findings: joints by name, and what a violation leads to.
         self.middles = {j.name: 0.5 * (j.min_position + j.max_position) for j in limits.joints}
         refuse = OnViolation.REFUSE
@@ -66,7 +87,9 @@ class Core:
             k for k, chosen in limits.on_violation.items() if chosen is refuse
         )
         self.clamping_volumes = frozenset(
-            volume.name for volume in limits.volumes if volume.on_violation is not refuse
+            volume.name
+            for volume in (*limits.volumes, *(zone.volume for zone in limits.zones))
+            if volume.on_violation is not refuse
         )
         with only_here():
             self._compile()
@@ -77,8 +100,10 @@ class Core:
         motion, _ = self.rest(home)
         self.follow(motion, VELOCITY, self._absent[None, :], 0.0, self._anchor, 0.0)
         self.brake(motion)
+        self.recertify(motion)
         self.efforts(home, np.zeros(n), np.zeros(n))
         self.clearance(home)
+        self.gaps(home)
         self.force_exceeded(self._no_wrench)
         self.off_track(home, self._absent, motion)
         state = RobotState(home, self._absent, 0, wrench_tcp=self._no_wrench)
@@ -94,6 +119,7 @@ class Core:
         ticks_left(motion)
         for entry in (calls.brake, calls.follow, calls.is_finite, calls.rest, calls.state_holds):
             seal(entry)
+        seal(calls.recertify)
 
     @property
     def model(self) -> Array:
@@ -104,26 +130,70 @@ class Core:
         """Scratch memory for the kernels of `calls`, for one more thread."""
         return np.zeros_like(self._scratch)
 
-    def rest(self, q: Array) -> tuple[Array, Found | None]:
+    def _model_with(self, sight: Sight) -> Array:
+        """The packed limits with a cloud; the last one is kept, so that it is copied once."""
+        declared = self.limits.perception
+        if declared is None:
+            raise ValueError(f"limits '{self.limits.name}' declare no perception, yet it is used")
+        if self._beheld is not sight.obstacles:
+            checked = [c.name not in declared.exempt for c in self.limits.capsules]
+            cloud = flat_cloud(
+                sight.obstacles, declared.max_speed, np.array(checked, dtype=np.float64),
+                self.stretch, declared.standoff,
+            )  # fmt: skip
+            self._clouded = np.concatenate([self._model[: self._without_cloud], cloud])
+            self._beheld = sight.obstacles
+        self._clouded[self._without_cloud + AGE] = sight.age_s
+        return self._clouded
+
+    def _model_for(self, sight: Sight | None, eased: Array | None, share: float) -> Array:
+        """As declared, or with what is seen, or with some of it eased or ramped (limits.easing)."""
+        if eased is None and share >= 1.0:
+            return self._model if sight is None else self._model_with(sight)
+        model = self.eased_model.of(eased, share)
+        if sight is None:
+            return model
+        at = self._without_cloud
+        return np.concatenate([model[:at], self._model_with(sight)[at:]])
+
+    def ramp_share(self, ticks: int) -> float:
+        """The share of the speeds that is allowed with so many ticks of the ramp to go."""
+        total = duration_ticks(self.limits.ramp_s, self.limits.period_s)
+        return 1.0 if ticks <= 0 else 1.0 - (1.0 - RAMP_FROM) * min(1.0, ticks / max(1, total))
+
+    def rest(self, q: Array, *, eased: Array | None = None) -> tuple[Array, Found | None]:
         """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
         self._measured[0] = q
         out = np.empty((self.n + 1, 6))
-        code = calls.rest(self._model, self._scratch, self._measured[0], self._report, out)
+        model = self._model_for(None, eased, 1.0)
+        code = calls.rest(model, self._scratch, self._measured[0], self._report, out)
         out.setflags(write=False)
-        return out, None if code == CERTIFIED else self._describe(code, *self._report)
+        return out, None if code == CERTIFIED else self._describe(code, *self._report.tolist())
 
     def follow(
-        self, motion: Array, mode: int, rows: Array, row_period_s: float, anchor: Array, t: float
+        self,
+        motion: Array,
+        mode: int,
+        rows: Array,
+        row_period_s: float,
+        anchor: Array,
+        t: float,
+        sight: Sight | None = None,
+        *,
+        eased: Array | None = None,
+        share: float = 1.0,
     ) -> tuple[Array, int, list[Found], Array]:
         """The next motion towards what a command asks for t seconds after it was accepted.
 
-        mode, rows (read-only), row_period_s and anchor as in kernels.reference. Returns (motion,
+        mode, rows (read-only), row_period_s and anchor as in kernels.reference; sight: the
+        obstacles that it keeps clear of; eased and share as in limits.easing. Returns (motion,
         tick.PASSED | ALTERED | STOP_TICK, what was found, the reference (3, n)); the reference is
         overwritten by the next call.
         """
         out = np.empty((self.n + 1, 6))
+        model = self._model_for(sight, eased, share)
         code, count = calls.follow(
-            self._model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
+            model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
             self._wanted, self._found, out,
         )  # fmt: skip
         out.setflags(write=False)
@@ -141,6 +211,17 @@ class Core:
         out.setflags(write=False)
         return out
 
+    def recertify(
+        self, motion: Array, sight: Sight | None = None, *, eased: Array | None = None
+    ) -> Found | None:
+        """What speaks against the stop that `motion` carries, from its next tick to its end.
+
+        For a stop that other limits, or another world, certified; None if it holds under these.
+        """
+        model = self._model_for(sight, eased, 1.0)
+        code = calls.recertify(model, self._scratch, motion, self._report)
+        return None if code == CERTIFIED else self._describe(code, *self._report.tolist())
+
     def efforts(self, q: Array, dq: Array, ddq: Array) -> Array:
         """Inverse dynamics (n,) [N·m or N], payload and gravity included."""
         out = np.empty(self.n)
@@ -152,6 +233,42 @@ class Core:
         """Least distance [m] of any link to any volume that constrains it, without margins."""
         copied = np.array(q, dtype=np.float64)
         return float(workspace.least_clearance(self._packed, copied, self._work))
+
+    def gaps(self, q: Array) -> Array:
+        """Clearance [m] of every capsule from every volume (v·k), then of every pair of capsules.
+
+        Without margins; inf where a volume does not constrain a capsule.
+        """
+        out = np.empty(self.eased_model.items)
+        workspace.gaps(self._packed, np.array(q, dtype=np.float64), self._work, out)
+        return out
+
+    def pair_name(self, item: int) -> tuple[str, str]:
+        """Limit and subject of an entry of `gaps`."""
+        first = self._packed.checked.size
+        if item < first:
+            return named(self.limits, self._packed.pair, "workspace", item)[:2]
+        return named(self.limits, self._packed.pair, "self_collision", item - first)[:2]
+
+    def is_measurable(self, item: int, gap_m: float) -> bool:
+        """Whether an entry of `gaps` says how deep the two are in each other."""
+        return is_measurable(self._packed, item, gap_m)
+
+    def on_branch(self, q: Array, near: Array) -> Array:
+        """A measured q (n,), continuous joints on the branch nearest to near (n,)."""
+        return unwrapped(q, near, self._turning) if self._turning.any() else q
+
+    def targets(self, mode: int, rows: Array, q: Array) -> Array:
+        """The rows of a command as they are followed from q (n,): see limits.turns."""
+        if mode != POSITION or not self._to_nearest.any():
+            return rows
+        return nearest_targets(rows, q, self._to_nearest)
+
+    def batch_targets(self, mode: int, rows: Array, q: Array) -> Array:
+        """As `targets`, of commands of one row each: rows and q (b, n)."""
+        if mode != POSITION or not self._to_nearest.any():
+            return rows
+        return unwrapped(rows, q, self._to_nearest)
 
     def passed(self, motions: Sequence[Array]) -> Array:
         """Least and largest commanded position (2, n) over consecutive ticks of the stream."""
@@ -219,36 +336,10 @@ class Core:
         key = (code, subject)
         words = self._words.get(key)
         if words is None:
-            words = self._words[key] = self._name(KINDS[code], int(subject))
+            words = self._words[key] = named(
+                self.limits, self._packed.pair, KINDS[code], int(subject)
+            )
         return words[0], words[1], value, bound, words[2]
-
-    def _name(self, kind: str, subject: int) -> tuple[str, str, str]:
-        """Limit, subject and unit, as people read them."""
-        if kind == "workspace":
-            capsules = self.limits.capsules
-            volume, capsule = divmod(subject, len(capsules))
-            name = f"{capsules[capsule].name}/{self.limits.volumes[volume].name}"
-            return kind, name, "m"
-        if kind == "self_collision":
-            first, second = self._packed.pair[subject, :2].astype(int).tolist()
-            capsules = self.limits.capsules
-            return kind, f"{capsules[first].name}/{capsules[second].name}", "m"
-        if kind == "tcp_speed":
-            return kind, "tcp", "m/s"
-        if kind == "tcp_rotational_speed":
-            return kind, "tcp", "rad/s"
-        if kind == "singularity":
-            return kind, "tcp", "of the twist"
-        joint = self.limits.joints[subject]
-        length = "rad" if joint.type == "revolute" else "m"
-        unit = {
-            "joint_position": length,
-            "joint_velocity": f"{length}/s",
-            "joint_acceleration": f"{length}/s²",
-            "joint_jerk": f"{length}/s³",
-            "joint_effort": "N·m" if joint.type == "revolute" else "N",
-        }.get(kind, "")
-        return kind, joint.name, unit
 
 
 def ticks_left(motion: Array) -> int:

@@ -7,22 +7,33 @@ rigid body that joint i moves, with everything fixed to it (hand, tool, payload)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from .records import Array, OnViolation
 
 __all__ = [
+    "CONTINUOUS_MAX_RAD",
     "Capsule",
     "ClassifierLimits",
     "JointLimits",
     "Kinematics",
     "Limits",
+    "LinkLimits",
+    "Perception",
     "SelfCollision",
     "TcpLimits",
     "Timing",
+    "Variant",
     "Volume",
+    "Zone",
 ]
+
+
+# A continuous joint has no position limits. Its stream counts turns, and that many each way keep
+# what rounding adds to the third difference, 8 ε·|q|/T³, below 0.2 rad/s³ at 1 ms.
+CONTINUOUS_MAX_RAD = 10_000 * 2.0 * math.pi
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +41,8 @@ class JointLimits:
     """Limits of one joint, and how far it may be from what was commanded, and measured so."""
 
     name: str
-    type: Literal["revolute", "prismatic"]
-    min_position: float  # rad or m
+    type: Literal["revolute", "prismatic", "continuous"]
+    min_position: float  # rad or m; of a continuous joint how far its turns are counted
     max_position: float
     max_velocity: float  # rad/s or m/s
     max_acceleration: float  # rad/s² or m/s²
@@ -44,6 +55,19 @@ class JointLimits:
     )
     recovery_velocity: float  # rad/s or m/s: cap while the joint comes back from outside
     position_noise: float = 0.0  # rad or m: sup |q measured - q|; 0: contained in tracking_error
+    max_deceleration: float | None = None  # rad/s² or m/s², where it slows down; None: as above
+
+    position_targets: Literal["literal", "nearest"] | None = None  # of a continuous joint: its turn
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether it turns without end."""
+        return self.type == "continuous"
+
+    @property
+    def deceleration(self) -> float:
+        """Bound of |ddq| where dq·ddq < 0 [rad/s² or m/s²]; max_acceleration is the other one's."""
+        return self.max_acceleration if self.max_deceleration is None else self.max_deceleration
 
     @property
     def position_error(self) -> float:
@@ -104,6 +128,23 @@ class Volume:
     planes: Array | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Zone:
+    """Where links are slow: while any point of a capsule is in the volume, no point of that
+    capsule is faster than max_speed. The volume's kind is keep_out: clearance is counted outside.
+    """
+
+    volume: Volume
+    max_speed: float  # m/s
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """Limits of every point of every link, tool and payload (its capsules)."""
+
+    max_speed: float | None = None  # m/s, norm of the velocity, rotation included; None: undeclared
+
+
 @dataclass(frozen=True, slots=True)
 class SelfCollision:
     """Which links must not touch each other, by the names of their capsules.
@@ -119,6 +160,19 @@ class SelfCollision:
 
 
 @dataclass(frozen=True, slots=True)
+class Perception:
+    """What the clouds of obstacles are trusted to be, and how far from them every link stays."""
+
+    max_points: int
+    max_speed: float  # m/s, of any obstacle; also of each whose own speed is not given
+    latency_ms: float  # how much earlier than its stamp a cloud may have been measured
+    max_age_ms: float  # an older cloud is stale
+    standoff: float  # m, kept beside all that an obstacle may have moved
+    required: bool  # whether no cloud at all is a reason to stop
+    exempt: tuple[str, ...]  # capsule names that are not kept away from obstacles
+
+
+@dataclass(frozen=True, slots=True)
 class TcpLimits:
     """Limits at the tool centre point."""
 
@@ -126,6 +180,8 @@ class TcpLimits:
     max_force: float  # N, norm of the measured force; above it: stop
     force_required: bool  # whether a state without a measured force is a reason to stop
     max_rot_vel: float | None = None  # rad/s, norm of the angular velocity; None: not declared
+    max_trans_acc: float | None = None  # m/s², norm of the acceleration; None: not declared
+    max_rot_acc: float | None = None  # rad/s², norm of the angular acceleration; None: not declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +208,17 @@ class ClassifierLimits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Variant:
+    """The robot with another declared tool or payload: what of `Limits` is then different."""
+
+    tool: str | None
+    payload: str | None
+    kinematics: Kinematics
+    capsules: tuple[Capsule, ...]
+    self_collision: SelfCollision | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Limits:
     """One robot's declared limits, compiled. `sha256` is their identity."""
 
@@ -173,3 +240,10 @@ class Limits:
     source: dict[str, object]  # the URDF, locked joints, tool and payload it was frozen from
     provenance: dict[str, object]  # per value: where it comes from, what it was tightened from
     self_collision: SelfCollision | None = None  # None: not declared, so not certified
+    links: LinkLimits = LinkLimits()
+    zones: tuple[Zone, ...] = ()
+    ramp_s: float = 0.0  # of motion after arming, until the full speed is allowed; 0: at once
+    perception: Perception | None = None  # None: not declared, so no obstacle is accepted
+    tool: str | None = None  # what `kinematics` and `capsules` contain; None: none, or no variants
+    payload: str | None = None
+    variants: tuple[Variant, ...] = ()  # every declared choice, the one in force among them

@@ -5,6 +5,8 @@ InputError(ValueError)          exit code 2 in every command
 ├── FormatError                 a format newer or older than this release reads
 ├── RobotError                  the URDF, its meshes, the chain
 ├── FeasibilityError            well-formed limits that no motion satisfies
+├── LooserLimitsError           limits for a running filter that are looser than those in force
+├── UnknownChoiceError          a tool or payload that the limits do not declare
 ├── ModelFileError              the classifier's file: absent, truncated, another digest
 └── MissingExtraError           an optional dependency is needed and absent
 """
@@ -16,9 +18,11 @@ __all__ = [
     "FormatError",
     "InputError",
     "LimitsFileError",
+    "LooserLimitsError",
     "MissingExtraError",
     "ModelFileError",
     "RobotError",
+    "UnknownChoiceError",
 ]
 
 
@@ -42,8 +46,16 @@ class FeasibilityError(InputError):
     """The declared limits contradict each other or the robot."""
 
 
+class LooserLimitsError(InputError):
+    """Limits that would loosen those in force while the filter runs."""
+
+
 class ModelFileError(InputError):
     """The classifier's file is not the declared one."""
+
+
+class UnknownChoiceError(InputError):
+    """A tool or a payload that the limits in force do not declare."""
 
 
 class MissingExtraError(InputError):

@@ -7,6 +7,8 @@ Guarantees, of limits that pass:
   acceleration, with payload, within the declared efforts.
 - No two links that must not touch each other do so wherever the robot is: such a pair has
   capsules that overlap by construction, and belongs into self_collision.ignore.
+- Where the speed of links is limited, what is declared of the servos' velocity errors leaves more
+  than rest of it, in every sampled configuration.
 - Every joint can stop from its declared velocity within its declared range.
 """
 
@@ -25,6 +27,7 @@ from .posture import (
     efforts,
     pair_clearances,
     pair_sweeps,
+    speed_errors,
     sweep_bounds,
 )
 from .records import Array
@@ -42,7 +45,7 @@ def stop_distance(joint: JointLimits, period_s: float) -> float:
 
     Acceleration ramps to -a within ceil(a/(j·T)) ticks, stays, and ramps back to 0.
     """
-    v, a, j = joint.max_velocity, joint.max_acceleration, joint.max_jerk
+    v, a, j = joint.max_velocity, joint.deceleration, joint.max_jerk
     ramp = math.ceil(a / (j * period_s)) * period_s
     # A symmetric trapezoid of acceleration loses v at the mean velocity v/2; below, a triangle.
     duration = v / a + ramp if v > a * ramp else 2.0 * math.sqrt(v * ramp / a)
@@ -50,7 +53,18 @@ def stop_distance(joint: JointLimits, period_s: float) -> float:
 
 
 def _units(joint: JointLimits) -> tuple[str, str]:
-    return ("rad", "N·m") if joint.type == "revolute" else ("m", "N")
+    return ("m", "N") if joint.type == "prismatic" else ("rad", "N·m")
+
+
+def _braking(joint: JointLimits) -> str:
+    """The field that bounds how fast it stops."""
+    return "max_acceleration" if joint.max_deceleration is None else "max_deceleration"
+
+
+def _pushed(joint: JointLimits) -> str:
+    """The larger of its two accelerations, by its path."""
+    field = _braking(joint) if joint.deceleration > joint.max_acceleration else "max_acceleration"
+    return f"joint_limits.{joint.name}.{field}"
 
 
 def _margin(joint: JointLimits) -> str:
@@ -72,7 +86,7 @@ def _check_joints(limits: Limits) -> None:
             raise FeasibilityError(
                 f"joint_limits.{joint.name}: max_velocity and the position range contradict each "
                 f"other: a stop from {joint.max_velocity:g} {unit}/s takes {way:.3g} {unit}, the "
-                f"range is {room:.3g} {unit}; lower max_velocity or raise max_acceleration"
+                f"range is {room:.3g} {unit}; lower max_velocity or raise {_braking(joint)}"
             )
 
 
@@ -120,13 +134,13 @@ def _check_pairs(limits: Limits, q: Array) -> npt.NDArray[np.bool_]:
 
 
 def _needed(limits: Limits, q: Array) -> Array:
-    """Largest effort (m, cases, n) at rest and with each joint at ± its declared acceleration."""
+    """Largest effort (m, cases, n) at rest and with each joint at ± its larger acceleration."""
     n = len(limits.joints)
     still = np.zeros_like(q)
     cases = [efforts(limits, q, still, still)]
     for j, joint in enumerate(limits.joints):
         ddq = np.zeros((1, n))
-        ddq[0, j] = joint.max_acceleration
+        ddq[0, j] = max(joint.max_acceleration, joint.deceleration)
         step = efforts(limits, q, still, np.broadcast_to(ddq, q.shape)) - cases[0]
         cases += [cases[0] + step, cases[0] - step]
     return np.abs(np.stack(cases, axis=1))
@@ -154,7 +168,7 @@ def _check_home(limits: Limits) -> None:
         what = (
             "holding the robot and its payload"
             if case == 0
-            else (f"joint_limits.{limits.joints[(int(case) - 1) // 2].name}.max_acceleration")
+            else _pushed(limits.joints[(int(case) - 1) // 2])
         )
         raise FeasibilityError(
             f"home: {what} and joint_limits.{joint.name}.max_effort contradict each other: it "
@@ -167,6 +181,7 @@ def _check_samples(limits: Limits) -> None:
     low = np.array([joint.min_position for joint in limits.joints])
     high = np.array([joint.max_position for joint in limits.joints])
     q = np.random.default_rng(SEED).uniform(low, high, (SAMPLES, len(low)))
+    _check_speeds(limits, q)
     blocked = _room(limits, q) <= 0.0  # (m, v, k)
     apart = _check_pairs(limits, q)
     clear = ~blocked.any(axis=(1, 2)) & apart
@@ -196,6 +211,26 @@ def _check_samples(limits: Limits) -> None:
             f"joint_limits.{joint.name}.max_effort is exceeded in {over.mean(axis=0).max():.1%} "
             f"of those that clear every volume"
         )
+
+
+def _check_speeds(limits: Limits, q: Array) -> None:
+    """Whether links may move at all, in the configurations q (m, n)."""
+    bounds: list[tuple[str, float, tuple[str, ...]]] = []
+    if limits.links.max_speed is not None:
+        bounds.append(("links.max_speed", limits.links.max_speed, ()))
+    for zone in limits.zones:
+        bounds.append((f"zones.{zone.volume.name}", zone.max_speed, zone.volume.exempt))
+    if not bounds:
+        return
+    errors = speed_errors(limits, q).max(axis=0)
+    for path, bound, exempt in bounds:
+        for capsule, error in zip(limits.capsules, errors.tolist(), strict=True):
+            if capsule.name not in exempt and not error < bound:
+                raise FeasibilityError(
+                    f"{path} and velocity_error contradict each other: the servos' errors alone "
+                    f"move link {capsule.name!r} by up to {error:.3g} m/s, allowed are "
+                    f"{bound:g} m/s; raise it, or declare smaller velocity errors"
+                )
 
 
 def check_feasible(limits: Limits) -> None:

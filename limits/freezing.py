@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .alternatives import other_files
 from .authoring.capsules import Segment, box_capsules, excess_m
 from .authoring.hulls import convex_hull, mesh_points
 from .authoring.urdf import Body, Chain, load_chain, read_joints, resolve_urdf, urdf_sha256
@@ -21,7 +22,8 @@ from .document import parse_document
 from .errors import LimitsFileError, RobotError
 from .frozen import KIND
 from .frozen_pairs import candidate_pairs
-from .geometry_schema import MeshOriginModel, SelfCollisionModel, VolumeModel
+from .geometry_schema import MeshOriginModel, SelfCollisionModel, ShapeModel, ZoneModel
+from .perception_schema import frozen_perception
 from .records import Array
 from .schema import CapsuleModel, ClassifierModel, LimitsFile
 from .tightening import tightest
@@ -156,9 +158,8 @@ def _added_capsules(file: LimitsFile, chain: Chain) -> list[dict[str, Any]]:
     return out
 
 
-def _hull(volume: VolumeModel, beside: Path | None) -> dict[str, Any]:
+def _hull(volume: ShapeModel, beside: Path | None, where: str) -> dict[str, Any]:
     """Corners and planes of a mesh volume, in the base frame."""
-    where = f"volumes.{volume.name}"
     if volume.file is not None:
         points = mesh_points(volume.file, volume.scale or 1.0, beside, where)
     else:
@@ -168,10 +169,16 @@ def _hull(volume: VolumeModel, beside: Path | None) -> dict[str, Any]:
     return {"vertices": [_list(v) for v in vertices], "planes": [_list(p) for p in planes]}
 
 
-def _volume(volume: VolumeModel, beside: Path | None) -> dict[str, Any]:
+def _zone(zone: ZoneModel, beside: Path | None) -> dict[str, Any]:
+    return {"max_speed": zone.max_speed, "volume": _volume(zone, "keep_out", beside, "zones")}
+
+
+def _volume(
+    volume: ShapeModel, kind: str, beside: Path | None, section: str = "volumes"
+) -> dict[str, Any]:
     out: dict[str, Any] = {
         "name": volume.name,
-        "kind": volume.kind,
+        "kind": kind,
         "shape": volume.shape,
         "on_violation": volume.on_violation.value,
         "exempt": list(volume.exempt),
@@ -190,7 +197,7 @@ def _volume(volume: VolumeModel, beside: Path | None) -> dict[str, Any]:
     if volume.shape in ("capsule", "cylinder"):
         out |= {"start": _list(volume.start), "end": _list(volume.end), "radius": volume.radius}
     if volume.shape == "mesh":
-        out |= _hull(volume, beside)
+        out |= _hull(volume, beside, f"{section}.{volume.name}")
     return out
 
 
@@ -254,7 +261,14 @@ def _kinematics(file: LimitsFile, chain: Chain) -> dict[str, Any]:
 
 def _tcp(file: LimitsFile) -> dict[str, Any]:
     """The tool's limits; what is not declared is absent, as it was before it could be."""
-    names = ("max_trans_vel", "max_rot_vel", "max_force", "force_required")
+    names = (
+        "max_trans_vel",
+        "max_rot_vel",
+        "max_trans_acc",
+        "max_rot_acc",
+        "max_force",
+        "force_required",
+    )
     declared = {name: getattr(file.tcp, name) for name in names}
     return {name: value for name, value in declared.items() if value is not None}
 
@@ -288,9 +302,7 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         classifier = file.classifier.model_dump(mode="json")
     else:
         classifier = {"none": file.classifier.none}
-    capsules = sorted(
-        _link_capsules(file, chain) + _added_capsules(file, chain), key=lambda c: c["joint"]
-    )
+    body = _body(file, chain)
     document = {
         "format": file.format,
         "kind": KIND,
@@ -298,9 +310,9 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         "version": file.version,
         "period_s": file.period,
         "joints": joints,
-        "kinematics": _kinematics(file, chain),
-        "capsules": capsules,
-        "volumes": [_volume(volume, beside) for volume in file.volumes],
+        "kinematics": body["kinematics"],
+        "capsules": body["capsules"],
+        "volumes": [_volume(volume, volume.kind, beside) for volume in file.volumes],
         "standoff": file.standoff,
         "tcp": _tcp(file),
         "timing": {
@@ -318,9 +330,52 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         "source": _source(file, urdf),
         "provenance": provenance,
     }
-    if file.self_collision is not None:
-        document["self_collision"] = _self_collision(file.self_collision, capsules)
+    if file.links is not None:
+        document["links"] = file.links.model_dump(mode="json")
+    if file.zones:
+        document["zones"] = [_zone(zone, beside) for zone in file.zones]
+    if file.arming is not None:
+        document["arming"] = {"ramp_s": file.arming.ramp}
+    if file.perception is not None:
+        document["perception"] = frozen_perception(file.perception)
+    if "self_collision" in body:
+        document["self_collision"] = body["self_collision"]
+    others = other_files(file)
+    if others:
+        document["variants"] = {
+            **_choice(file),
+            "others": [_variant(other, urdf) for other in others],
+        }
     return document
+
+
+def _body(file: LimitsFile, chain: Chain) -> dict[str, Any]:
+    """What depends on the tool and the payload."""
+    capsules = sorted(
+        _link_capsules(file, chain) + _added_capsules(file, chain), key=lambda c: c["joint"]
+    )
+    out: dict[str, Any] = {"kinematics": _kinematics(file, chain), "capsules": capsules}
+    if file.self_collision is not None:
+        out["self_collision"] = _self_collision(file.self_collision, capsules)
+    return out
+
+
+def _choice(file: LimitsFile) -> dict[str, str | None]:
+    return {
+        "tool": None if file.tool is None else file.tool.name,
+        "payload": None if file.payload is None else file.payload.name,
+    }
+
+
+def _variant(file: LimitsFile, urdf: Path) -> dict[str, Any]:
+    """The robot with another tool or payload."""
+    choice = _choice(file)
+    try:
+        chain = load_chain(urdf, dict(file.robot.locked_joints), bodies_of(file))
+        return {**choice, **_body(file, chain)}
+    except (LimitsFileError, RobotError) as error:
+        where = f"tool {choice['tool']!r} with payload {choice['payload']!r}"
+        raise type(error)(f"{where}: {error}") from error
 
 
 def freeze_yaml(data: bytes, path: Path) -> bytes:

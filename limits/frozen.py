@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +21,37 @@ import msgspec
 import numpy as np
 
 from .declared import (
+    CONTINUOUS_MAX_RAD,
     Capsule,
     ClassifierLimits,
     JointLimits,
     Kinematics,
     Limits,
+    LinkLimits,
     TcpLimits,
     Timing,
+    Variant,
     Volume,
+    Zone,
 )
 from .errors import FormatError, LimitsFileError
 from .frozen_layout import (
     BoxLayout,
+    CapsuleLayout,
     CapsuleVolumeLayout,
     ClassifierLayout,
     CylinderLayout,
     Document,
     HalfSpaceLayout,
+    JointLayout,
+    KinematicsLayout,
     MeshLayout,
     NoneLayout,
     SphereLayout,
     VolumeLayout,
 )
 from .frozen_pairs import self_collision_of
+from .frozen_perception import perception_of
 from .polyhedra import why_not_solid
 from .records import Array, frozen_array
 
@@ -110,8 +119,7 @@ def _inertia(six: list[float], where: str) -> Array:
     return matrix
 
 
-def _kinematics(document: Document) -> Kinematics:
-    chain = document.kinematics
+def _kinematics(chain: KinematicsLayout) -> Kinematics:
     return Kinematics(
         rotation=frozen_array(
             [_rotation(p.rotation, f"kinematics.joints.{i}") for i, p in enumerate(chain.joints)],
@@ -127,6 +135,19 @@ def _kinematics(document: Document) -> Kinematics:
             "kinematics.links",
         ),
         gravity=frozen_array(chain.gravity, "kinematics.gravity"),
+    )
+
+
+def _capsules(layouts: list[CapsuleLayout]) -> tuple[Capsule, ...]:
+    return tuple(
+        Capsule(
+            c.name,
+            c.joint,
+            frozen_array(c.start, c.name),
+            frozen_array(c.end, c.name),
+            float(c.radius),
+        )
+        for c in layouts
     )
 
 
@@ -169,6 +190,29 @@ def _volume(volume: VolumeLayout) -> Volume:
     )
 
 
+def _range(joint: JointLayout) -> tuple[float, float]:
+    """Least and largest position; of a continuous joint, as far as its turns are counted."""
+    low, high, where = joint.min_position, joint.max_position, f"joints.{joint.name}"
+    is_continuous = joint.type == "continuous"
+    if is_continuous is not (joint.position_targets is not None):
+        raise LimitsFileError(f"{where}.position_targets: of continuous joints, and of each")
+    if is_continuous and low is None and high is None:
+        return -CONTINUOUS_MAX_RAD, CONTINUOUS_MAX_RAD
+    if is_continuous or low is None or high is None:
+        raise LimitsFileError(
+            f"{where}: min_position, max_position: both of a {joint.type} joint"
+            if not is_continuous
+            else f"{where}: a continuous joint has no min_position and no max_position"
+        )
+    return low, high
+
+
+def _joint(layout: JointLayout) -> JointLimits:
+    fields: dict[str, Any] = msgspec.structs.asdict(layout)
+    fields["min_position"], fields["max_position"] = _range(layout)
+    return JointLimits(**fields)
+
+
 def _check(document: Document) -> None:
     n = len(document.joints)
     for name, length in (
@@ -179,15 +223,14 @@ def _check(document: Document) -> None:
         if length != n:
             raise LimitsFileError(f"{name}: {length} entries for {n} joints")
     for joint, home in zip(document.joints, document.home, strict=True):
-        if not joint.min_position < joint.max_position:
+        low, high = _range(joint)
+        if not low < high:
             raise LimitsFileError(
-                f"joints.{joint.name}: min_position {joint.min_position:g} is "
-                f"not below max_position {joint.max_position:g}"
+                f"joints.{joint.name}: min_position {low:g} is not below max_position {high:g}"
             )
-        if not joint.min_position <= home <= joint.max_position:
+        if not low <= home <= high:
             raise LimitsFileError(
-                f"home: {joint.name} at {home:g} is outside its limits "
-                f"{joint.min_position:g} to {joint.max_position:g}"
+                f"home: {joint.name} at {home:g} is outside its limits {low:g} to {high:g}"
             )
         for part, whole in (
             ("velocity_error", "max_velocity"),
@@ -199,24 +242,49 @@ def _check(document: Document) -> None:
                     f"joints.{joint.name}.{part}: {getattr(joint, part):g} exceeds {whole}, "
                     f"{getattr(joint, whole):g}"
                 )
-    if (document.tcp.max_rot_vel is None) is not (
-        document.on_violation.tcp_rotational_speed is None
+    on, tcp = document.on_violation, document.tcp
+    for path, value, kind in (
+        ("tcp.max_rot_vel", tcp.max_rot_vel, "tcp_rotational_speed"),
+        ("tcp.max_trans_acc", tcp.max_trans_acc, "tcp_acceleration"),
+        ("tcp.max_rot_acc", tcp.max_rot_acc, "tcp_rotational_acceleration"),
+        ("links.max_speed", document.links, "link_speed"),
     ):
-        raise LimitsFileError("tcp.max_rot_vel, on_violation.tcp_rotational_speed: one of two")
+        if (value is None) is not (getattr(on, kind) is None):
+            raise LimitsFileError(f"{path}, on_violation.{kind}: one of two")
     names = [joint.name for joint in document.joints]
-    if len(set(names)) != n or len({v.name for v in document.volumes}) != len(document.volumes):
-        raise LimitsFileError("joints, volumes: a name is used twice")
-    capsules = {capsule.name for capsule in document.capsules}
-    for capsule in document.capsules:
+    if len(set(names)) != n:
+        raise LimitsFileError("joints: a name is used twice")
+    others = [] if document.variants is None else document.variants.others
+    for variant in others:
+        chain = variant.kinematics
+        for name, length in (("joints", len(chain.joints)), ("links", len(chain.links))):
+            if length != n:
+                raise LimitsFileError(f"variants.kinematics.{name}: {length} for {n} joints")
+    every = [*document.capsules, *(capsule for v in others for capsule in v.capsules)]
+    for capsule in every:
         if capsule.joint >= n:
             raise LimitsFileError(f"capsules.{capsule.name}: joint {capsule.joint} of {n}")
-    for volume in document.volumes:
-        for name in volume.exempt:
+    _check_places(document)
+
+
+def _check_places(document: Document) -> None:
+    """Volumes and zones: their names, and whom they exempt."""
+    others = [] if document.variants is None else document.variants.others
+    every = [*document.capsules, *(capsule for v in others for capsule in v.capsules)]
+    capsules = {capsule.name for capsule in every}
+    places = [("volumes", volume) for volume in document.volumes]
+    places += [("zones", zone.volume) for zone in document.zones]
+    if len({place.name for _, place in places}) != len(places):
+        raise LimitsFileError("volumes, zones: a name is used twice")
+    for section, place in places:
+        for name in place.exempt:
             if name not in capsules:
                 raise LimitsFileError(
-                    f"volumes.{volume.name}.exempt: no capsule {name!r}; there "
+                    f"{section}.{place.name}.exempt: no capsule {name!r}; there "
                     f"are: {', '.join(sorted(capsules))}"
                 )
+        if section == "zones" and place.kind != "keep_out":
+            raise LimitsFileError(f"zones.{place.name}.volume.kind: {place.kind}, not keep_out")
 
 
 def _classifier(plain: dict[str, Any], folder: Path) -> ClassifierLimits:
@@ -248,23 +316,14 @@ def parse_frozen(data: bytes, where: str, folder: Path) -> Limits:
 
 def _limits(document: Document, data: bytes, folder: Path) -> Limits:
     timing, on = document.timing, document.on_violation
-    return Limits(
+    limits = Limits(
         name=document.name,
         sha256=hashlib.sha256(data).hexdigest(),
         format=document.format,
         period_s=document.period_s,
-        joints=tuple(JointLimits(**msgspec.structs.asdict(j)) for j in document.joints),
-        kinematics=_kinematics(document),
-        capsules=tuple(
-            Capsule(
-                c.name,
-                c.joint,
-                frozen_array(c.start, c.name),
-                frozen_array(c.end, c.name),
-                float(c.radius),
-            )
-            for c in document.capsules
-        ),
+        joints=tuple(_joint(j) for j in document.joints),
+        kinematics=_kinematics(document.kinematics),
+        capsules=_capsules(document.capsules),
         volumes=tuple(_volume(v) for v in document.volumes),
         standoff=float(document.standoff),
         tcp=TcpLimits(**msgspec.structs.asdict(document.tcp)),
@@ -276,4 +335,37 @@ def _limits(document: Document, data: bytes, folder: Path) -> Limits:
         source=document.source,
         provenance=document.provenance,
         self_collision=self_collision_of(document),
+        links=LinkLimits() if document.links is None else LinkLimits(document.links.max_speed),
+        zones=tuple(Zone(_volume(z.volume), float(z.max_speed)) for z in document.zones),
+        ramp_s=0.0 if document.arming is None else document.arming.ramp_s,
+        perception=perception_of(document),
     )
+    return limits if document.variants is None else _with_variants(limits, document)
+
+
+def _with_variants(limits: Limits, document: Document) -> Limits:
+    """The same limits, which also know every other tool and payload of the file."""
+    declared = document.variants
+    if declared is None:
+        return limits
+    own = Variant(
+        declared.tool,
+        declared.payload,
+        limits.kinematics,
+        limits.capsules,
+        limits.self_collision,
+    )
+    others = [
+        Variant(
+            v.tool,
+            v.payload,
+            _kinematics(v.kinematics),
+            _capsules(v.capsules),
+            self_collision_of(document, v),
+        )
+        for v in declared.others
+    ]
+    names = [(v.tool, v.payload) for v in (own, *others)]
+    if len(set(names)) != len(names):
+        raise LimitsFileError("variants: a choice of tool and payload appears twice")
+    return replace(limits, tool=own.tool, payload=own.payload, variants=(own, *others))

@@ -10,24 +10,38 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from .obstacles import POINTS_MAX
 from .records import OnViolation
 
 __all__ = [
     "BoxLayout",
+    "CapsuleLayout",
     "CapsuleVolumeLayout",
     "ClassifierLayout",
     "CylinderLayout",
     "Document",
     "HalfSpaceLayout",
+    "JointLayout",
+    "KinematicsLayout",
+    "LinksLayout",
     "MeshLayout",
     "NoneLayout",
+    "PerceptionLayout",
     "SelfCollisionLayout",
     "SphereLayout",
+    "VariantLayout",
+    "VariantsLayout",
     "VolumeLayout",
+    "ZoneLayout",
 ]
 
 JOINTS_MAX = 16
+VARIANTS_MAX = 32
 LATENCY_TICKS_MAX = 15  # the filter remembers that many ticks of its stream
+# Beyond these it is a wrong unit, or no perception.
+SPEED_MAX_M_S = 50.0
+PERCEPTION_DURATION_MAX_MS = 10e3
+PERCEPTION_STANDOFF_MAX_M = 1.0
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Three = Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
@@ -46,9 +60,7 @@ class JointLayout(Layout):
     """Limits of one joint; SI."""
 
     name: str
-    type: Literal["revolute", "prismatic"]
-    min_position: float
-    max_position: float
+    type: Literal["revolute", "prismatic", "continuous"]
     max_velocity: Positive
     max_acceleration: Positive
     max_jerk: Positive
@@ -58,6 +70,10 @@ class JointLayout(Layout):
     effort_error: NotNegative
     recovery_velocity: Positive
     position_noise: NotNegative = 0.0  # absent: contained in tracking_error
+    max_deceleration: Positive | None = None  # absent: as max_acceleration
+    min_position: float | None = None  # absent iff it is continuous
+    max_position: float | None = None
+    position_targets: Literal["literal", "nearest"] | None = None  # present iff it is continuous
 
 
 class PoseLayout(Layout):
@@ -153,6 +169,19 @@ VolumeLayout = (
 )
 
 
+class ZoneLayout(Layout):
+    """Where links are slow: the volume's kind is keep_out, as clearance is counted outside it."""
+
+    max_speed: Positive
+    volume: VolumeLayout
+
+
+class LinksLayout(Layout):
+    """What holds for every point of every link."""
+
+    max_speed: Positive
+
+
 class IgnoredPairLayout(Layout):
     """Two links that may touch, and why."""
 
@@ -168,6 +197,18 @@ class SelfCollisionLayout(Layout):
     ignored: list[IgnoredPairLayout]
 
 
+class PerceptionLayout(Layout):
+    """What clouds of obstacles are trusted to be; SI, times in milliseconds."""
+
+    max_points: Annotated[int, msgspec.Meta(ge=1, le=POINTS_MAX)]
+    max_speed: Annotated[float, msgspec.Meta(ge=0.0, le=SPEED_MAX_M_S)]
+    latency_ms: Annotated[float, msgspec.Meta(ge=0.0, le=PERCEPTION_DURATION_MAX_MS)]
+    max_age_ms: Annotated[float, msgspec.Meta(gt=0.0, le=PERCEPTION_DURATION_MAX_MS)]
+    standoff: Annotated[float, msgspec.Meta(ge=0.0, le=PERCEPTION_STANDOFF_MAX_M)]
+    required: bool
+    exempt: list[str]
+
+
 class TcpLayout(Layout):
     """Limits at the tool centre point."""
 
@@ -175,6 +216,8 @@ class TcpLayout(Layout):
     max_force: Positive
     force_required: bool
     max_rot_vel: Positive | None = None  # absent: not declared
+    max_trans_acc: Positive | None = None
+    max_rot_acc: Positive | None = None
 
 
 class TimingLayout(Layout):
@@ -186,6 +229,12 @@ class TimingLayout(Layout):
     resample_deadline_ms: Positive
     watchdog_ms: Positive
     latency_ticks: Annotated[int, msgspec.Meta(ge=0, le=LATENCY_TICKS_MAX)] = 0
+
+
+class ArmingLayout(Layout):
+    """What holds for a while after arming."""
+
+    ramp_s: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)]
 
 
 class OnViolationLayout(Layout):
@@ -200,6 +249,10 @@ class OnViolationLayout(Layout):
     contact_force: OnViolation
     tcp_rotational_speed: OnViolation | None = None  # absent: not declared
     self_collision: OnViolation | None = None
+    link_speed: OnViolation | None = None
+    tcp_acceleration: OnViolation | None = None
+    tcp_rotational_acceleration: OnViolation | None = None
+    obstacles: OnViolation | None = None
 
 
 class ClassifierLayout(Layout):
@@ -209,6 +262,24 @@ class ClassifierLayout(Layout):
     sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
     threshold: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
     rescore_deviation: Positive
+
+
+class VariantLayout(Layout):
+    """What is different with another tool or payload."""
+
+    tool: str | None
+    payload: str | None
+    kinematics: KinematicsLayout
+    capsules: Annotated[list[CapsuleLayout], msgspec.Meta(min_length=1, max_length=256)]
+    self_collision: dict[str, Any] | None = None
+
+
+class VariantsLayout(Layout):
+    """Which tool and payload the file itself is for, and all other choices."""
+
+    tool: str | None
+    payload: str | None
+    others: Annotated[list[VariantLayout], msgspec.Meta(min_length=1, max_length=VARIANTS_MAX)]
 
 
 class Document(Layout):
@@ -233,6 +304,11 @@ class Document(Layout):
     source: dict[str, Any]
     provenance: dict[str, Any]
     self_collision: dict[str, Any] | None = None  # none at all, or why none, or SelfCollisionLayout
+    links: LinksLayout | None = None  # absent: not declared
+    zones: Annotated[list[ZoneLayout], msgspec.Meta(max_length=64)] = []
+    arming: ArmingLayout | None = None  # absent: the full speed is allowed at once
+    perception: PerceptionLayout | None = None  # absent: no obstacles are accepted
+    variants: VariantsLayout | None = None  # absent: one tool and one payload, or none
 
 
 class NoneLayout(Layout):

@@ -13,7 +13,7 @@ import msgspec
 
 from .declared import SelfCollision
 from .errors import LimitsFileError
-from .frozen_layout import Document, NoneLayout, SelfCollisionLayout
+from .frozen_layout import Document, NoneLayout, SelfCollisionLayout, VariantLayout
 
 __all__ = ["candidate_pairs", "self_collision_of"]
 
@@ -48,9 +48,12 @@ def _known(pair: list[str], joints: dict[str, int], where: str) -> tuple[str, st
     return one, other
 
 
-def self_collision_of(document: Document) -> SelfCollision | None:
-    """What a frozen file declares of self-collision; None if it says nothing."""
-    plain, action = document.self_collision, document.on_violation.self_collision
+def self_collision_of(
+    document: Document, variant: VariantLayout | None = None
+) -> SelfCollision | None:
+    """What a frozen file, or a variant in it, declares of self-collision; None: it says nothing."""
+    chosen = document if variant is None else variant
+    plain, action = chosen.self_collision, document.on_violation.self_collision
     is_declared = plain is not None and "none" not in plain
     if is_declared != (action is not None):
         raise LimitsFileError(
@@ -64,7 +67,7 @@ def self_collision_of(document: Document) -> SelfCollision | None:
         return SelfCollision((), (), 0.0, reason)
     declared = msgspec.convert(plain, SelfCollisionLayout, strict=True)
     joints: dict[str, int] = {}
-    for capsule in document.capsules:
+    for capsule in chosen.capsules:
         if joints.setdefault(capsule.name, capsule.joint) != capsule.joint:
             raise LimitsFileError(f"capsules: {capsule.name!r} is on two joints")
     pairs = [_known(pair, joints, "self_collision.pairs") for pair in declared.pairs]

@@ -1,8 +1,8 @@
 """What a limits file says about space: volumes, and which links must not touch each other.
 
 Guarantees:
-- A volume has exactly the fields of its shape; a mesh has either vertices or a file, and is convex
-  by definition: its convex hull is taken when the limits are frozen.
+- A volume has exactly the fields of its shape, and so has a zone; a mesh has either vertices or a
+  file, and is convex by definition: its convex hull is taken when the limits are frozen.
 - Self-collision is either declared, with a standoff and the pairs that are ignored and why, or
   declined with a reason. A file that says nothing about it says so when it is explained.
 """
@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from .joint_schema import Model, Name, require_positive
 from .records import OnViolation
-from .units import Angle, Length, Number
+from .units import Angle, Length, Number, Speed
 
 __all__ = [
     "ORIGIN",
@@ -24,8 +24,10 @@ __all__ = [
     "IgnoredPairModel",
     "MeshOriginModel",
     "SelfCollisionModel",
+    "ShapeModel",
     "Vector",
     "VolumeModel",
+    "ZoneModel",
 ]
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
@@ -52,11 +54,10 @@ class MeshOriginModel(Model):
     rpy: Angles = ORIGIN
 
 
-class VolumeModel(Model):
-    """What every capsule must stay inside of, or out of; base frame."""
+class ShapeModel(Model):
+    """A convex set in the base frame, by whichever fields its shape has."""
 
     name: Name
-    kind: Literal["keep_in", "keep_out"]
     shape: Literal["half_space", "box", "sphere", "capsule", "cylinder", "mesh"]
     on_violation: OnViolation
     exempt: tuple[Name, ...] = ()
@@ -107,6 +108,23 @@ class VolumeModel(Model):
                 raise ValueError("shape mesh: give either vertices or file, an .stl or .obj")
             if self.scale is not None and self.file is None:
                 raise ValueError("scale: of a file only; vertices are in metres")
+        return self
+
+
+class VolumeModel(ShapeModel):
+    """What every capsule must stay inside of, or out of; base frame."""
+
+    kind: Literal["keep_in", "keep_out"]
+
+
+class ZoneModel(ShapeModel):
+    """Where links are slow: a capsule, any part of which is inside, is no faster than max_speed."""
+
+    max_speed: Speed
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        require_positive(self, ("max_speed",))
         return self
 
 

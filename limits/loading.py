@@ -10,6 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from .carrying import carrying, choices
 from .declared import Limits
 from .errors import FeasibilityError, LimitsFileError
 from .feasibility import check_feasible
@@ -86,8 +87,11 @@ def load_limits(name_or_path: str | os.PathLike[str]) -> Limits:
 def vetted(data: bytes, path: Path) -> Limits:
     """`Limits` from frozen bytes that belong to `path`, found feasible."""
     limits = parse_frozen(data, str(path), path.resolve().parent)
-    try:
-        check_feasible(limits)
-    except FeasibilityError as error:
-        raise FeasibilityError(f"{path.name}: {error}") from error
+    for tool, payload in choices(limits) or ((limits.tool, limits.payload),):
+        chosen = carrying(limits, tool, payload)
+        try:
+            check_feasible(chosen)
+        except FeasibilityError as error:
+            with_what = "" if chosen is limits else f"tool {tool!r} with payload {payload!r}: "
+            raise FeasibilityError(f"{path.name}: {with_what}{error}") from error
     return limits

@@ -23,6 +23,7 @@ __all__ = [
     "joint_frames",
     "pair_clearances",
     "pair_sweeps",
+    "speed_errors",
     "sweep_bounds",
 ]
 
@@ -229,6 +230,16 @@ def sweep_bounds(limits: Limits, q: Array) -> Array:
     for j, joint in enumerate(limits.joints):
         moved = np.array([capsule.joint >= j for capsule in limits.capsules])
         bounds += np.where(moved, levers[:, j] * joint.position_error, 0.0)
+    return bounds
+
+
+def speed_errors(limits: Limits, q: Array) -> Array:
+    """How fast [m/s] (m, k) velocity errors alone can move each capsule's points at q (m, n)."""
+    levers = _levers(limits, q)
+    index = np.array([capsule.joint for capsule in limits.capsules])
+    bounds = np.zeros((len(q), len(limits.capsules)))
+    for j, joint in enumerate(limits.joints):
+        bounds += np.where(index >= j, levers[:, j] * joint.velocity_error, 0.0)
     return bounds
 
 

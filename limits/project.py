@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import math
 
+from .kernels.acceleration import least, most
 from .kernels.chain import forward, tcp_velocity
 from .kernels.jit import kernel
 from .kernels.packed import (
     ACCELERATION,
+    DECELERATION,
     JERK,
+    PACE,
     PERIOD,
     REPORT,
     STANDOFF,
@@ -38,6 +41,7 @@ from .kernels.pursuit import (
     pursue,
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
+from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
 from .kernels.sliding import slide
 from .kinds import tcp_rotation
 
@@ -57,14 +61,7 @@ ROOM_TICKS = 25.0
 LIFT_M = 2e-3
 
 _turning = tcp_rotation.rotational_speed_and_bound
-
-
-@kernel
-def _found(found: Floats, count: int, kind: float, subject: int, value: float, bound: float) -> int:
-    if count >= found.shape[0]:
-        return count
-    found[count, 0], found[count, 1], found[count, 2], found[count, 3] = kind, subject, value, bound
-    return count + 1
+_found = note
 
 
 @kernel
@@ -98,7 +95,13 @@ def _wanted_speed(
 
 @kernel
 def _slowdown(
-    packed: Packed, speeds: Floats, bounds: Floats, work: Work, found: Floats, count: int
+    packed: Packed,
+    start: Floats,
+    speeds: Floats,
+    bounds: Floats,
+    work: Work,
+    found: Floats,
+    count: int,
 ) -> int:
     """Scale all speeds (n,) by one factor until joint velocities and the TCP's speeds fit.
 
@@ -117,30 +120,44 @@ def _slowdown(
         count = _found(found, count, _TCP_SPEED, 0, fast, bound)
         scale *= bound / fast * INSIDE
     turning, bound = _turning(packed, work, speeds)
+    bound = max(0.0, bound)  # errors that exceed it leave nothing; they do not turn the motion back
     if not (turning * scale <= bound * TCP_SHARE):
         count = _found(found, count, _TCP_ROTATION, 0, turning * scale, bound * TCP_SHARE)
         scale = bound * TCP_SHARE / turning * INSIDE
     if scale < 1.0:
         for i in range(n):
             speeds[i] *= scale
-    return count
+    return restrain(packed, start, work, speeds, found, count)
+
+
+@kernel
+def _share(packed: Packed, i: int) -> float:
+    """The share of a wanted change of acceleration that one tick makes up."""
+    most_of_both = max(packed.joint[i, ACCELERATION], packed.joint[i, DECELERATION])
+    return min(1.0, packed.joint[i, JERK] * packed.scalar[PERIOD] / most_of_both)
 
 
 @kernel
 def _smoothly(packed: Packed, start: Floats, i: int, speed: float, feed: float) -> float:
     """The acceleration of the cascade towards a speed that changes at `feed` [1/s²]."""
     period, dq, now = packed.scalar[PERIOD], start[i, 1], start[i, 2]
-    beta = min(1.0, packed.joint[i, JERK] * period / packed.joint[i, ACCELERATION])
+    beta = _share(packed, i)
     return now + beta * (feed + beta / 4.0 * (speed - dq) / period - now)
 
 
 @kernel
 def _cap(
-    packed: Packed, start: Floats, bounds: Floats, speed: float, slowest: float, i: int
+    packed: Packed,
+    start: Floats,
+    bounds: Floats,
+    speed: float,
+    slowest: float,
+    gentle: float,
+    i: int,
 ) -> float:
     """The speed [rad/s or m/s] from which joint i can still stop before its bound ahead."""
     period, q, dq, now = packed.scalar[PERIOD], start[i, 0], start[i, 1], start[i, 2]
-    a_max, j_max = packed.joint[i, ACCELERATION], packed.joint[i, JERK]
+    a_max, j_max = packed.joint[i, DECELERATION] * gentle, packed.joint[i, JERK]
     ahead = dq * period + now * period * period / 2.0
     room = (
         (bounds[1, i] - q - max(0.0, ahead))
@@ -156,9 +173,12 @@ def _caps(packed: Packed, start: Floats, bounds: Floats, work: Work) -> None:
     """Write the cap of each speed in work.vector[0] into work.vector[2]."""
     n, slowest = start.shape[0], 0.0  # the synchronised stop lasts as long as its slowest joint
     for i in range(n):
-        slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, ACCELERATION])
+        slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, DECELERATION])
+    gentle = work.small[PACE, GENTLE]
+    slowest /= gentle
     for i in range(n):
-        work.vector[2, i] = _cap(packed, start, bounds, work.vector[0, i], slowest, i)
+        speed = work.vector[0, i]
+        work.vector[2, i] = _cap(packed, start, bounds, speed, slowest, gentle, i)
 
 
 @kernel
@@ -221,18 +241,18 @@ def _pursued(
                 arrived[i] = 1.0
                 speeds[i] = math.copysign(cap[i], speeds[i])
     for i in range(n):
-        row, now = work.ray[i], start[i, 2]
-        a_max, step = (
-            packed.joint[i, ACCELERATION] * INSIDE,
-            packed.joint[i, JERK] * period * INSIDE,
-        )
+        row, dq, now = work.ray[i], start[i, 1], start[i, 2]
+        low, high = least(dq, now, packed.joint[i], period), most(dq, now, packed.joint[i], period)
+        gentle, step = work.small[PACE, GENTLE] * INSIDE, packed.joint[i, JERK] * period * INSIDE
         row[TARGET] = speeds[i] if arrived[i] > 0.0 else share * speeds[i]
         row[SLOPE] = reference[2, i] if share == 1.0 else 0.0
         row[STEP] = step
-        row[LOWEST], row[HIGHEST] = max(-a_max, now - step), min(a_max, now + step)
+        # What is harder now than it may be, as of a bound that shrinks with dq, becomes as gentle
+        # as jerk allows.
+        row[LOWEST] = min(max(low * gentle, now - step), now + step)
+        row[HIGHEST] = max(min(high * gentle, now + step), now - step)
         wanted = _smoothly(packed, start, i, row[TARGET], row[SLOPE])
-        if not abs(wanted) <= packed.joint[i, ACCELERATION]:
-            count = _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
+        count = asks_too_much(packed, work, wanted, low, high, i, found, count)
         if not abs(wanted - now) <= packed.joint[i, JERK] * period:
             count = _found(found, count, _JERK, i, abs(wanted - now) / period, step / period)
         row[TARGET] += row[SLOPE] * period
@@ -264,7 +284,7 @@ def slid(
         q[i] = start[i, 0]
         speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0
     forward(packed, q, work)
-    _slowdown(packed, speeds, bounds, work, found, full)
+    _slowdown(packed, start, speeds, bounds, work, found, full)
     changed, margin = False, packed.scalar[STANDOFF] + lift
     for _ in range(2 if count > 1 else 1):  # what one changes may lead towards the other
         for w in range(count):
@@ -272,7 +292,7 @@ def slid(
             changed = slide(packed, work, v, k, room_s, margin, speeds) or changed
     if not changed:
         return False
-    _slowdown(packed, speeds, bounds, work, found, full)
+    _slowdown(packed, start, speeds, bounds, work, found, full)
     _pursued(packed, start, bounds, reference, work, found, full, ddq, slow)
     return True
 
@@ -298,16 +318,18 @@ def _cascade(
     )
     for i in range(n):
         q, now, speed = start[i, 0], start[i, 2], speeds[i]
-        a_max, j_max = packed.joint[i, ACCELERATION], packed.joint[i, JERK]
+        dq, j_max = start[i, 1], packed.joint[i, JERK]
+        low, high = least(dq, now, packed.joint[i], period), most(dq, now, packed.joint[i], period)
         cap, feed = work.vector[2, i], 0.0 if is_slowed else reference[2, i]
         if abs(speed) > cap:
             bound = bounds[1, i] if speed > 0.0 else bounds[0, i]
             count = _found(found, count, _POSITION, i, q, bound)
             speed, feed = math.copysign(cap, speed), 0.0
         wanted = _smoothly(packed, start, i, speed, feed)
-        if not (abs(wanted) <= a_max):
-            count = _found(found, count, _ACCELERATION, i, abs(wanted), a_max)
-            wanted = math.copysign(a_max * INSIDE, wanted)
+        count = asks_too_much(packed, work, wanted, low, high, i, found, count)
+        gentle = work.small[PACE, GENTLE]
+        if not (low * gentle <= wanted <= high * gentle):
+            wanted = (low if wanted < 0.0 else high) * gentle * INSIDE
         if not (abs(wanted - now) <= j_max * period):
             count = _found(found, count, _JERK, i, abs(wanted - now) / period, j_max)
             wanted = now + math.copysign(j_max * period * INSIDE, wanted - now)
@@ -335,10 +357,10 @@ def project(
     velocity for an unknown time.
     """
     n, period, count = start.shape[0], packed.scalar[PERIOD], 0
-    speeds = work.vector[0]
+    speeds, gentle = work.vector[0], brakes_with(packed, start, work)
     for i in range(n):
-        a_max, low, high = packed.joint[i, ACCELERATION], bounds[0, i], bounds[1, i]
-        gain = min(1.0, packed.joint[i, JERK] * period / a_max) / 12.0 / period
+        a_max, low, high = packed.joint[i, DECELERATION] * gentle, bounds[0, i], bounds[1, i]
+        gain = _share(packed, i) / 12.0 / period
         speeds[i] = _wanted_speed(mode, reference, i, start[i, 0], gain, a_max, low, high)
         if not math.isfinite(speeds[i]):  # a slope between huge rows
             count = _found(found, count, _VELOCITY, i, math.inf, bounds[2, i])
@@ -349,13 +371,13 @@ def project(
             count = _found(found, count, _POSITION, i, reference[0, i], bound)
     forward(packed, work.vector[1], work)
     slowed = count
-    count = _slowdown(packed, speeds, bounds, work, found, count)
+    count = _slowdown(packed, start, speeds, bounds, work, found, count)
     for i in range(n):
         slow[i] = math.nan
     if held:
         count, is_damped = _damped(packed, speeds, work, found, count)
         if is_damped:
-            count = _slowdown(packed, speeds, bounds, work, found, count)
+            count = _slowdown(packed, start, speeds, bounds, work, found, count)
         return _pursued(packed, start, bounds, reference, work, found, count, ddq, slow)
     _caps(packed, start, bounds, work)
     return _cascade(packed, start, bounds, reference, work, found, count, slowed, ddq)

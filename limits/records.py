@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from .obstacles import Obstacles
 
 __all__ = [
     "MODES",
@@ -81,7 +84,8 @@ class RobotState:
 
     q (n,) [rad or m], dq (n,) [rad/s or m/s], tau and tau_ext (n,) [N·m or N],
     wrench_tcp (6,) [N, N·m] force then torque that the environment exerts on the TCP, world frame,
-    stamp_ns: when it was measured, on the monotonic clock of the receiver.
+    stamp_ns: when it was measured, on the monotonic clock of the receiver; obstacles: the newest
+    cloud, the same record as long as there is no newer one, or None, which is no news either.
     """
 
     q: Array  # (n,)
@@ -93,10 +97,10 @@ class RobotState:
     executed: Executed | None = None
     objects: tuple[TrackedObject, ...] = ()
     humans: tuple[TrackedObject, ...] = ()
-    obstacles: Array | None = None
+    obstacles: Obstacles | None = None
 
     def __post_init__(self) -> None:
-        for name in ("q", "dq", "tau", "tau_ext", "wrench_tcp", "obstacles"):
+        for name in ("q", "dq", "tau", "tau_ext", "wrench_tcp"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, frozen_array(value, name))

@@ -21,10 +21,11 @@ from pydantic import (
 )
 
 from .frozen_layout import LATENCY_TICKS_MAX
-from .geometry_schema import ORIGIN, Angles, SelfCollisionModel, Vector, VolumeModel
+from .geometry_schema import ORIGIN, Angles, SelfCollisionModel, Vector, VolumeModel, ZoneModel
 from .joint_schema import (
     POSITION_MAX_RAD,
     RADIANS_MAX,
+    ContinuousModel,
     Model,
     Name,
     PrismaticModel,
@@ -32,14 +33,28 @@ from .joint_schema import (
     require_positive,
     suspect_degrees,
 )
+from .perception_schema import PerceptionModel
 from .records import OnViolation
-from .units import AngularSpeed, Duration, Force, JointPosition, Length, Mass, Number, Speed
+from .units import (
+    Acceleration,
+    AngularAcceleration,
+    AngularSpeed,
+    Duration,
+    Force,
+    JointPosition,
+    Length,
+    Mass,
+    Number,
+    Speed,
+)
 
 __all__ = [
     "FORMAT",
     "BoxShape",
     "CapsuleModel",
     "LimitsFile",
+    "LinksModel",
+    "OtherToolModel",
     "PayloadModel",
     "RobotModel",
     "SourceModel",
@@ -109,6 +124,19 @@ class PayloadModel(Model):
         return self
 
 
+class PlaceModel(Model):
+    """A place in a body's own frame."""
+
+    xyz: Vector
+    rpy: Angles = ORIGIN
+
+
+class OtherToolModel(ToolModel):
+    """A tool that can be put on instead, and where its centre point is, in its own frame."""
+
+    tcp: PlaceModel
+
+
 class TcpModel(Model):
     """The tool centre point, in a link's frame, and its limits."""
 
@@ -119,6 +147,8 @@ class TcpModel(Model):
     max_force: Force
     force_required: StrictBool
     max_rot_vel: AngularSpeed | None = None  # not every robot's sheet gives one; `explain` says so
+    max_trans_acc: Acceleration | None = None  # of what is commanded; as Pilz names them
+    max_rot_acc: AngularAcceleration | None = None
 
     @model_validator(mode="after")
     def _limits(self) -> Self:
@@ -128,6 +158,28 @@ class TcpModel(Model):
             bound = RADIANS_MAX["max_velocity"]
             if not self.max_rot_vel <= bound:
                 raise suspect_degrees("max_rot_vel", self.max_rot_vel, bound, "rad/s")
+        given = ("max_trans_acc", "max_rot_acc")
+        require_positive(self, tuple(n for n in given if getattr(self, n) is not None))
+        if self.max_rot_acc is not None:
+            bound = RADIANS_MAX["max_acceleration"]
+            if not self.max_rot_acc <= bound:
+                raise suspect_degrees("max_rot_acc", self.max_rot_acc, bound, "rad/s^2")
+        return self
+
+
+class LinksModel(Model):
+    """What holds for every point of every link, tool and payload.
+
+    max_speed, and not max_trans_vel as of the TCP: the norm of the velocity of whichever point is
+    the fastest, so that turning counts. It is what ISO 10218 and ISO/TS 15066 mean by the speed of
+    the robot where a person may touch any part of it.
+    """
+
+    max_speed: Speed
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        require_positive(self, ("max_speed",))
         return self
 
 
@@ -169,6 +221,22 @@ class TimingModel(Model):
         return self
 
 
+class ArmingModel(Model):
+    """What holds for a while after arming."""
+
+    ramp: Duration  # of motion, over which the allowed speed and acceleration grow to the declared
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        require_positive(self, ("ramp",))
+        if not self.ramp <= 10.0:
+            raise ValueError(
+                f"ramp: {self.ramp:g} s exceeds 10 s; if milliseconds are meant, "
+                f'write "{self.ramp:g} ms"'
+            )
+        return self
+
+
 class OnViolationModel(Model):
     """What each kind of limit does with a proposal that violates it."""
 
@@ -181,6 +249,10 @@ class OnViolationModel(Model):
     self_collision: OnViolation | None = None  # where self-collision is declared
     contact_force: Literal[OnViolation.REFUSE]  # a force that was felt cannot be clamped
     tcp_rotational_speed: OnViolation | None = None  # declared where tcp.max_rot_vel is
+    link_speed: OnViolation | None = None  # where links.max_speed is
+    tcp_acceleration: OnViolation | None = None  # where tcp.max_trans_acc is
+    tcp_rotational_acceleration: OnViolation | None = None  # where tcp.max_rot_acc is
+    obstacles: OnViolation | None = None  # declared where perception is
 
 
 class ClassifierModel(Model):
@@ -225,20 +297,29 @@ class LimitsFile(Model):
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
     period: Duration
     robot: RobotModel
-    joint_limits: dict[Name, Annotated[RevoluteModel | PrismaticModel, Field(discriminator="type")]]
+    joint_limits: dict[
+        Name,
+        Annotated[RevoluteModel | PrismaticModel | ContinuousModel, Field(discriminator="type")],
+    ]
     sources: tuple[SourceModel, ...] = ()
     reasons: dict[Annotated[str, Field(max_length=128)], Text] = Field(default_factory=dict)
     tool: ToolModel | None
     payload: PayloadModel | None
+    tools: Annotated[tuple[OtherToolModel, ...], Field(max_length=8)] = ()
+    payloads: Annotated[tuple[PayloadModel, ...], Field(max_length=16)] = ()
     tcp: TcpModel
+    links: LinksModel | None = None
     capsules: dict[Name, tuple[CapsuleModel, ...]]
     volumes: Annotated[tuple[VolumeModel, ...], Field(max_length=64)]
     standoff: Length
+    zones: Annotated[tuple[ZoneModel, ...], Field(max_length=64)] = ()
     self_collision: SelfCollisionModel | None = None
+    perception: PerceptionModel | None = None
     home: dict[Name, JointPosition]
     on_violation: OnViolationModel
     stop_category: Literal["cat1", "cat2"]
     timing: TimingModel
+    arming: ArmingModel | None = None
     classifier: Annotated[
         Annotated[ClassifierModel, Tag("classifier")]
         | Annotated[NoClassifierModel, Tag("no classifier")],
@@ -251,17 +332,25 @@ class LimitsFile(Model):
             raise ValueError(
                 f'period: {self.period:g} s must be within 0.0005 and 0.1 s; write e.g. "4 ms"'
             )
-        declared = self.tcp.max_rot_vel is not None
-        if declared is not (self.on_violation.tcp_rotational_speed is not None):
-            raise ValueError(
-                "tcp.max_rot_vel and on_violation.tcp_rotational_speed belong together: declare "
-                "both, or neither where the tool's rotation has no limit of its own"
-            )
+        for path, value, kind, what in (
+            (
+                "tcp.max_rot_vel",
+                self.tcp.max_rot_vel,
+                "tcp_rotational_speed",
+                "tool's rotation has",
+            ),
+            ("links.max_speed", self.links, "link_speed", "links have"),
+        ):
+            if (value is not None) is not (getattr(self.on_violation, kind) is not None):
+                raise ValueError(
+                    f"{path} and on_violation.{kind} belong together: declare both, or neither "
+                    f"where the {what} has no limit of its own"
+                )
         if not 0.0 <= self.standoff <= 0.1:
             raise ValueError(f"standoff: {self.standoff:g} m must be within 0 and 0.1 m")
         for name, value in self.home.items():
             joint = self.joint_limits.get(name)
-            is_angle = joint is not None and joint.type == "revolute"
+            is_angle = joint is not None and joint.type != "prismatic"
             if is_angle and not abs(value) <= POSITION_MAX_RAD:
                 raise suspect_degrees(f"home.{name}", value, POSITION_MAX_RAD, "rad")
         is_declared = self.self_collision is not None and self.self_collision.none is None
@@ -270,8 +359,18 @@ class LimitsFile(Model):
                 "on_violation.self_collision: "
                 + ("missing; clamp or refuse" if is_declared else "self_collision is not declared")
             )
-        names = [volume.name for volume in self.volumes]
+        if (self.perception is None) is not (self.on_violation.obstacles is None):
+            raise ValueError(
+                "perception and on_violation.obstacles belong together: declare both, or neither "
+                "where no obstacles are perceived"
+            )
+        bodies = [tool.name for tool in (self.tool, *self.tools) if tool is not None]
+        bodies += [load.name for load in (self.payload, *self.payloads) if load is not None]
+        doubles = sorted({name for name in bodies if bodies.count(name) > 1})
+        if doubles:
+            raise ValueError(f"tools, payloads: the name {doubles[0]!r} is used twice")
+        names = [item.name for item in (*self.volumes, *self.zones)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"volumes: the name {twice[0]!r} is used twice")
+            raise ValueError(f"volumes, zones: the name {twice[0]!r} is used twice")
         return self

@@ -35,6 +35,8 @@ from .kernels.packed import (
     Packed,
     Work,
 )
+from .kernels.tool_motion import gentleness, is_held
+from .kinds.tcp_acceleration import ROTATIONAL, TRANSLATIONAL
 from .kinds.workspace import WORKSPACE
 from .project import project, slid
 
@@ -44,6 +46,7 @@ __all__ = [
     "STOP_TICK",
     "advance",
     "certify_rest",
+    "certify_stop",
     "next_of_stop",
     "split",
     "ticks_left",
@@ -55,7 +58,8 @@ ON_RAY, TOWARDS_STOP = 2, 4
 # Sliding along a volume is tried at these distances from it, beside its standoff: a stop in joint
 # space bends the way along a wall.
 LIFTS_M = (0.0, 0.005, 0.02, 0.02)
-# A stop that needs too much effort at full deceleration is tried once more, more gently.
+# A stop that needs too much effort at full deceleration, or moves the tool too hard, is tried once
+# more, more gently.
 EASES = (1.0, 0.5)
 # A joint that rests on its bound is not "outside" because of rounding.
 OUTSIDE = 1e-9
@@ -132,11 +136,14 @@ def _try(
     out[n, 3:] = 0.0
     code = NO_STOP
     report[0], report[1], report[2] = 0.0, 0.0, 0.0
+    # Where the tool's acceleration is limited, so is how hard a stop may brake: the less, the
+    # slower the motion is, so that there is always one that is slow enough to be stopped.
+    gentle = gentleness(packed, work, end) if is_held(packed) else 1.0
     for which in range(int(work.small[HINT, 1]), len(EASES)):
-        if not plan_stop(packed, end[:, 1], end[:, 2], EASES[which], ticks, jerk):
+        if not plan_stop(packed, end[:, 1], end[:, 2], EASES[which] * gentle, ticks, jerk):
             return NO_STOP
         code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
-        if code != EFFORT:
+        if code not in (EFFORT, TRANSLATIONAL, ROTATIONAL):
             break
         # What needs too much effort here does so a little further on the way to the stop, too.
         work.small[HINT, 1] = which + 1.0 if which + 1 < len(EASES) else work.small[HINT, 1]
@@ -287,6 +294,27 @@ def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     _bounds(packed, start, work.triples[BOUNDS])
     return _try(
         packed, start, work.triples[WANTED, 0], work.triples[BOUNDS], work, work.small[REPORT], out
+    )
+
+
+@kernel
+def certify_stop(packed: Packed, motion: Floats, work: Work, report: Floats) -> int:
+    """Certify what is left of the stop that a motion (n + 1, 6) carries, as `certify` does.
+
+    Its next tick, and the ticks behind that one. A joint that is outside its range is on its way
+    back in, at recovery speed; whoever asks decides what else may follow.
+    """
+    n, kept, ddq = work.start.shape[0], work.motions[KEPT], work.triples[WANTED, 0]
+    for i in range(n):
+        for p in range(3):
+            work.start[i, p] = motion[i, p]
+    next_of_stop(packed, work.start, motion, kept)
+    for i in range(n):
+        ddq[i] = kept[i, 2]
+    work.small[HINT, 0], work.small[HINT, 1] = -1.0, 0.0
+    _bounds(packed, work.start, work.triples[BOUNDS])
+    return certify(
+        packed, work.start, ddq, kept[n, :3], kept[:n, 3:], work.triples[BOUNDS], work, report
     )
 
 

@@ -3,6 +3,7 @@
 Guarantees:
 - The result is never looser than any source: the file, its `sources`, the URDF's `<limit>` and
   `<safety_controller>`.
+- A source without max_deceleration bounds slowing down by its max_acceleration, as the file does.
 - A value that is an order of magnitude looser than another source is refused: that is a wrong unit
   or the wrong robot, and silently tightening it would hide the mistake.
 """
@@ -13,7 +14,7 @@ from typing import Any
 
 from .authoring.urdf import Chain, UrdfJoint
 from .errors import LimitsFileError
-from .joint_schema import PrismaticModel, RevoluteModel
+from .joint_schema import ContinuousModel
 from .schema import LimitsFile
 from .units import parse_quantity
 
@@ -25,6 +26,7 @@ BOUNDED_FIELDS = (
     "max_position",
     "max_velocity",
     "max_acceleration",
+    "max_deceleration",
     "max_jerk",
     "max_effort",
 )
@@ -32,7 +34,10 @@ BOUNDED_FIELDS = (
 DECLARED_PATHS = (
     "tcp.max_trans_vel",
     "tcp.max_rot_vel",
+    "tcp.max_trans_acc",
+    "tcp.max_rot_acc",
     "tcp.max_force",
+    "links.max_speed",
     "standoff",
     "period",
     "timing.latency_ticks",
@@ -40,6 +45,7 @@ DECLARED_PATHS = (
 SUSPICIOUS_RATIO = 10.0
 UNITS = {
     "revolute": ("rad", "rad/s", "rad/s^2", "rad/s^3", "N*m"),
+    "continuous": ("rad", "rad/s", "rad/s^2", "rad/s^3", "N*m"),
     "prismatic": ("m", "m/s", "m/s^2", "m/s^3", "N"),
 }
 # Index into UNITS, in the order in which `explain` shows the fields.
@@ -48,6 +54,7 @@ FIELD_UNIT = {
     "max_position": 0,
     "max_velocity": 1,
     "max_acceleration": 2,
+    "max_deceleration": 2,
     "max_jerk": 3,
     "max_effort": 4,
     "tracking_error": 0,
@@ -75,7 +82,8 @@ def _check_names(file: LimitsFile, chain: Chain) -> None:
                 f"in robot.locked_joints; {there_are}"
             )
         declared = file.joint_limits[name].type
-        if declared != kind:
+        # A range may be declared for a joint that has none.
+        if declared != kind and (declared, kind) != ("revolute", "continuous"):
             raise LimitsFileError(
                 f"joint_limits.{name}.type: {declared}, but the URDF's joint is {kind}"
             )
@@ -91,6 +99,11 @@ def _check_names(file: LimitsFile, chain: Chain) -> None:
             if name not in chain.joint_names:
                 raise LimitsFileError(f"{where}: no such joint; {there_are}")
             for field in fields:
+                if "_position" in field and file.joint_limits[name].type == "continuous":
+                    raise LimitsFileError(
+                        f"{where}.{field}: joint_limits.{name} is continuous and has no position "
+                        f"limits; write type: revolute there, with its range"
+                    )
                 if field not in BOUNDED_FIELDS:
                     raise LimitsFileError(
                         f"{where}: unknown key {field!r}; known: {', '.join(BOUNDED_FIELDS)}"
@@ -103,8 +116,10 @@ def _others(
     """(value, where from) of every source but the file's own value."""
     found = []
     for k, source in enumerate(file.sources):
-        where = f"sources.{k}.joint_limits.{name}"
-        raw = source.joint_limits.get(name, {}).get(field)
+        fields = source.joint_limits.get(name, {})
+        where, raw = f"sources.{k}.joint_limits.{name}", fields.get(field)
+        if field == "max_deceleration" and raw is None:
+            raw = fields.get("max_acceleration")
         if raw is not None:
             try:
                 value = parse_quantity(raw, (unit_of(kind, field),))
@@ -116,6 +131,16 @@ def _others(
     if field in urdf.soft:
         found.append((urdf.soft[field], "URDF <safety_controller>"))
     return found
+
+
+def _own(file: LimitsFile, name: str, field: str) -> float | None:
+    """The file's own value; what it leaves out and no source names stays out."""
+    model = file.joint_limits[name]
+    value = getattr(model, field, None)
+    if field == "max_deceleration" and value is None:
+        named = any(field in source.joint_limits.get(name, {}) for source in file.sources)
+        value = model.max_acceleration if named else None
+    return None if value is None else float(value)
 
 
 def _plausible(
@@ -163,19 +188,27 @@ def tightest(
         _check_reason(file, path)
     joints: list[dict[str, Any]] = []
     provenance: dict[str, Any] = {}
-    for name, kind in zip(chain.joint_names, chain.joint_types, strict=True):
-        model: RevoluteModel | PrismaticModel = file.joint_limits[name]
+    for name in chain.joint_names:
+        model = file.joint_limits[name]
+        kind = model.type
         joint: dict[str, Any] = {"name": name, "type": kind}
+        if isinstance(model, ContinuousModel):
+            joint["position_targets"] = model.position_targets
+            provenance[f"joints.{name}.position_targets"] = {
+                "from": "declared",
+                "tightened_from": [],
+            }
         for field in FIELD_UNIT:
-            if getattr(model, field) is None:  # may be left out, and is left out
+            value = _own(file, name, field)
+            if value is None:  # may be left out, and is left out
                 continue
-            own = (float(getattr(model, field)), _reason(file, name, field))
+            own = (value, _reason(file, name, field))
             others: list[tuple[float, str]] = []
             if field in BOUNDED_FIELDS:
                 others = _others(file, name, field, kind, urdf[name])
                 _plausible(name, field, kind, own[0], others)
             joint[field], provenance[f"joints.{name}.{field}"] = _tightest(field, own, others)
-        if not joint["min_position"] < joint["max_position"]:
+        if kind != "continuous" and not joint["min_position"] < joint["max_position"]:
             low, high = (provenance[f"joints.{name}.{m}_position"]["from"] for m in ("min", "max"))
             raise LimitsFileError(
                 f"joint_limits.{name}: no position is left: min_position {joint['min_position']:g} "
@@ -183,7 +216,9 @@ def tightest(
             )
         joints.append(joint)
     for path in DECLARED_PATHS:
-        if path == "tcp.max_rot_vel" and file.tcp.max_rot_vel is None:
+        if path.startswith("tcp.") and getattr(file.tcp, path.removeprefix("tcp.")) is None:
+            continue
+        if path == "links.max_speed" and file.links is None:
             continue
         if path == "timing.latency_ticks" and file.timing.latency_ticks is None:
             continue

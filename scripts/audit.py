@@ -31,6 +31,12 @@ LimitsOption = Annotated[
         "--limits", help="Limits to replay under; default: the shipped ones with that digest."
     ),
 ]
+ChangedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--changed", help="Limits that came into force on the way; once for each frozen file."
+    ),
+]
 HeadOption = Annotated[
     str | None, typer.Option(help="Digest of the last record, as it was noted elsewhere.")
 ]
@@ -84,13 +90,20 @@ def _print_verification(file: Path, found: Verification) -> None:
 
 @app.command("replay")
 def replay_command(
-    file: PathArgument, limits: LimitsOption = None, as_json: JsonOption = False
+    file: PathArgument,
+    limits: LimitsOption = None,
+    changed: ChangedOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Verify the file, then derive every decision again from its inputs, bit by bit."""
     verified = verify(file)
     problems, decisions, different = list(verified.problems), 0, 0
     if verified.is_intact and verified.header is not None:
-        result = replay(file, _limits_for(limits, verified.header.limits_sha256))
+        result = replay(
+            file,
+            _limits_for(limits, verified.header.limits_sha256),
+            changed=[load_limits(name) for name in changed or ()],
+        )
         problems += result.problems
         decisions, different = result.decisions, result.different
     if as_json:

@@ -7,8 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..limits.declared import Limits, Volume
+from ..limits.declared import Limits, Variant, Volume, Zone
 from ..limits.tightening import FIELD_UNIT, unit_of
+from ..limits.turns import TURN_RAD
 
 __all__ = ["explained_rows", "list_rows", "print_explained", "print_list"]
 
@@ -59,6 +60,15 @@ def _or_contained(limits: Limits, row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "from": "not declared: 0, contained in tracking_error"}
 
 
+def _optional(limits: Limits, path: str, value: float | None, unit: str) -> dict[str, Any]:
+    return _row(limits, path, "none: not declared" if value is None else value, unit)
+
+
+def _zone(zone: Zone) -> str:
+    where = _volume(zone.volume).removeprefix("keep_out ")
+    return f"at most {zone.max_speed:g} m/s in {where}; {zone.volume.on_violation}"
+
+
 def _volume(volume: Volume) -> str:
     size = f"{len(volume.vertices)} corners" if volume.vertices is not None else ""
     numbers = {
@@ -105,6 +115,19 @@ def _self_collision_rows(limits: Limits) -> list[dict[str, Any]]:
     ]
 
 
+def _perception_rows(limits: Limits) -> list[dict[str, Any]]:
+    declared = limits.perception
+    if declared is None:
+        return [_row(limits, "perception", "not declared: no obstacles are accepted", "")]
+    units = {"max_speed": "m/s", "latency_ms": "ms", "max_age_ms": "ms", "standoff": "m"}
+    fields = ("max_points", *units, "required")
+    rows = [
+        _row(limits, f"perception.{field}", getattr(declared, field), units.get(field, ""))
+        for field in fields
+    ]
+    return [*rows, _row(limits, "perception.exempt", ", ".join(declared.exempt) or "none", "")]
+
+
 def _three(values: Any) -> str:
     return "(" + ", ".join(f"{value:g}" for value in values) + ")"
 
@@ -116,32 +139,55 @@ def _body(limits: Limits, key: str) -> str:
     return f"{body['name']} on {body['parent']}, {body['mass']:g} kg"
 
 
+def _choice(variant: Variant) -> str:
+    """A tool and a payload that can be set at run time."""
+    weight = f"{float(variant.kinematics.mass.sum()):.6g} kg with the arm"
+    return f"tool {variant.tool or 'none'}, payload {variant.payload or 'none'}: {weight}"
+
+
 def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     """Every declared value, with where it comes from."""
     rows = [_row(limits, "period", limits.period_s, "s")]
     for joint in limits.joints:
+        if joint.is_continuous:
+            path = f"joints.{joint.name}.position_targets"
+            rows.append(_row(limits, path, joint.position_targets, ""))
         for field in FIELD_UNIT:
             path = f"joints.{joint.name}.{field}"
             row = _row(limits, path, getattr(joint, field), unit_of(joint.type, field))
-            rows.append(row if field != "position_noise" else _or_contained(limits, row))
+            if joint.is_continuous and field in ("min_position", "max_position"):
+                row = {
+                    **row,
+                    "value": "none",
+                    "from": f"continuous, counted to {joint.max_position / TURN_RAD:g} turns",
+                }
+            elif field == "position_noise":
+                row = _or_contained(limits, row)
+            elif field == "max_deceleration" and path not in limits.provenance:
+                absent = "not declared: as max_acceleration"
+                row = {**row, "value": joint.deceleration, "from": absent}
+            rows.append(row)
     rows.append(_row(limits, "tcp.max_trans_vel", limits.tcp.max_trans_vel, "m/s"))
-    turning = limits.tcp.max_rot_vel
-    rows.append(
-        _row(
-            limits, "tcp.max_rot_vel", "none: not declared" if turning is None else turning, "rad/s"
-        )
-    )
+    rows.append(_optional(limits, "tcp.max_rot_vel", limits.tcp.max_rot_vel, "rad/s"))
+    rows.append(_optional(limits, "tcp.max_trans_acc", limits.tcp.max_trans_acc, "m/s^2"))
+    rows.append(_optional(limits, "tcp.max_rot_acc", limits.tcp.max_rot_acc, "rad/s^2"))
     rows.append(_row(limits, "tcp.max_force", limits.tcp.max_force, "N"))
     rows.append(_row(limits, "tcp.force_required", limits.tcp.force_required, ""))
+    rows.append(_optional(limits, "links.max_speed", limits.links.max_speed, "m/s"))
     rows += [_row(limits, f"volumes.{v.name}", _volume(v), "") for v in limits.volumes]
+    rows += [_row(limits, f"zones.{z.volume.name}", _zone(z), "") for z in limits.zones]
     rows.append(_row(limits, "standoff", limits.standoff, "m"))
     rows += _self_collision_rows(limits)
+    rows += _perception_rows(limits)
     rows += [_row(limits, key, _body(limits, key), "") for key in ("tool", "payload")]
+    rows += [_row(limits, f"choices.{k}", _choice(v), "") for k, v in enumerate(limits.variants)]
     for field in ("command_timeout_ms", "state_age_max_ms", "resample_deadline_ms", "watchdog_ms"):
         rows.append(_row(limits, f"timing.{field}", getattr(limits.timing, field), "ms"))
     rows.append(_row(limits, "timing.period_tolerance", limits.timing.period_tolerance, ""))
     latency = _row(limits, "timing.latency_ticks", limits.timing.latency_ticks, "ticks")
     rows.append(_or_contained(limits, latency))
+    ramp = limits.ramp_s if limits.ramp_s > 0.0 else "none: full speed at once"
+    rows.append(_row(limits, "arming.ramp", ramp, "s"))
     rows += [_row(limits, f"on_violation.{k}", str(v), "") for k, v in limits.on_violation.items()]
     rows.append(_row(limits, "stop_category", limits.stop_category, ""))
     classifier = limits.classifier

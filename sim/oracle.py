@@ -21,6 +21,7 @@ from .oracle_dynamics import joint_effort
 from .oracle_file import Array, FrozenFileError, Robot, read_robot
 from .oracle_geometry import capsule_ends, clearance, forward, tcp_rotation, tcp_velocity
 from .oracle_joints import Excess, Motion, joint_excesses, rounding, within_tick
+from .oracle_speeds import speed_excesses, tool_excesses
 from .oracle_stop import Stop, expand_stops, malformed
 from .oracle_touch import pair_clearances, pair_names
 
@@ -48,6 +49,10 @@ KINDS = (
     "joint_effort",
     "tcp_speed",
     "tcp_rotational_speed",
+    "tcp_acceleration",
+    "tcp_rotational_acceleration",
+    "link_speed",
+    "zone_speed",
     "workspace",
     "self_collision",
     "non_finite",
@@ -95,7 +100,8 @@ def _closest(excess: Excess, margins: Margins) -> None:
         in_units = excess.kind in ("joint_position", "self_collision")
         scale = 1.0 if in_units else excess.bound
         nearest = float(np.fmin.reduce(margin / scale, axis=None, initial=np.inf))
-        margins[excess.kind] = min(margins.get(excess.kind, np.inf), nearest)
+        if nearest < np.inf:  # a continuous joint has no position bound
+            margins[excess.kind] = min(margins.get(excess.kind, np.inf), nearest)
 
 
 def _report(
@@ -165,7 +171,8 @@ def _bodies(robot: Robot, q: Array) -> list[Excess]:
 def judge_configurations(
     robot: Robot, q: Array, dq: Array, ddq: Array | None, q_body: Array
 ) -> list[Excess]:
-    """What holds at an instant: bodies at q_body; TCP speeds and effort at q (all (B, n)).
+    """What holds at an instant: bodies and their speeds at q_body; TCP speeds and effort at q (all
+    (B, n)).
 
     Without ddq the effort is not judged.
     """
@@ -180,7 +187,9 @@ def judge_configurations(
         turning = np.sqrt(np.sum(tcp_rotation(robot, frames, dq) ** 2, axis=0))[:, None]
         top = np.array([robot.max_rot_vel_rad_s])
         out.append(Excess("tcp_rotational_speed", turning, top, 1e-9 * top, ("tcp",), "rad/s"))
+    out += speed_excesses(robot, q_body, dq)
     if ddq is not None:
+        out += tool_excesses(robot, frames, dq, ddq)
         effort = np.abs(joint_effort(robot, frames, dq, ddq))
         bound = robot.bounds["max_effort"]
         out.append(
@@ -231,10 +240,10 @@ def judge_ticks(
     return out
 
 
-def _rest(robot: Robot, dq: Array, ddq: Array) -> list[Excess]:
+def _rest(robot: Robot, q: Array, dq: Array, ddq: Array) -> list[Excess]:
     zero = np.zeros(robot.n)
-    v = 1e-9 * robot.bounds["max_velocity"] + rounding(robot, 1)
-    a = 1e-9 * robot.bounds["max_acceleration"] + rounding(robot, 2)
+    v = 1e-9 * robot.bounds["max_velocity"] + rounding(robot, 1, q)
+    a = 1e-9 * robot.bounds["max_acceleration"] + rounding(robot, 2, q)
     names = robot.joint_names
     return [
         Excess("stop_rest", np.abs(dq), zero, v, names, "rad/s or m/s left at rest"),
@@ -273,8 +282,10 @@ def judge_stops(
         excess = Excess("stop_start", gap, zero, zero, robot.joint_names, unit)
         out += [replace(v, row=sound[v.row]) for v in _report([excess], "stop", 0)]
     motion, dq, ddq = expand_stops(chosen, robot.period_s)
+    carried = starts[0][index]
     out += [
-        replace(v, row=sound[v.row]) for v in _report(_rest(robot, dq, ddq), "end of the stop", 0)
+        replace(v, row=sound[v.row])
+        for v in _report(_rest(robot, carried, dq, ddq), "end of the stop", 0)
     ]
     if motion.run.size:
         for v in judge_ticks(robot, motion, thorough=False, margins=margins):

@@ -3,7 +3,7 @@
 Guarantees:
 - The model is built from the frozen file's numbers alone; Pinocchio is imported when it is asked.
 - Disagreement is a violation (`oracle_disagrees`): then neither of the two may be trusted.
-- TCP speeds and effort by Pinocchio's numbers are judged against the limits too.
+- TCP speeds, accelerations and effort by Pinocchio's numbers are judged against the limits too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from .oracle import Violation
 from .oracle_dynamics import joint_effort
 from .oracle_file import Array, Robot
 from .oracle_geometry import forward, tcp_rotation, tcp_velocity
+from .oracle_speeds import tool_motion
 
 __all__ = ["SecondOpinion"]
 
@@ -44,6 +45,14 @@ class SecondOpinion:
         self._tcp = model.addFrame(pin.Frame("tcp", parent, tip, pin.FrameType.OP_FRAME))
         self._model, self._data = model, model.createData()
 
+    def accelerations(self, q: Array, dq: Array, ddq: Array) -> Array:
+        """Of the TCP (6,) [m/s², rad/s²]: of the point itself, base frame."""
+        pin, model, data = self._pin, self._model, self._data
+        pin.forwardKinematics(model, data, q, dq, ddq)
+        pin.updateFramePlacements(model, data)
+        frame = pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
+        return np.array(pin.getFrameClassicalAcceleration(model, data, self._tcp, frame).vector)
+
     def evaluate(self, q: Array, dq: Array, ddq: Array) -> tuple[Array, Array, Array]:
         """(joint origins then TCP (n + 1, 3) [m], TCP twist (6,) [m/s, rad/s], effort (n,))."""
         pin, model, data = self._pin, self._model, self._data
@@ -63,11 +72,15 @@ class SecondOpinion:
         points = np.concatenate([frames.origin, frames.tcp[None]])
         speeds = np.vstack([tcp_velocity(robot, frames, dq), tcp_rotation(robot, frames, dq)])
         efforts = joint_effort(robot, frames, dq, ddq)
+        pushes = np.vstack(tool_motion(robot, frames, dq, ddq))
         bound = robot.bounds["max_effort"]
         out: list[Violation] = []
         for k in range(q.shape[0]):
             place, speed, effort = self.evaluate(q[k], dq[k], ddq[k])
+            push = self.accelerations(q[k], dq[k], ddq[k])
+            scale = 1.0 + float(np.abs(push).max())
             gaps = (
+                ("TCP acceleration", float(np.abs(push - pushes[:, k]).max()) / scale, "of it"),
                 ("positions", float(np.abs(place - points[:, :, k]).max()), "m"),
                 ("TCP twist", float(np.abs(speed - speeds[:, k]).max()), "m/s or rad/s"),
                 ("effort", float((np.abs(effort - efforts[k]) / bound).max()), "of max_effort"),
@@ -78,6 +91,8 @@ class SecondOpinion:
             for kind, part, top, unit in (
                 ("tcp_speed", speed[:3], robot.max_trans_vel_m_s, "m/s"),
                 ("tcp_rotational_speed", speed[3:], robot.max_rot_vel_rad_s, "rad/s"),
+                ("tcp_acceleration", push[:3], robot.max_trans_acc_m_s2, "m/s²"),
+                ("tcp_rotational_acceleration", push[3:], robot.max_rot_acc_rad_s2, "rad/s²"),
             ):
                 norm = float(np.linalg.norm(part))
                 if top is not None and not norm <= top * (1.0 + 1e-9):

@@ -36,7 +36,8 @@ robot:
 
 # tracking_error, velocity_error, effort_error: the largest difference between what was commanded
 # and what was measured, under load. recovery_velocity: how fast a joint comes back from outside.
-# Optional: position_noise, the error of a measured position, if tracking_error is to be without it.
+# Optional: position_noise, the error of a measured position, if tracking_error is to be without it;
+# max_deceleration, where a joint may slow down faster, or only slower, than it speeds up.
 joint_limits:
 """
 TAIL = """
@@ -48,8 +49,12 @@ tcp:
   xyz: [0.0, 0.0, 0.0]
   max_trans_vel: REQUIRED   # e.g. "250 mm/s"
   # max_rot_vel: "90 deg/s"  # where the tool's rotation is limited; see on_violation
+  # max_trans_acc: 4 m/s^2   # of what is commanded, so that what is carried stays where it is
+  # max_rot_acc: "400 deg/s^2"
   max_force: REQUIRED       # e.g. "40 N"
   force_required: REQUIRED  # true: a state without a measured force stops the robot
+
+# links: {{max_speed: 1.5 m/s}}  # of any point of any link; see on_violation
 
 # In each link's frame; freezing proves that they contain every collision shape.
 capsules:
@@ -58,6 +63,10 @@ capsules:
 # Walls, tables, fixtures; [] if there are none.
 volumes: REQUIRED
 standoff: REQUIRED  # extra distance around every volume, e.g. "3 mm"
+# Where links are to be slow, e.g. near people; a shape as of a volume:
+# zones:
+#   - {{name: aisle, shape: box, center: [0.8, 0.0, 0.5], size: [0.6, 2.0, 1.0],
+#      max_speed: 250 mm/s, on_violation: clamp}}
 
 # Links that are not neighbours must not touch each other; {{none: why}} instead, if yours may.
 # Kept apart are, with how often they overlap in sampled configurations, if they ever do:
@@ -65,6 +74,17 @@ standoff: REQUIRED  # extra distance around every volume, e.g. "3 mm"
 self_collision:
   standoff: REQUIRED  # extra distance between links, e.g. "2 mm"
   ignore:{ignored}
+
+# Optional: obstacles that perception sees at run time; with on_violation.obstacles. None of it has
+# a default. Without this section a state that carries obstacles stops the robot.
+# perception:
+#   max_points: 10000    # more in one cloud is a fault
+#   max_speed: "1.6 m/s" # of any obstacle; points that stand still can say so themselves
+#   latency: "40 ms"     # how much earlier than its stamp a cloud may have been measured
+#   max_age: "150 ms"    # an older cloud is stale
+#   standoff: "20 mm"    # extra distance around every point
+#   required: true       # no fresh cloud: the robot stops
+#   exempt: []           # links that are not kept away from obstacles
 
 # Where the robot starts; it must be at rest there, clear of every volume.
 home:
@@ -78,7 +98,11 @@ on_violation:
   joint_effort: clamp
   tcp_speed: clamp
   # tcp_rotational_speed: clamp  # with tcp.max_rot_vel
+  # tcp_acceleration: clamp      # with tcp.max_trans_acc
+  # tcp_rotational_acceleration: clamp  # with tcp.max_rot_acc
+  # link_speed: clamp            # with links.max_speed
   self_collision: clamp
+  # obstacles: clamp  # with perception
   contact_force: refuse
 stop_category: REQUIRED  # what a latched stop ends in: cat1 (power off) or cat2 (hold, powered)
 
@@ -95,6 +119,9 @@ classifier: REQUIRED
 """
 
 
+RANGE = ("min_position", "max_position")
+
+
 def _known(joint: UrdfJoint, field: str) -> str:
     """What the URDF says about a field."""
     values = [source[field] for source in (joint.limit, joint.soft) if field in source]
@@ -106,11 +133,12 @@ def _known(joint: UrdfJoint, field: str) -> str:
 
 
 def _joint_block(joint: UrdfJoint) -> str:
-    kind = "prismatic" if joint.type == "prismatic" else "revolute"
-    lines = [f"  {joint.name}:", f"    type: {kind}"]
+    lines = [f"  {joint.name}:", f"    type: {joint.type}"]
+    if joint.type == "continuous":
+        lines.append(f"    position_targets: {REQUIRED}  # literal: they count turns; or nearest")
+    else:
+        lines += [f"    {field}: {_known(joint, field)}" for field in RANGE]
     for field in (
-        "min_position",
-        "max_position",
         "max_velocity",
         "max_acceleration",
         "max_jerk",

@@ -278,7 +278,7 @@ def _turned(pin: Any, model: Any, geometry: Any, joints: dict[str, UrdfJoint]) -
     chain = Chain([], [], [])
     for i in range(1, model.njoints):
         name = model.names[i]
-        kind = "prismatic" if joints[name].type == "prismatic" else "revolute"
+        kind = joints[name].type
         column = pin.getJointJacobian(model, data, i, pin.ReferenceFrame.LOCAL)[:, i - 1]
         axis = column[:3] if kind == "prismatic" else column[3:]
         turn.append(_rotation_to_axis(axis / float(np.sqrt(axis @ axis))))

@@ -2,7 +2,9 @@
 
 Handing an array to a kernel costs about 0.15 µs, and a call needs all of them; views that a kernel
 makes of one array cost next to nothing. The order of the fields is that of the records, after a
-header of five sizes: joints n, capsules k, volumes v, mesh rows m, pairs p.
+header of six sizes: joints n, capsules k, volumes and zones v, mesh rows m, pairs p, zones z. What
+perception sees is the last field and takes the rest of the array, so that another cloud is another
+tail.
 """
 
 from __future__ import annotations
@@ -28,14 +30,14 @@ from .packed import (
     work_for,
 )
 
-__all__ = ["flat_packed", "flat_work", "packed_in", "work_in"]
+__all__ = ["HEADER", "flat_packed", "flat_work", "packed_in", "work_in"]
 
-_HEADER = 5
+HEADER = 6
 
 
 def flat_packed(packed: Packed) -> Floats:
     """A copy of `packed` as one array; `packed_in` reads it."""
-    tables = (packed.joint, packed.capsule, packed.volume, packed.mesh, packed.pair)
+    tables = (packed.joint, packed.capsule, packed.volume, packed.mesh, packed.pair, packed.zone)
     sizes = np.array([len(table) for table in tables], dtype=np.float64)
     return np.concatenate([sizes, *(np.ravel(field) for field in packed)])
 
@@ -69,7 +71,7 @@ def _tables(flat: Floats, at: int, deep: int, rows: int, columns: int) -> tuple[
 def packed_in(flat: Floats) -> Packed:
     """Views into what `flat_packed` made."""
     n, k, v = int(flat[0]), int(flat[1]), int(flat[2])
-    scalar, at = _part(flat, _HEADER, SCALARS)
+    scalar, at = _part(flat, HEADER, SCALARS)
     joint, at = _table(flat, at, n, JOINT_COLUMNS)
     chain, at = _table(flat, at, n, CHAIN_COLUMNS)
     tcp, at = _part(flat, at, 3)
@@ -80,14 +82,21 @@ def packed_in(flat: Floats) -> Packed:
     checked, at = _table(flat, at, v, k)
     mesh, at = _table(flat, at, int(flat[3]), MESH_COLUMNS)
     pair, at = _table(flat, at, int(flat[4]), PAIR_COLUMNS)
-    return Packed(scalar, joint, chain, tcp, body, reach, capsule, volume, checked, mesh, pair)
+    span, at = _table(flat, at, k, n)
+    zone, at = _table(flat, at, int(flat[5]), 1 + k)
+    eased, at = _table(flat, at, v, k)
+    cloud = flat[at:]
+    return Packed(
+        scalar, joint, chain, tcp, body, reach, capsule, volume, checked, mesh, pair, span, zone,
+        eased, cloud,
+    )  # fmt: skip
 
 
 @kernel
 def work_in(flat: Floats, n: int, k: int, p: int) -> Work:
     """Views into what `flat_work` made, for n joints, k capsules and p pairs of them."""
     pieces, at = _tables(flat, 0, 4, n, 4)
-    small, at = _table(flat, at, 6, 8)
+    small, at = _table(flat, at, 7, 8)
     triples, at = _tables(flat, at, 3, 3, n)
     motions, at = _tables(flat, at, 3, n + 1, 6)
     swept, at = _tables(flat, at, 3, k, n)
@@ -95,7 +104,7 @@ def work_in(flat: Floats, n: int, k: int, p: int) -> Work:
     origin, at = _table(flat, at, n, 3)
     segment, at = _table(flat, at, k, 6)
     vector, at = _table(flat, at, 10, n)
-    spatial, at = _table(flat, at, n, 18)
+    spatial, at = _table(flat, at, n, 24)
     stack, at = _table(flat, at, STACK_ROWS, 2)
     ray, at = _table(flat, at, n, RAY_COLUMNS)
     start, at = _table(flat, at, n, 3)

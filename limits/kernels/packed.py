@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..declared import Limits, Volume
+from .cloud_layout import no_cloud
 
 __all__ = ["Packed", "Work", "pack", "work_for"]
 
@@ -19,13 +20,15 @@ Floats = npt.NDArray[np.float64]
 
 # Columns of `joint`.
 MIN, MAX, VELOCITY, ACCELERATION, JERK, EFFORT, POSITION_ERROR, VELOCITY_ERROR = range(8)
-EFFORT_ERROR, RECOVERY, PRISMATIC, POSITION_NOISE = 8, 9, 10, 11
+EFFORT_ERROR, RECOVERY, PRISMATIC, POSITION_NOISE, DECELERATION = 8, 9, 10, 11, 12
+CONTINUOUS = 13
 # Entries of `scalar`.
 PERIOD, STANDOFF, TCP_SPEED, GRAVITY = 0, 1, 2, 3  # gravity takes 3, 4 and 5
 TCP_ROTATION, TWIST_LENGTH, TWIST_SPEED = 6, 7, 8
+LINK_SPEED, TCP_ACCELERATION, TCP_ROTATIONAL_ACCELERATION = 9, 10, 11
 # Columns of each table.
-SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 9, 12, 12, 11
-CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 5
+SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 12, 14, 12, 11
+CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 6
 # Columns of `volume`: shape, kind, then what the shape needs.
 SHAPE, KIND, DATA = 0, 1, 2
 HALF_SPACE, BOX, SPHERE, CAPSULE, CYLINDER, MESH = 0, 1, 2, 3, 4, 5
@@ -39,13 +42,15 @@ _SHAPES = {
     "mesh": MESH,
 }
 # Columns of `pair`: two capsules, the first nearer to the base; the sum of their radii; how far
-# apart they must be; and how far their middles are apart, at most, where they touch.
-FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES = 0, 1, 2, 3, 4
+# apart they must be; how far their middles are apart, at most, where they touch; and `eased`.
+FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES, PAIR_EASED = 0, 1, 2, 3, 4, 5
+# Columns of `zone`: its speed, then for each capsule whether it is meant.
+ZONE_SPEED, ZONED = 0, 1
 # Rows of `small`: [s] times at which pieces begin and end (5); subject, value, bound of the last
 # rejection (3); a unit normal (3); a capsule's axis, moved a little (6); pairs of volume and
 # capsule that a held velocity slides along (3); [s] when the last rejection was certain, or
-# negative, and the first ease that is worth a try (2).
-ENDS, REPORT, PLANE, SHIFTED, WALLS, HINT = range(6)
+# negative, and the first ease that is worth a try (2); what slowed links down (6).
+ENDS, REPORT, PLANE, SHIFTED, WALLS, HINT, PACE = range(7)
 # Of `triples`, (3, n) each: least and largest position and largest speed; accelerations: wanted, on
 # trial, of the slowest way; measured q and dq.
 BOUNDS, WANTED, MEASURED = range(3)
@@ -63,7 +68,7 @@ WALLS_MAX = 3
 # Columns of `ray`: see kernels.pursuit.
 RAY_COLUMNS = 8
 # A bound that no joint can reach: what is not declared binds nothing.
-UNDECLARED_RAD_S = 1e9
+UNDECLARED_RAD_S = UNDECLARED = 1e9
 # A lever shorter than this is none: it keeps the weight of angles above zero.
 LEVER_MIN_M = 0.05
 
@@ -71,19 +76,26 @@ LEVER_MIN_M = 0.05
 class Packed(NamedTuple):
     """One robot's limits for the kernels; n joints, k capsules, v volumes."""
 
-    # (9,) period [s], standoff [m], TCP speed [m/s], gravity [m/s²], TCP rotation [rad/s], the
-    # TCP's mean lever [m] and the speed that a joint gives it there [m/s]
+    # (12,) period [s], standoff [m], TCP speed [m/s], gravity [m/s²], TCP rotation [rad/s], the
+    # TCP's mean lever [m] and the speed that a joint gives it there [m/s], link speed [m/s], TCP
+    # acceleration [m/s²] and rotational acceleration [rad/s²]
     scalar: Floats
-    joint: Floats  # (n, 12)
+    joint: Floats  # (n, 14)
     chain: Floats  # (n, 12) rotation (row-major), translation [m]
     tcp: Floats  # (3,) [m] in the last joint's frame
     body: Floats  # (n, 11) mass, COM, ixx ixy ixz iyy iyz izz, largest principal inertia
     reach: Floats  # (n + 1, n) largest distance of COM k (row n: of the TCP) from joint j's origin
     capsule: Floats  # (k, 8) joint, start, end, radius
-    volume: Floats  # (v, 18)
-    checked: Floats  # (v, k) 1 where the volume constrains the capsule, else 0
+    volume: Floats  # (v, 18) what is to be kept in or out of, then the places of the zones
+    checked: Floats  # (v, k) 1 where the volume constrains the capsule, else 0; 0 for a zone
     mesh: Floats  # (m, 4) vertices, then planes, of each mesh volume; its row says where
-    pair: Floats  # (p, 5) capsules that must not touch each other
+    pair: Floats  # (p, 6) capsules that must not touch each other
+    span: Floats  # (k, n) largest distance of capsule k's points from joint j's origin
+    zone: Floats  # (z, 1 + k) speed [m/s], and 1 where the capsule is meant, else 0
+    # (v, k) [m] by how much less than declared a capsule may be clear of a volume: 0, but while a
+    # robot that was found too near comes back (limits.easing)
+    eased: Floats
+    cloud: Floats  # what perception sees, see limits.obstacles; empty unless it is put here
 
 
 class Work(NamedTuple):
@@ -92,7 +104,7 @@ class Work(NamedTuple):
     # What belongs together shares an array: a kernel is handed each in seven parts, which is most
     # of what compiling it takes. The rows of the shared ones are named above.
     pieces: Floats  # (4, n, 4) q, dq, ddq at the piece's start, and its jerk
-    small: Floats  # (6, 8) ENDS … HINT
+    small: Floats  # (7, 8) ENDS … PACE
     triples: Floats  # (3, 3, n) BOUNDS … MEASURED
     motions: Floats  # (3, n + 1, 6) KEPT … STORED
     swept: Floats  # (3, k, n) LEVER … SWEEP
@@ -100,7 +112,7 @@ class Work(NamedTuple):
     origin: Floats  # (n, 3)
     segment: Floats  # (k, 6) capsule axes in the base frame
     vector: Floats  # (10, n) per-joint scratch
-    spatial: Floats  # (n, 18) per-link scratch of the inverse dynamics
+    spatial: Floats  # (n, 24) per-link scratch of the inverse dynamics, and of link twists
     stack: Floats  # (STACK_ROWS, 2)
     ray: Floats  # (n, RAY_COLUMNS) see kernels.pursuit
     start: Floats  # (n, 3) q, dq, ddq at the start of the tick
@@ -169,17 +181,23 @@ def _pairs(limits: Limits) -> Floats:
                 if (first.name, second.name) == (one, other) and declared is not None:
                     radii = first.radius + second.radius
                     halves = [float(np.linalg.norm(c.end - c.start)) / 2.0 for c in (first, second)]
-                    rows.append((a, b, radii, declared.standoff, radii + sum(halves)))
+                    rows.append((a, b, radii, declared.standoff, radii + sum(halves), 0.0))
     return np.array(rows, dtype=np.float64).reshape(len(rows), PAIR_COLUMNS)
+
+
+def _steps(limits: Limits) -> Floats:
+    """Largest distance (n,) [m] of each joint's origin from that of the joint before it."""
+    step = np.linalg.norm(limits.kinematics.translation, axis=1)
+    for i, joint in enumerate(limits.joints):
+        if joint.type == "prismatic":  # the origin of a prismatic joint's frame moves along z
+            step[i] += max(abs(joint.min_position), abs(joint.max_position))
+    return step
 
 
 def _reach(limits: Limits) -> Floats:
     """Chain lengths: no configuration puts a point further from a joint's origin than these."""
     kinematics, n = limits.kinematics, len(limits.joints)
-    step = np.linalg.norm(kinematics.translation, axis=1)
-    for i, joint in enumerate(limits.joints):
-        if joint.type == "prismatic":  # the origin of a prismatic joint's frame moves along z
-            step[i] += max(abs(joint.min_position), abs(joint.max_position))
+    step = _steps(limits)
     ends = np.vstack([kinematics.com, kinematics.tcp_translation[None, :]])
     slides = any(joint.type == "prismatic" for joint in limits.joints)
     reach = np.zeros((n + 1, n))
@@ -192,12 +210,36 @@ def _reach(limits: Limits) -> Floats:
     return reach
 
 
+def _span(limits: Limits) -> Floats:
+    """As `_reach`, of the points of each capsule (k, n)."""
+    step, span = _steps(limits), np.zeros((len(limits.capsules), len(limits.joints)))
+    slides = any(joint.type == "prismatic" for joint in limits.joints)
+    for row, capsule in zip(span, limits.capsules, strict=True):
+        far = max(float(np.linalg.norm(end)) for end in (capsule.start, capsule.end))
+        for j in range(capsule.joint + 1):
+            row[j] = step[j + 1 : capsule.joint + 1].sum() + far + capsule.radius
+            row[j] = max(row[j], 1.0) if slides else row[j]
+    return span
+
+
+def _zones(limits: Limits) -> Floats:
+    rows = [
+        [zone.max_speed, *(float(c.name not in zone.volume.exempt) for c in limits.capsules)]
+        for zone in limits.zones
+    ]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), 1 + len(limits.capsules))
+
+
 def _lever(limits: Limits, reach: Floats) -> tuple[float, float]:
     """Mean over the joints of the TCP's largest lever [m], and of the speed it has there [m/s]."""
     levers = np.maximum(reach, LEVER_MIN_M)
     # What is not finite is refused where it stands, in the table of joints.
     speeds = np.nan_to_num([joint.max_velocity for joint in limits.joints])
     return float(levers.mean()), float((levers * speeds).mean())
+
+
+def _declared(bound: float | None) -> float:
+    return UNDECLARED if bound is None else bound
 
 
 def pack(limits: Limits) -> Packed:
@@ -208,7 +250,8 @@ def pack(limits: Limits) -> Packed:
             (
                 j.min_position, j.max_position, j.max_velocity, j.max_acceleration, j.max_jerk,
                 j.max_effort, j.position_error, j.velocity_error, j.effort_error,
-                j.recovery_velocity, float(j.type == "prismatic"), j.position_noise,
+                j.recovery_velocity, float(j.type == "prismatic"), j.position_noise, j.deceleration,
+                float(j.is_continuous),
             )
             for j in limits.joints
         ],
@@ -219,18 +262,22 @@ def pack(limits: Limits) -> Packed:
     tensor = np.array([[inertia[r, c] for r, c in upper] for inertia in kinematics.inertia])
     principal = np.array([[np.linalg.eigvalsh(inertia)[-1]] for inertia in kinematics.inertia])
     capsules = [np.r_[c.joint, c.start, c.end, c.radius] for c in limits.capsules]
-    volume, mesh = _volumes(limits.volumes)
+    volume, mesh = _volumes((*limits.volumes, *(zone.volume for zone in limits.zones)))
     checked = [[c.name not in v.exempt for c in limits.capsules] for v in limits.volumes]
+    checked += [[False] * len(limits.capsules)] * len(limits.zones)
     count, reach = len(limits.capsules), _reach(limits)
-    rotation = limits.tcp.max_rot_vel
+    tcp = limits.tcp
     return Packed(
         scalar=np.r_[
             limits.period_s,
             limits.standoff,
             limits.tcp.max_trans_vel,
             kinematics.gravity,
-            UNDECLARED_RAD_S if rotation is None else rotation,
+            _declared(tcp.max_rot_vel),
             _lever(limits, reach[n]),
+            _declared(limits.links.max_speed),
+            _declared(tcp.max_trans_acc),
+            _declared(tcp.max_rot_acc),
         ],
         joint=joint,
         chain=np.ascontiguousarray(chain),
@@ -239,9 +286,13 @@ def pack(limits: Limits) -> Packed:
         reach=reach,
         capsule=np.array(capsules, dtype=np.float64).reshape(count, CAPSULE_COLUMNS),
         volume=volume,
-        checked=np.array(checked, dtype=np.float64).reshape(len(limits.volumes), count),
+        checked=np.array(checked, dtype=np.float64).reshape(len(volume), count),
         mesh=mesh,
         pair=_pairs(limits),
+        span=_span(limits),
+        zone=_zones(limits),
+        eased=np.zeros((len(volume), count)),
+        cloud=no_cloud(count),
     )
 
 
@@ -250,7 +301,7 @@ def work_for(packed: Packed) -> Work:
     n, k = packed.joint.shape[0], packed.capsule.shape[0]
     return Work(
         pieces=np.zeros((4, n, 4)),
-        small=np.zeros((6, 8)),
+        small=np.zeros((7, 8)),
         triples=np.zeros((3, 3, n)),
         motions=np.zeros((3, n + 1, 6)),
         swept=np.zeros((3, k, n)),
@@ -258,7 +309,7 @@ def work_for(packed: Packed) -> Work:
         origin=np.zeros((n, 3)),
         segment=np.zeros((k, 6)),
         vector=np.zeros((10, n)),
-        spatial=np.zeros((n, 18)),
+        spatial=np.zeros((n, 24)),
         stack=np.zeros((STACK_ROWS, 2)),
         ray=np.zeros((n, RAY_COLUMNS)),
         start=np.zeros((n, 3)),

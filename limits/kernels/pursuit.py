@@ -140,6 +140,28 @@ def _reachable(start: Floats, ray: Floats, period: float) -> tuple[float, float,
 
 
 @kernel
+def _together(start: Floats, ray: Floats, period: float, ddq: Floats) -> None:
+    """Slow the laws in ddq (n,) down to the one that takes longest, so that all arrive with it.
+
+    Then the speeds go straight from where they are to the target: from rest, along the ray.
+    """
+    longest, share = 0.0, 1.0
+    for i in range(start.shape[0]):
+        row = ray[i]
+        now, drift = row[TARGET] - row[SLOPE] * period, row[SLOPE]
+        lost = now - start[i, 1] - (start[i, 2] - drift) * period / 2.0
+        x = 2.0 * abs(lost) / (period * row[STEP])
+        if x > longest:
+            longest, share = x, abs(_fading(lost, row[STEP], period)) * period / (2.0 * abs(lost))
+    for i in range(start.shape[0]):
+        row = ray[i]
+        now, drift = row[TARGET] - row[SLOPE] * period, row[SLOPE]
+        lost = now - start[i, 1] - (start[i, 2] - drift) * period / 2.0
+        wanted = drift + share * 2.0 * lost / period
+        ddq[i] = min(row[HIGHEST], max(row[LOWEST], wanted))
+
+
+@kernel
 def pursue(start: Floats, ray: Floats, period: float, ddq: Floats, slow: Floats) -> None:
     """Write the accelerations (n,) at the end of the tick, and those of the slowest way (n,).
 
@@ -163,7 +185,8 @@ def pursue(start: Floats, ray: Floats, period: float, ddq: Floats, slow: Floats)
         return
     least, share, rate = _reachable(start, ray, period)
     meets = share >= least
-    if meets and share >= 1.0:  # no joint is held back, none has to wait
+    if meets and share >= 1.0:  # no joint is held back: they arrive together
+        _together(start, ray, period, ddq)
         for i in range(n):
             base = start[i, 1] + start[i, 2] * period / 2.0
             slow[i] = 2.0 * (least * ray[i, TARGET] - base) / period

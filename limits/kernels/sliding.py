@@ -83,6 +83,8 @@ def slide(
     False, with w as it was, if it is slower already or nothing can be done.
     """
     n, p, joint = work.small[PLANE], work.small[SHIFTED], int(packed.capsule[k, 0])
+    if packed.eased[v, k] > 0.0:  # too near already, and on its own way back
+        return False
     clear = _clearance(packed, work, v, k)
     if not clear < NEAR_M or not uphill(packed, work, v, k, clear, n):
         return False

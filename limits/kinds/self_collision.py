@@ -21,6 +21,7 @@ from ..kernels.jit import kernel
 from ..kernels.packed import (
     FIRST,
     MIDDLES,
+    PAIR_EASED,
     PAIR_STANDOFF,
     PLANE,
     RADII,
@@ -46,14 +47,15 @@ def _stays_apart(
     a, b = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
     base = int(packed.capsule[a, 0])
     bent = bend(packed, work, b, base, moved)
-    apart -= packed.pair[p, PAIR_STANDOFF]
+    standoff = packed.pair[p, PAIR_STANDOFF] - packed.pair[p, PAIR_EASED]
+    apart -= standoff
     if not (apart > bent) or not widest_gap(work, a, b, work.small[PLANE]):
         return False
     n, one = work.small[PLANE], work.segment[a]
     reach = max(
         n[0] * one[0] + n[1] * one[1] + n[2] * one[2], n[0] * one[3] + n[1] * one[4] + n[2] * one[5]
     )
-    needed = reach + packed.pair[p, RADII] + packed.pair[p, PAIR_STANDOFF] + bent + ROUNDING_M
+    needed = reach + packed.pair[p, RADII] + standoff + bent + ROUNDING_M
     return stays_beyond(packed, work, b, base, n, needed, first, last)
 
 
@@ -101,13 +103,16 @@ def judge(
         if x * x + y * y + z * z > far * far:
             continue
         apart = segment_segment(work.segment[a], work.segment[b]) - packed.pair[p, RADII]
-        if apart > still + sweep or _stays_apart(packed, work, p, moved, apart, first, last):
+        eased = packed.pair[p, PAIR_EASED]
+        if apart > still + sweep - eased:
             continue
-        if not (apart > still):
+        if _stays_apart(packed, work, p, moved, apart, first, last):
+            continue
+        if not (apart > still or eased > 0.0):  # as in kinds.workspace
             report[0], report[1], report[2] = p, apart, still
             return -1
         if verdict > 0 and decided:
-            report[0], report[1], report[2] = p, apart, still + sweep
+            report[0], report[1], report[2] = p, apart, still + sweep - eased
         opened[p] = 1.0
         verdict = 0
     return verdict

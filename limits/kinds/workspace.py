@@ -9,8 +9,8 @@ that separates it from the volume, to first order in the motion (kernels.separat
 lets a link move along a wall. Otherwise the interval is halved, for the capsules that are still
 open; too many evaluations: not certified.
 
-Self-collision (kinds.self_collision) asks its own question of the same intervals, so that forward
-kinematics is computed once for both.
+Self-collision (kinds.self_collision) and what perception sees (kernels.cloud) ask their own
+questions of the same intervals, so that forward kinematics is computed once for all.
 """
 
 from __future__ import annotations
@@ -18,19 +18,23 @@ from __future__ import annotations
 import math
 
 from ..kernels.chain import forward
-from ..kernels.clearance import clearance, is_beyond
+from ..kernels.clearance import clearance, is_beyond, segment_segment
+from ..kernels.cloud import cloud_judged, is_cloudy
 from ..kernels.jit import entry, kernel
 from ..kernels.motion import departures, place
 from ..kernels.packed import (
     BOX,
     DATA,
     ENDS,
+    FIRST,
     HALF_SPACE,
     HINT,
     KEEP_IN,
     KIND,
     MESH,
     PLANE,
+    RADII,
+    SECOND,
     SHAPE,
     STANDOFF,
     STILL,
@@ -42,10 +46,17 @@ from ..kernels.packed import (
 from ..kernels.separation import bend, direction, extent, stays_beyond, sweeps
 from .self_collision import judge as pairs_judged
 
-__all__ = ["SELF_COLLISION", "WORKSPACE", "least_clearance", "violated"]
+__all__ = [
+    "OBSTACLES",
+    "SELF_COLLISION",
+    "WORKSPACE",
+    "gaps",
+    "least_clearance",
+    "violated",
+]
 
 # Codes of `certify.KINDS`.
-WORKSPACE, SELF_COLLISION = 5, 9
+WORKSPACE, SELF_COLLISION, OBSTACLES = 5, 9, 12
 EVALUATIONS_MAX = 24
 ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
 # The base frame, as the link that a motion is seen from.
@@ -100,9 +111,10 @@ def _stays_clear(
 ) -> bool:
     """Whether capsule k stays clear of volume v to first order; `clear` [m] is that at m."""
     bent = bend(packed, work, k, BASE, moved)
-    if not (clear - packed.scalar[STANDOFF] > bent):
+    standoff = packed.scalar[STANDOFF] - packed.eased[v, k]
+    if not (clear - standoff > bent):
         return False
-    needed = packed.capsule[k, 7] + packed.scalar[STANDOFF] + bent + ROUNDING_M
+    needed = packed.capsule[k, 7] + standoff + bent + ROUNDING_M
     if packed.volume[v, KIND] == KEEP_IN:
         return _stays_inside(packed, work, v, k, needed, first, last)
     if not direction(packed, work, v, k, clear, work.small[PLANE]):
@@ -120,13 +132,14 @@ def _judge(
     first: float,
     last: float,
     report: Floats,
-) -> int:
+) -> tuple[int, int]:
     """At one configuration: 1 all clear beyond the sweep, 0 not decided, -1 too near even at rest.
 
+    And the code of what the report is about.
     moved (n,): sup |q_j(t) - q_j(m)| over the interval, without the position error. opened (k + p,)
     says which capsules are looked at, and comes back with those that are not decided.
     """
-    verdict = 1
+    verdict, code, cloudy = 1, WORKSPACE, is_cloudy(packed)
     for k in range(packed.capsule.shape[0]):
         if opened[k] == 0.0:
             continue
@@ -151,18 +164,27 @@ def _judge(
             clear = clearance(
                 packed.volume[v], packed.mesh, axis, packed.capsule[k, 7], work.simplex
             )
-            if clear > still + sweep:
+            eased = packed.eased[v, k]
+            if clear > still + sweep - eased:
                 continue
             if _stays_clear(packed, work, v, k, clear, moved, first, last):
                 continue
             report[0], report[1] = v * packed.capsule.shape[0] + k, clear
-            if not (clear > still):
+            # Where it is eased, as much as the sharper of the two bounds needs, the other says no.
+            if not (clear > still or eased > 0.0):
                 report[2] = still
-                return -1
-            report[2] = still + sweep
+                return -1, WORKSPACE
+            report[2] = still + sweep - eased
             opened[k] = 1.0
-            verdict = 0
-    return verdict
+            verdict, code = 0, WORKSPACE
+        if not cloudy:
+            continue
+        judged = cloud_judged(packed, work, k, moved, first, last, report)
+        if judged < 1:
+            verdict, code, opened[k] = judged, OBSTACLES, 1.0
+        if judged < 0:
+            return -1, OBSTACLES
+    return verdict, code
 
 
 @kernel
@@ -183,23 +205,24 @@ def _look(
     if not math.isfinite(total):  # also where the joint moves nothing that is asked about
         report[0], report[1], report[2] = 0.0, -math.inf, 0.0
         return -1, WORKSPACE if packed.volume.shape[0] > 0 else SELF_COLLISION
-    verdict = _judge(packed, work, moved, opened, first, last, report)
+    verdict, code = _judge(packed, work, moved, opened, first, last, report)
     if verdict < 0:
-        return verdict, WORKSPACE
+        return verdict, code
     pairs = opened[packed.capsule.shape[0] :]
     paired = pairs_judged(packed, work, moved, pairs, first, last, report, verdict > 0)
-    return (paired, SELF_COLLISION) if paired < verdict else (verdict, WORKSPACE)
+    return (paired, SELF_COLLISION) if paired < verdict else (verdict, code)
 
 
 @kernel
 def violated(packed: Packed, work: Work, report: Floats) -> int:
     """0 if all links stay clear of volumes and of each other during the tick and its stop.
 
-    Else WORKSPACE or SELF_COLLISION, and report gets subject, value, bound: the subject is
-    volume · (number of capsules) + capsule, or the pair. work.small[HINT] holds the time that was
-    certainly too near when another motion was judged, or negative: that is looked at first.
+    Else WORKSPACE, OBSTACLES or SELF_COLLISION, and report gets subject, value, bound: the subject
+    is volume · (number of capsules) + capsule, obstacles counting on from the volumes; or the pair.
+    work.small[HINT] holds the time that was certainly too near when another motion was judged, or
+    negative: that is looked at first.
     """
-    if packed.volume.shape[0] == 0 and packed.pair.shape[0] == 0:
+    if packed.volume.shape[0] == 0 and packed.pair.shape[0] == 0 and not is_cloudy(packed):
         return 0
     stack, count, evaluations = work.stack, 1, 0
     items = work.open.shape[1]
@@ -230,6 +253,29 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
             work.open[count + 1, i] = opened[i]
         count += 2
     return 0
+
+
+@entry
+def gaps(packed: Packed, q: Floats, work: Work, out: Floats) -> None:
+    """Write the clearance [m] of each volume from each capsule, then of each pair: (v·k + p,).
+
+    Without margins; inf where the volume does not constrain the capsule.
+    """
+    forward(packed, q, work)
+    capsules = packed.capsule.shape[0]
+    for v in range(packed.volume.shape[0]):
+        for k in range(capsules):
+            out[v * capsules + k] = math.inf
+            if packed.checked[v, k] != 0:
+                radius, axis = packed.capsule[k, 7], work.segment[k]
+                out[v * capsules + k] = clearance(
+                    packed.volume[v], packed.mesh, axis, radius, work.simplex
+                )
+    first = packed.volume.shape[0] * capsules
+    for p in range(packed.pair.shape[0]):
+        one, other = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
+        apart = segment_segment(work.segment[one], work.segment[other])
+        out[first + p] = apart - packed.pair[p, RADII]
 
 
 @entry

@@ -48,6 +48,7 @@ class Matrix:
 def _by_shape(robot: Robot, name: str) -> str:
     """A volume's name stands for its shape: no two robots have the same volumes."""
     shapes = {f"workspace/{volume.name}": f"workspace/{volume.shape}" for volume in robot.volumes}
+    shapes |= {f"zone_speed/{zone.place.name}": "zone_speed" for zone in robot.zones}
     return shapes.get(name, name)
 
 

@@ -2,6 +2,7 @@
 
 Guarantees:
 - A function of the frozen limits alone: every process and every seed has the same poses.
+- Each zone has poses in it, on the right side of every volume, if the arm can reach it at all.
 - Each declared volume has poses inside its forbidden side, if the arm can reach it at all; where
   links must not touch each other, there are poses in which they do, under the name TOUCHING.
 """
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from ...sim.oracle import Robot, clearances, link_clearances
 from ...sim.oracle_dynamics import joint_effort
 from ...sim.oracle_geometry import forward
+from ...sim.oracle_speeds import zone_clearances
 
 __all__ = ["TOUCHING", "Poses", "find_poses"]
 
@@ -40,12 +42,12 @@ class Poses:
     free: Array  # inside everything, with room around
     edge: Array  # as free, but some joint is near its end
     heavy: Array  # of the free ones, those that gravity loads most
-    pressed: dict[str, Array]  # volume name: configurations that violate it
-    beside: dict[str, Array]  # volume name: free configurations that are near it
+    pressed: dict[str, Array]  # volume name: configurations that violate it; zone name: inside it
+    beside: dict[str, Array]  # volume or zone name: free configurations that are near it
 
 
 def _sample(robot: Robot, rng: np.random.Generator, count: int) -> Array:
-    low, high = robot.bounds["min_position"], robot.bounds["max_position"]
+    low, high = robot.span
     return rng.uniform(low, high, (count, robot.n))
 
 
@@ -68,7 +70,7 @@ def _descend(
 
     Those that arrive. `stride` is the first step, as a share of the joints' ranges.
     """
-    low, high = robot.bounds["min_position"], robot.bounds["max_position"]
+    low, high = robot.span
     at, best = start.copy(), np.full(start.shape[0], np.inf)
     for step in range(REFINEMENTS):
         size = stride * (high - low) * (1.0 - step / REFINEMENTS)
@@ -114,8 +116,9 @@ def find_poses(robot: Robot) -> Poses:
     rng = np.random.default_rng(0)
     q = np.vstack([robot.home[None], _sample(robot, rng, SAMPLES)])
     values, names = _distances(robot, q)
-    low, high = robot.bounds["min_position"], robot.bounds["max_position"]
-    from_end = (np.minimum(q - low, high - q) / (high - low)).min(axis=1)
+    low, high = robot.span
+    inside = np.minimum(q - low, high - q) / (high - low)
+    from_end = np.where(robot.continuous, 0.5, inside).min(axis=1)
     zero = np.zeros_like(q)
     load = np.abs(joint_effort(robot, forward(robot, q), zero, zero)) / robot.bounds["max_effort"]
     links = _volume_columns(names, TOUCHING)
@@ -134,4 +137,14 @@ def find_poses(robot: Robot) -> Poses:
         inside = _pressed(robot, rng, q, values, columns, beside[volume])
         if inside.shape[0]:
             pressed[volume] = inside
+    allowed = values.min(axis=1, initial=np.inf) > 0.0
+    for zone, away in zip(robot.zones, zone_clearances(robot, q), strict=True):
+        depth = away.min(axis=1)
+        within = np.flatnonzero(allowed & (depth < -REACHED_DEPTH_M))
+        outside = free[depth[free] > 0.0] if (depth[free] > 0.0).any() else free
+        near = np.argsort(depth[outside], kind="stable")[:BESIDE_MAX]
+        beside[zone.place.name] = q[outside[near]]
+        if within.size:
+            chosen = within[np.argsort(depth[within], kind="stable")[:POOL_MAX]]
+            pressed[zone.place.name] = q[chosen]
     return Poses(q[free[:POOL_MAX]], q[edge], q[heavy], pressed, beside)

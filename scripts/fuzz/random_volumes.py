@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SHAPES", "numbers", "random_rotation", "random_volume"]
+__all__ = ["SHAPES", "numbers", "random_rotation", "random_volume", "random_zone"]
 
 Array = npt.NDArray[np.float64]
 
@@ -91,6 +91,23 @@ def _solid(rng: np.random.Generator, shape: str, center: Array, size: float) -> 
     wide = size * rng.uniform(0.3, 1.0)
     ends = {"start": numbers(center - along), "end": numbers(center + along)}
     return {**ends, "radius": round(float(wide), DECIMALS)}
+
+
+def random_zone(
+    rng: np.random.Generator, name: str, shape: str, places: Array, reach_m: float, speed_m_s: float
+) -> dict[str, Any]:
+    """One zone as a frozen file has it, about a place where links may be; as `random_volume`."""
+    center = places[int(rng.integers(places.shape[0]))]
+    size = float(rng.uniform(0.05, 0.5)) * min(1.0, reach_m)
+    volume = {
+        "name": name,
+        "kind": "keep_out",
+        "shape": shape,
+        "on_violation": "refuse" if rng.random() < REFUSE_SHARE else "clamp",
+        "exempt": [],
+        **_solid(rng, shape, center, size),
+    }
+    return {"max_speed": round(speed_m_s, DECIMALS), "volume": volume}
 
 
 def random_volume(

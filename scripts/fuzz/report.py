@@ -60,12 +60,22 @@ def required_binds(robot: Robot, poses: Poses) -> tuple[tuple[str, ...], tuple[s
     names = list(JOINT_LIMITS)
     if robot.max_rot_vel_rad_s is not None:
         names.append("tcp_rotational_speed")
+    for name, bound in (
+        ("tcp_acceleration", robot.max_trans_acc_m_s2),
+        ("tcp_rotational_acceleration", robot.max_rot_acc_rad_s2),
+        ("link_speed", robot.link_speed_m_s),
+    ):
+        if bound is not None:
+            names.append(name)
     names += [f"workspace/{v.name}" for v in robot.volumes if v.name in poses.pressed]
+    zones = [zone.place.name for zone in robot.zones]
+    names += [f"zone_speed/{zone}" for zone in zones if zone in poses.pressed]
     if TOUCHING in poses.pressed:
         names.append("self_collision")
     if robot.risk_max is not None:
         names.append("classifier")
-    unreachable = tuple(v.name for v in robot.volumes if v.name not in poses.pressed)
+    places = [*(v.name for v in robot.volumes), *zones]
+    unreachable = tuple(name for name in places if name not in poses.pressed)
     return tuple(names), unreachable
 
 
@@ -154,8 +164,8 @@ def table(summary: Summary) -> Table:
     out.add_row("in motion", f"{d['moving_share']:.1%}")
     out.add_row("outcomes", ", ".join(f"{k} {v:,}" for k, v in d["outcomes"].items()))
     for name, count in d["binds"].items():
-        margin = d["closest"].get(name)
-        in_metres = "/" in name or name == "self_collision"
+        margin = d["closest"].get(name.partition("/")[0] if name.startswith("zone") else name)
+        in_metres = name.startswith("workspace/") or name == "self_collision"
         unit = "m" if in_metres else "rad or m" if name == "joint_position" else "of the bound"
         closest = "" if margin is None else f"; closest {margin:.3g} {unit}"
         out.add_row(f"bound: {name}", f"{count:,}{closest}")

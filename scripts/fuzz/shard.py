@@ -225,7 +225,7 @@ class _Driver:
         result.outcomes[decision.outcome.value] += 1
         for bind in {bind_name(f.limit, f.subject) for f in decision.findings}:
             result.binds[bind] += 1
-            self.view.binds[bind.removeprefix("workspace/")] += 1
+            self.view.binds[bind.removeprefix("workspace/").removeprefix("zone_speed/")] += 1
         self.view.q, self.view.dq, self.decision = plant.q, plant.dq, decision
         still = not bool((np.abs(plant.dq) > 1e-3 * self.view.speed).any())
         self.quiet = self.quiet + 1 if still else 0
@@ -314,8 +314,9 @@ class _Driver:
 
 
 def bind_name(limit: str, subject: str) -> str:
-    """How a finding is counted: a volume each on its own."""
-    return f"workspace/{subject.rpartition('/')[2]}" if limit == "workspace" else limit
+    """How a finding is counted: a volume, and a zone, each on its own."""
+    named = limit in ("workspace", "zone_speed")
+    return f"{limit}/{subject.rpartition('/')[2]}" if named else limit
 
 
 def run_shard(bench: Bench, seed: int, index: int, steps: int) -> Shard:

@@ -305,7 +305,7 @@ class TestInternalErrors:
         rig.run(0.3, 60)
         carried = rig.decisions[-1].setpoint
 
-        def broken(*arguments: Any) -> None:
+        def broken(*arguments: Any, **named: Any) -> None:
             raise ZeroDivisionError("planted")
 
         monkeypatch.setattr(Core, method, broken)

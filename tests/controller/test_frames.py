@@ -32,6 +32,7 @@ from checkrein.controller.frames import (
     decode,
     encode,
 )
+from checkrein.limits import Obstacles
 from checkrein.limits.records import (
     Command,
     Executed,
@@ -65,7 +66,7 @@ def make_state(n: int = N) -> RobotState:
         wrench_tcp=np.arange(6.0),
         executed=Executed(4, 2),
         objects=(TrackedObject("box", np.arange(7.0)),),
-        obstacles=np.ones((5, 3)),
+        obstacles=Obstacles(np.ones((5, 3)), np.arange(5.0), 11, 0.5),
     )
 
 

@@ -110,6 +110,12 @@ volumes:
   - {{name: tent, kind: keep_in, shape: mesh, on_violation: clamp,
      vertices: [[-4, -4, -2], [4, -4, -2], [4, 4, -2], [-4, 4, -2], [0, 0, 9], [0, 0, 0]]}}
 standoff: 5 mm
+links: {{max_speed: 900 mm/s}}
+zones:
+  - {{name: aisle, shape: box, center: [0.5, 0, 0.5], rpy: [0, 0, 45 deg], size: [1, 1, 1],
+     max_speed: 250 mm/s, on_violation: refuse, exempt: [upper]}}
+  - {{name: pit, shape: mesh, file: fixture.obj, scale: 0.001, max_speed: 0.4,
+     on_violation: clamp}}
 self_collision:
   standoff: 1 mm
   ignore:
@@ -117,6 +123,7 @@ self_collision:
 home: {{shoulder: 0.0, elbow: 0.0, slide: 0.0, wrist: 10 deg}}
 on_violation: {{joint_position: clamp, joint_velocity: clamp, joint_acceleration: clamp,
   joint_jerk: clamp, joint_effort: refuse, tcp_speed: clamp, self_collision: refuse,
+  link_speed: clamp,
   contact_force: refuse}}
 stop_category: cat1
 timing: {{command_timeout: 100 ms, state_age_max: 20 ms, period_tolerance: 0.5,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from tests.limits.kinds.battery import bounds_of
+from tests.limits.slow_links import ball
 from tests.limits.slow_motion import Motion, random_motions, stopping
 from tests.robots import (
     folding,
@@ -21,10 +22,10 @@ from tests.robots import (
     without_margins,
 )
 
-from checkrein.limits import Limits
+from checkrein.limits import Limits, LinkLimits
 from checkrein.limits.certify import CERTIFIED, EFFORT, KINDS, NO_STOP, TCP_ROTATIONAL, certify
 from checkrein.limits.kernels.packed import pack, work_for
-from checkrein.limits.kinds import workspace
+from checkrein.limits.kinds import link_speed, workspace
 
 
 class Verdict(NamedTuple):
@@ -60,10 +61,14 @@ def test_codes_name_every_kind_of_limit() -> None:
     assert KINDS[TCP_ROTATIONAL] == "tcp_rotational_speed"
     assert KINDS[workspace.WORKSPACE] == "workspace"
     assert KINDS[workspace.SELF_COLLISION] == "self_collision"
+    assert KINDS[workspace.OBSTACLES] == "obstacles"
+    assert KINDS[link_speed.LINK] == "link_speed"
+    assert KINDS[link_speed.ZONE] == "zone_speed"
     assert set(KINDS) == {
         "", "joint_position", "joint_velocity", "joint_acceleration", "joint_jerk", "joint_effort",
         "tcp_speed", "tcp_rotational_speed", "workspace", "self_collision", "certified_stop",
-        "singularity",
+        "singularity", "link_speed", "zone_speed",
+        "tcp_acceleration", "tcp_rotational_acceleration", "obstacles",
     }  # fmt: skip
 
 
@@ -84,6 +89,8 @@ def test_each_limit_alone_can_refuse() -> None:
         ("workspace", replace(robot, volumes=(*robot.volumes, ceiling))),
         ("self_collision", folding(robot, standoff=0.3)),
         ("tcp_speed", replace(robot, tcp=replace(tcp, max_trans_vel=0.05))),
+        ("link_speed", replace(robot, links=LinkLimits(0.05))),
+        ("zone_speed", replace(robot, zones=(ball([0.0, 0.0, 0.4], 0.5, 0.05),))),
         ("joint_effort", with_joints(robot, max_effort=3.0)),
     ):
         verdict = judged(tightened, motion)

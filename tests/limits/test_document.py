@@ -31,6 +31,9 @@ def test_shipped_files_are_valid() -> None:
         assert parse_document(path.read_bytes(), path.name).name == path.stem
 
 
+ZONE = """standoff: 3 mm
+zones:
+  - {{name: aisle, shape: sphere, center: [0, 0, 0], on_violation: clamp, {}, {}}}"""
 # old text, new text, what the message must hold
 BAD = {
     "degrees, position": (
@@ -58,6 +61,40 @@ BAD = {
     "what to do without a rotation": (
         "  tcp_speed: clamp", "  tcp_speed: clamp\n  tcp_rotational_speed: clamp",
         ["tcp.max_rot_vel", "tcp_rotational_speed", "neither"],
+    ),
+    "link speed without what to do": (
+        "standoff: 3 mm", "standoff: 3 mm\nlinks: {max_speed: 1.0}",
+        ["links.max_speed", "on_violation.link_speed", "both"],
+    ),
+    "what to do without a link speed": (
+        "  tcp_speed: clamp", "  tcp_speed: clamp\n  link_speed: clamp",
+        ["links.max_speed", "on_violation.link_speed", "neither"],
+    ),
+    "negative link speed": (
+        "standoff: 3 mm", "standoff: 3 mm\nlinks: {max_speed: -1 m/s}", ["links", "greater than 0"],
+    ),
+    "zone without a speed": (
+        "standoff: 3 mm", ZONE.format("radius: 0.3", ""), ["zones.0.max_speed: missing"],
+    ),
+    "zone that stands still": (
+        "standoff: 3 mm", ZONE.format("radius: 0.3", "max_speed: 0"),
+        ["zones.0", "max_speed", "greater than 0"],
+    ),
+    "zone in m": (
+        "standoff: 3 mm", ZONE.format("radius: 0.3", "max_speed: 3 m"),
+        ["zones.0.max_speed", "dimension"],
+    ),
+    "zone of two kinds": (
+        "standoff: 3 mm", ZONE.format("radius: 0.3", "max_speed: 1, kind: keep_out"),
+        ["zones.0.kind: unknown key", "max_speed"],
+    ),
+    "shape of a zone": (
+        "standoff: 3 mm", ZONE.format("offset: 0.3", "max_speed: 1"),
+        ["zones.0", "sphere", "missing: radius", "not a field of it: offset"],
+    ),
+    "zone named as a volume": (
+        "standoff: 3 mm", ZONE.format("radius: 0.3", "max_speed: 1").replace("aisle", "bin"),
+        ["volumes, zones", "'bin' is used twice"],
     ),
     "degrees, home": (
         "panda_joint1: 0.0, panda", "panda_joint1: 45, panda", ["home.panda_joint1", '"45 deg"'],

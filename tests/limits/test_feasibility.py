@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.limits.slow_links import ball
 from tests.robots import array, folding, half_space, with_joint, with_joints
 
-from checkrein.limits import JointLimits, Limits, load_limits
+from checkrein.limits import JointLimits, Limits, LinkLimits, load_limits
 from checkrein.limits.errors import FeasibilityError
 from checkrein.limits.feasibility import check_feasible, stop_distance
 from checkrein.limits.loading import shipped_names
@@ -143,3 +144,15 @@ def test_a_pair_that_touches_nearly_everywhere_belongs_into_ignore(panda: Limits
         with_joints(limits, max_effort=1e3),
         r"self_collision: links 'panda_link5' and 'panda_link7' touch in \d+%.*ignore",
     )
+
+
+def test_servo_errors_that_use_up_a_link_speed_are_named(panda: Limits) -> None:
+    fast = with_joints(panda, velocity_error=0.08)
+    refused(
+        replace(fast, links=LinkLimits(0.1)),
+        r"links.max_speed and velocity_error contradict.*link '\w+' by up to 0.\d+ m/s.*0.1 m/s",
+    )
+    zone = ball([0.5, 0.0, 0.5], 0.3, 0.1)
+    refused(replace(fast, zones=(zone,)), r"zones.cell and velocity_error contradict")
+    others = tuple({capsule.name for capsule in panda.capsules})
+    check_feasible(replace(panda, zones=(ball([0.5, 0.0, 0.5], 0.3, 0.1, exempt=others),)))

@@ -347,3 +347,22 @@ def test_bad_input_is_refused_with_the_way_out(case: str, tmp_path: Path) -> Non
     path = small_arm.write(tmp_path, small_arm.YAML.replace(old, new, 1))
     with pytest.raises(kind, match=message):
         load_limits(path)
+
+
+def test_link_speed_and_zones_are_frozen(tmp_path: Path) -> None:
+    path = small_arm.write(tmp_path)
+    frozen = json.loads(freeze_yaml(path.read_bytes(), path))
+    assert frozen["links"] == {"max_speed": 0.9}
+    assert frozen["provenance"]["links.max_speed"]["from"] == "declared"
+    aisle, pit = frozen["zones"]
+    assert (aisle["max_speed"], pit["max_speed"]) == (0.25, 0.4)
+    assert aisle["volume"]["kind"] == pit["volume"]["kind"] == "keep_out"
+    assert aisle["volume"]["on_violation"] == "refuse"
+    assert aisle["volume"]["exempt"] == ["upper"]
+    assert len(pit["volume"]["vertices"]) == 6
+    text = path.read_text()
+    for name in ("links", "zones"):
+        assert name in text
+    bare = text[: text.index("links: {")] + text[text.index("self_collision:\n") :]
+    path.write_text(bare.replace("  link_speed: clamp,\n", ""))
+    assert not {"links", "zones"} & set(json.loads(freeze_yaml(path.read_bytes(), path)))

@@ -62,6 +62,32 @@ def test_a_rotation_limit_is_read_and_its_absence_too(plain: Any) -> None:
             parse(plain)
 
 
+def test_link_speed_and_zones_are_read_and_their_absence_too(plain: Any) -> None:
+    assert parse(plain).links.max_speed is None
+    assert parse(plain).zones == ()
+    plain["links"] = {"max_speed": 1.2}
+    with pytest.raises(LimitsFileError, match="one of two"):
+        parse(plain)
+    plain["on_violation"]["link_speed"] = "clamp"
+    place = {**plain["volumes"][3], "name": "aisle", "kind": "keep_out", "exempt": []}
+    plain["zones"] = [{"max_speed": 0.25, "volume": place}]
+    limits = parse(plain)
+    assert limits.links.max_speed == 1.2
+    (zone,) = limits.zones
+    assert (zone.max_speed, zone.volume.name, zone.volume.shape) == (0.25, "aisle", place["shape"])
+    for change, message in (
+        ({"name": plain["volumes"][0]["name"]}, "used twice"),
+        ({"exempt": ["elbow"]}, "zones.aisle.exempt.*'elbow'; there are"),
+        ({"kind": "keep_in"}, "zones.aisle.*keep_in"),
+    ):
+        plain["zones"][0]["volume"] = {**place, **change}
+        with pytest.raises(LimitsFileError, match=message):
+            parse(plain)
+    plain["zones"] = [{"max_speed": 0.0, "volume": place}]
+    with pytest.raises(LimitsFileError, match="max_speed"):
+        parse(plain)
+
+
 def test_golden_of_every_shape_and_of_pairs_is_read() -> None:
     limits = parse_frozen(SHAPES.read_bytes(), "x.json", FOLDER)
     assert {volume.shape for volume in limits.volumes} == {

@@ -46,6 +46,8 @@ def test_explain_says_where_each_value_comes_from(capsys: Capture) -> None:
     for path in ("joints.panda_joint1.position_noise", "timing.latency_ticks"):
         assert values[path]["value"] == 0
         assert values[path]["from"] == "not declared: 0, contained in tracking_error"
+    braking = values["joints.panda_joint1.max_deceleration"]
+    assert (braking["value"], braking["from"]) == (7.5, "not declared: as max_acceleration")
     assert values["self_collision.standoff"]["value"] == 0.002
     assert "panda_hand" in values["self_collision.panda_link1"]["value"]
     (ignored,) = (row for path, row in values.items() if path.startswith("self_collision.ignored"))
@@ -58,10 +60,14 @@ def test_explain_shows_new_shapes_and_what_is_not_declared(tmp_path: Path, capsy
     values = {row["path"]: row["value"] for row in as_json(capsys)["values"]}
     assert values["volumes.bin"] == "keep_out cylinder: (0, -3, 0) to (0, -3, 1), radius 0.2 m"
     assert values["volumes.fixture"].startswith("keep_out mesh: 6 corners between (-3.1, 0, 0) and")
+    assert values["links.max_speed"] == 0.9
+    assert values["zones.aisle"].startswith("at most 0.25 m/s in box: center (0.5, 0, 0.5)")
+    assert values["zones.aisle"].endswith("exempt: upper; refuse")
     golden = Path(__file__).parents[1] / "limits" / "golden" / "frozen_format_1.json"
     assert main(["limits", "explain", str(golden), "--json"]) == 0
     values = {row["path"]: row["value"] for row in as_json(capsys)["values"]}
     assert values["self_collision"].startswith("not declared")
+    assert values["links.max_speed"] == "none: not declared"
 
 
 @pytest.mark.parametrize("name", shipped_names())

@@ -26,8 +26,7 @@ ANSWERS = {
     "velocity_error": "0.01",
     "effort_error": "0.5",
     "recovery_velocity": "0.05",
-    "min_position": "-3.0",
-    "max_position": "3.0",
+    "position_targets": "nearest",
     "tool": "null",
     "payload": "null",
     "max_trans_vel": "250 mm/s",
@@ -67,7 +66,9 @@ def test_copies_the_tighter_bound_of_the_urdf(begun: str) -> None:
 
 def test_what_the_urdf_does_not_say_is_required(begun: str) -> None:
     wrist = begun[begun.index("  wrist:") : begun.index("tool:")]
-    assert "min_position: REQUIRED" in wrist
+    assert "type: continuous" in wrist
+    assert "position_targets: REQUIRED" in wrist
+    assert "min_position" not in wrist
     assert "max_velocity: REQUIRED" in wrist
 
 
@@ -89,6 +90,7 @@ def test_filled_in_it_is_frozen_and_feasible(begun: str, tmp_path: Path) -> None
     path = small_arm.write(tmp_path, filled)
     limits = load_limits(path)
     assert [joint.name for joint in limits.joints] == ["shoulder", "elbow", "slide", "wrist"]
+    assert [joint.type for joint in limits.joints][2:] == ["prismatic", "continuous"]
     assert {capsule.name for capsule in limits.capsules} == {
         "upper", "lower", "carriage", "flange", "plate", "finger",
     }  # fmt: skip

@@ -48,7 +48,7 @@ def test_what_nobody_filled_in_is_no_limit(urdf: Path) -> None:
 def test_axes_are_turned_to_z(urdf: Path) -> None:
     chain = load_chain(urdf, {"grip": 0.0}, [])
     assert chain.joint_names == ["shoulder", "elbow", "slide", "wrist"]
-    assert chain.joint_types == ["revolute", "revolute", "prismatic", "revolute"]
+    assert chain.joint_types == ["revolute", "revolute", "prismatic", "continuous"]
     for rotation, _ in chain.placements:
         assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
         assert np.linalg.det(rotation) > 0.0
