@@ -3,6 +3,8 @@
 Guarantees:
 - The result is never looser than any source: the file, its `sources`, the URDF's `<limit>` and
   `<safety_controller>`.
+- What bounds a joint that mimics another bounds that other one: the URDF's bounds of it, and those
+  that `sources` gives for it.
 - A source without max_deceleration bounds slowing down by its max_acceleration, as the file does.
 - A value that is an order of magnitude looser than another source is refused: that is a wrong unit
   or the wrong robot, and silently tightening it would hide the mistake.
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .authoring.mimic import Dependent, leader_fields
 from .authoring.urdf import Chain, UrdfJoint
 from .errors import LimitsFileError
 from .joint_schema import ContinuousModel
@@ -72,7 +75,13 @@ def unit_of(joint_type: str, field: str) -> str:
 
 def _check_names(file: LimitsFile, chain: Chain) -> None:
     there_are = f"the robot's moving joints are: {', '.join(chain.joint_names)}"
+    following = {one.name: one for one in chain.dependents}
     for name in file.joint_limits:
+        if name in following:
+            raise LimitsFileError(
+                f"joint_limits.{name}: mimics {following[name].leader!r} and has no command of its "
+                f"own; what bounds it belongs into sources, and bounds {following[name].leader!r}"
+            )
         if name not in chain.joint_names:
             raise LimitsFileError(f"joint_limits.{name}: no such joint; {there_are}")
     for name, kind in zip(chain.joint_names, chain.joint_types, strict=True):
@@ -96,18 +105,36 @@ def _check_names(file: LimitsFile, chain: Chain) -> None:
     for k, source in enumerate(file.sources):
         for name, fields in source.joint_limits.items():
             where = f"sources.{k}.joint_limits.{name}"
-            if name not in chain.joint_names:
+            if name not in chain.joint_names and name not in following:
                 raise LimitsFileError(f"{where}: no such joint; {there_are}")
+            moved = following[name].leader if name in following else name
             for field in fields:
-                if "_position" in field and file.joint_limits[name].type == "continuous":
+                if "_position" in field and file.joint_limits[moved].type == "continuous":
                     raise LimitsFileError(
-                        f"{where}.{field}: joint_limits.{name} is continuous and has no position "
+                        f"{where}.{field}: joint_limits.{moved} is continuous and has no position "
                         f"limits; write type: revolute there, with its range"
                     )
                 if field not in BOUNDED_FIELDS:
                     raise LimitsFileError(
                         f"{where}: unknown key {field!r}; known: {', '.join(BOUNDED_FIELDS)}"
                     )
+
+
+def _followers(
+    file: LimitsFile, chain: Chain, name: str, field: str, urdf: dict[str, UrdfJoint]
+) -> list[tuple[float, str]]:
+    """(value, where from) of what the joints that mimic this one may do."""
+    found = []
+    for one in chain.dependents:
+        if one.leader != name:
+            continue
+        how = f"of {one.name}, which mimics it (x {one.multiplier:g} + {one.offset:g})"
+        for own in BOUNDED_FIELDS:
+            for value, origin in _others(file, one.name, own, one.type, urdf[one.name]):
+                bound = leader_fields(one, {own: value}).get(field)
+                if bound is not None:
+                    found.append((bound, f"{origin} {how}"))
+    return found
 
 
 def _others(
@@ -138,7 +165,7 @@ def _own(file: LimitsFile, name: str, field: str) -> float | None:
     model = file.joint_limits[name]
     value = getattr(model, field, None)
     if field == "max_deceleration" and value is None:
-        named = any(field in source.joint_limits.get(name, {}) for source in file.sources)
+        named = any(field in fields for s in file.sources for fields in s.joint_limits.values())
         value = model.max_acceleration if named else None
     return None if value is None else float(value)
 
@@ -207,7 +234,15 @@ def tightest(
             if field in BOUNDED_FIELDS:
                 others = _others(file, name, field, kind, urdf[name])
                 _plausible(name, field, kind, own[0], others)
+                others += _followers(file, chain, name, field, urdf)
             joint[field], provenance[f"joints.{name}.{field}"] = _tightest(field, own, others)
+        if kind == "continuous" and any(
+            _followers(file, chain, name, f"{end}_position", urdf) for end in ("min", "max")
+        ):
+            raise LimitsFileError(
+                f"joint_limits.{name}: is continuous, but what mimics it has position limits; "
+                f"write type: revolute, with its range"
+            )
         if kind != "continuous" and not joint["min_position"] < joint["max_position"]:
             low, high = (provenance[f"joints.{name}.{m}_position"]["from"] for m in ("min", "max"))
             raise LimitsFileError(
@@ -227,7 +262,20 @@ def tightest(
             "from": "declared" if reason is None else f"declared: {reason}",
             "tightened_from": [],
         }
+    for one in chain.dependents:
+        provenance[f"mimic_joints.{one.name}"] = _coupling(chain, one)
     return joints, provenance
+
+
+def _coupling(chain: Chain, one: Dependent) -> dict[str, Any]:
+    """What `explain` says of a mimic joint."""
+    links = ", ".join(chain.swell)
+    return {
+        "from": "URDF <mimic>",
+        "tightened_from": [],
+        "means": f"{one.multiplier:g} x {one.leader} + {one.offset:g}; what mimic joints move "
+        f"({links}) is covered wherever {one.leader} may be",
+    }
 
 
 def _check_reason(file: LimitsFile, path: str) -> None:

@@ -167,6 +167,9 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
                 absent = "not declared: as max_acceleration"
                 row = {**row, "value": joint.deceleration, "from": absent}
             rows.append(row)
+    for path, known in limits.provenance.items():
+        if path.startswith("mimic_joints.") and isinstance(known, dict):
+            rows.append(_row(limits, path, known.get("means", ""), ""))
     rows.append(_row(limits, "tcp.max_trans_vel", limits.tcp.max_trans_vel, "m/s"))
     rows.append(_optional(limits, "tcp.max_rot_vel", limits.tcp.max_rot_vel, "rad/s"))
     rows.append(_optional(limits, "tcp.max_trans_acc", limits.tcp.max_trans_acc, "m/s^2"))

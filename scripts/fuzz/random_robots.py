@@ -32,6 +32,7 @@ from ...sim.oracle_dynamics import joint_effort
 from ...sim.oracle_geometry import capsule_ends, forward
 from ...sim.oracle_speeds import capsule_speeds, tool_motion
 from .limits_source import LimitsSource
+from .perception import declare_perception
 from .random_volumes import SHAPES, numbers, random_rotation, random_volume, random_zone
 
 __all__ = ["random_robot"]
@@ -39,6 +40,7 @@ __all__ = ["random_robot"]
 Array = npt.NDArray[np.float64]
 Document = dict[str, Any]
 
+PERCEIVING_SHARE = 0.4
 TRIES_MAX = 300
 SAMPLES = 300
 JOINTS = (2, 9)
@@ -349,12 +351,19 @@ def _hold_the_tool(document: Document, rng: np.random.Generator) -> None:
             document["on_violation"][kind] = _action(rng)
 
 
+def _look_around(document: Document, rng: np.random.Generator) -> None:
+    """Declare perception for some."""
+    if rng.random() < PERCEIVING_SHARE:
+        declare_perception(document, rng)
+
+
 STEPS: tuple[Callable[[Document, np.random.Generator], None], ...] = (
     _bound_efforts,
     _add_volumes,
     _keep_links_apart,
     _slow_links_down,
     _hold_the_tool,
+    _look_around,
 )
 
 

@@ -12,6 +12,7 @@ pytest.importorskip("pinocchio")
 from tests.limits import small_arm
 
 from checkrein.limits.authoring.template import template
+from checkrein.limits.authoring.urdf import load_chain
 from checkrein.limits.document import parse_document
 from checkrein.limits.errors import LimitsFileError, RobotError
 from checkrein.limits.loading import load_limits
@@ -96,8 +97,18 @@ def test_filled_in_it_is_frozen_and_feasible(begun: str, tmp_path: Path) -> None
     }  # fmt: skip
 
 
-def test_a_robot_that_needs_locking_says_so() -> None:
+def test_a_robot_that_needs_locking_says_so(tmp_path: Path) -> None:
+    small_arm.write(tmp_path)
+    urdf = tmp_path / "small.urdf"
+    urdf.write_text(urdf.read_text().replace('<parent link="plate"/>', '<parent link="base"/>'))
+    with pytest.raises(RobotError, match="--lock JOINT=POSITION"):
+        template(urdf, "small.urdf", None, "small", {})
+
+
+def test_fingers_that_mimic_need_no_lock() -> None:
+    """Of the Panda's two, one mimics the other: locked with it, or covered where it may be."""
     data = pytest.importorskip("pybullet_data")
     urdf = Path(data.getDataPath()) / "franka_panda" / "panda.urdf"
-    with pytest.raises(RobotError, match="--lock JOINT=POSITION"):
-        template(urdf, str(urdf), None, "panda", {})
+    chain = load_chain(urdf, {"panda_finger_joint1": 0.03}, [])
+    assert chain.locked == {"panda_finger_joint1": 0.03, "panda_finger_joint2": 0.03}
+    assert "panda_finger_joint1:" in template(urdf, str(urdf), None, "panda", {})

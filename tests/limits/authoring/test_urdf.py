@@ -80,12 +80,6 @@ def test_unknown_locked_joint_lists_the_joints(urdf: Path) -> None:
         load_chain(urdf, {"gripper": 0.0}, [])
 
 
-def test_a_joint_that_mimics_must_be_locked_with_its_model(urdf: Path) -> None:
-    rewritten(urdf, '<limit lower="0" upper="0.04"', '<mimic joint="slide"/><limit lower="0"')
-    with pytest.raises(RobotError, match=r"'grip' mimics 'slide': both must be locked.*slide"):
-        load_chain(urdf, {"grip": 0.0}, [])
-
-
 def test_a_tree_is_refused(urdf: Path) -> None:
     rewritten(urdf, '<parent link="carriage"/>', '<parent link="upper"/>')
     with pytest.raises(RobotError, match="one serial chain"):
