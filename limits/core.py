@@ -20,7 +20,7 @@ from .compiling import only_here
 from .declared import Limits
 from .easing import RAMP_FROM, EasedModel, is_measurable
 from .kernels.chain import inverse_dynamics
-from .kernels.cloud_layout import AGE
+from .kernels.cloud_layout import AGE, CLOUD_STANDOFF
 from .kernels.flat import flat_packed, flat_work
 from .kernels.jit import seal
 from .kernels.packed import pack, work_for
@@ -43,6 +43,7 @@ class Sight(NamedTuple):
 
     obstacles: Obstacles  # without fault
     age_s: float  # since it was measured, at most, when the coming tick begins
+    standoff_m: float  # that is kept beside all else
 
 
 class Core:
@@ -139,11 +140,12 @@ class Core:
             checked = [c.name not in declared.exempt for c in self.limits.capsules]
             cloud = flat_cloud(
                 sight.obstacles, declared.max_speed, np.array(checked, dtype=np.float64),
-                self.stretch, declared.standoff,
+                self.stretch, 0.0,
             )  # fmt: skip
             self._clouded = np.concatenate([self._model[: self._without_cloud], cloud])
             self._beheld = sight.obstacles
         self._clouded[self._without_cloud + AGE] = sight.age_s
+        self._clouded[self._without_cloud + CLOUD_STANDOFF] = sight.standoff_m
         return self._clouded
 
     def _model_for(self, sight: Sight | None, eased: Array | None, share: float) -> Array:
@@ -333,6 +335,8 @@ class Core:
         return [self._describe(int(row[0]), *row[1:]) for row in found.tolist()]
 
     def _describe(self, code: int, subject: float, value: float, bound: float) -> Found:
+        if KINDS[code] == "obstacles":
+            return "obstacles", self._obstacle(int(subject)), value, bound, "m"
         key = (code, subject)
         words = self._words.get(key)
         if words is None:
@@ -340,6 +344,15 @@ class Core:
                 self.limits, self._packed.pair, KINDS[code], int(subject)
             )
         return words[0], words[1], value, bound, words[2]
+
+    def _obstacle(self, subject: int) -> str:
+        """Link and number of the point, as the record has them; not kept: every cloud is new."""
+        place, capsule = divmod(subject, len(self.limits.capsules))
+        name = self.limits.capsules[capsule].name
+        first = len(self.limits.volumes) + len(self.limits.zones)
+        if self._beheld is None:
+            return name
+        return f"{name}/{self._beheld.number_at(place - first)}"
 
 
 def ticks_left(motion: Array) -> int:

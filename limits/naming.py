@@ -21,11 +21,6 @@ def named(limits: Limits, pair: Array, kind: str, subject: int) -> tuple[str, st
         zone, capsule = divmod(subject, len(limits.capsules))
         name = f"{limits.capsules[capsule].name}/{limits.zones[zone].volume.name}"
         return kind, name, "m/s"
-    if kind == "obstacles":
-        number, capsule = divmod(subject, len(limits.capsules))
-        name = limits.capsules[capsule].name
-        first = len(limits.volumes) + len(limits.zones)
-        return kind, f"{name}/{number - first}", "m"
     if kind == "self_collision":
         first, second = pair[subject, :2].astype(int).tolist()
         capsules = limits.capsules

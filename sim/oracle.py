@@ -21,12 +21,14 @@ from .oracle_dynamics import joint_effort
 from .oracle_file import Array, FrozenFileError, Robot, read_robot
 from .oracle_geometry import capsule_ends, clearance, forward, tcp_rotation, tcp_velocity
 from .oracle_joints import Excess, Motion, joint_excesses, rounding, within_tick
+from .oracle_obstacles import PARTS, Crowd, obstacle_excesses
 from .oracle_speeds import speed_excesses, tool_excesses
 from .oracle_stop import Stop, expand_stops, malformed
 from .oracle_touch import pair_clearances, pair_names
 
 __all__ = [
     "KINDS",
+    "Crowd",
     "FrozenFileError",
     "Margins",
     "Motion",
@@ -34,6 +36,7 @@ __all__ = [
     "Violation",
     "clearances",
     "judge_configurations",
+    "judge_obstacles",
     "judge_stops",
     "judge_ticks",
     "link_clearances",
@@ -55,13 +58,14 @@ KINDS = (
     "zone_speed",
     "workspace",
     "self_collision",
+    "obstacles",
     "non_finite",
     "continuity",
     "stop_start",
     "stop_rest",
     "stop_malformed",
 )
-MARGIN_KINDS = frozenset({*KINDS[: KINDS.index("workspace")], "self_collision"})
+MARGIN_KINDS = frozenset({*KINDS[: KINDS.index("workspace")], "self_collision", "obstacles"})
 CLEARANCE_SLACK_M = 1e-9
 ROWS_AT_ONCE = 2048  # keeps the work arrays in the cache
 REPORTED_MAX = 64  # violations of one kind in one batch; the worst ones
@@ -97,7 +101,7 @@ def _closest(excess: Excess, margins: Margins) -> None:
             nearest = float(np.fmin.reduce(margin[:, i], initial=np.inf))
             margins[key] = min(margins.get(key, np.inf), nearest)
     elif excess.kind in MARGIN_KINDS:
-        in_units = excess.kind in ("joint_position", "self_collision")
+        in_units = excess.kind in ("joint_position", "self_collision", "obstacles")
         scale = 1.0 if in_units else excess.bound
         nearest = float(np.fmin.reduce(margin / scale, axis=None, initial=np.inf))
         if nearest < np.inf:  # a continuous joint has no position bound
@@ -237,6 +241,22 @@ def judge_ticks(
         q, dq, ddq = piece.q0[first], piece.dq0[first], piece.ddq0[first]
         starts = _report(judge_configurations(robot, q, dq, ddq, q), "start of the stream", 0)
         out += [replace(item, row=start + int(first[item.row])) for item in starts]
+    return out
+
+
+def judge_obstacles(
+    robot: Robot,
+    motion: Motion,
+    crowd: Crowd,
+    *,
+    deviation: Array | None = None,
+    margins: Margins | None = None,
+    parts: tuple[float, ...] = PARTS,
+) -> list[Violation]:
+    """Judge every tick in which the robot moves against where obstacles really are in it."""
+    out: list[Violation] = []
+    for part, excess in obstacle_excesses(robot, motion, crowd, deviation, parts):
+        out += _report([excess], f"{part:.2f} of the tick", 0, margins)
     return out
 
 

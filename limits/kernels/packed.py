@@ -49,8 +49,9 @@ ZONE_SPEED, ZONED = 0, 1
 # Rows of `small`: [s] times at which pieces begin and end (5); subject, value, bound of the last
 # rejection (3); a unit normal (3); a capsule's axis, moved a little (6); pairs of volume and
 # capsule that a held velocity slides along (3); [s] when the last rejection was certain, or
-# negative, and the first ease that is worth a try (2); what slowed links down (6).
-ENDS, REPORT, PLANE, SHIFTED, WALLS, HINT, PACE = range(7)
+# negative, and the first ease that is worth a try (2); what slowed links down (6); a ball as a row
+# of `volume` (6).
+ENDS, REPORT, PLANE, SHIFTED, WALLS, HINT, PACE, BALL = range(8)
 # Of `triples`, (3, n) each: least and largest position and largest speed; accelerations: wanted, on
 # trial, of the slowest way; measured q and dq.
 BOUNDS, WANTED, MEASURED = range(3)
@@ -104,7 +105,7 @@ class Work(NamedTuple):
     # What belongs together shares an array: a kernel is handed each in seven parts, which is most
     # of what compiling it takes. The rows of the shared ones are named above.
     pieces: Floats  # (4, n, 4) q, dq, ddq at the piece's start, and its jerk
-    small: Floats  # (7, 8) ENDS … PACE
+    small: Floats  # (8, 8) ENDS … BALL
     triples: Floats  # (3, 3, n) BOUNDS … MEASURED
     motions: Floats  # (3, n + 1, 6) KEPT … STORED
     swept: Floats  # (3, k, n) LEVER … SWEEP
@@ -301,7 +302,7 @@ def work_for(packed: Packed) -> Work:
     n, k = packed.joint.shape[0], packed.capsule.shape[0]
     return Work(
         pieces=np.zeros((4, n, 4)),
-        small=np.zeros((7, 8)),
+        small=np.zeros((8, 8)),
         triples=np.zeros((3, 3, n)),
         motions=np.zeros((3, n + 1, 6)),
         swept=np.zeros((3, k, n)),

@@ -20,9 +20,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ...limits.errors import InputError
 from ...sim.oracle import read_robot
 from .campaign import Campaign, open_bench, run_campaign
+from .changing import run_changing
 from .limits_source import LimitsSource, find
 from .matrix import merge, run_matrix
 from .matrix_plan import plan_matrix
+from .perception import with_perception
 from .poses import find_poses
 from .replay import embedded, read_violation, replay, write_violations
 from .report import Summary, summarize, table, write_junit
@@ -57,6 +59,10 @@ def command(
     zero_margins: Annotated[
         bool, typer.Option("--zero-margins", help="Without tracking errors and standoff.")
     ] = False,
+    obstacles: Annotated[
+        bool,
+        typer.Option("--obstacles", help="Declare perception; obstacles move about the robot."),
+    ] = False,
     random_robots: Annotated[
         int | None, typer.Option("--random-robots", min=0, help="Of a matrix; alone: only these.")
     ] = None,
@@ -65,10 +71,15 @@ def command(
     resume: Annotated[
         Path | None, typer.Option("--resume", help="Keep a matrix's finished cells here.")
     ] = None,
+    changes: Annotated[
+        bool, typer.Option("--changes", help="Tighten the limits at random on the way.")
+    ] = False,
 ) -> None:
     """Attack the filter with hostile streams; an independent oracle judges every tick."""
     if replay_file is not None:
         raise typer.Exit(_replay(limits, replay_file, json_output))
+    if changes:
+        raise typer.Exit(_changing(limits, steps or STEPS, seed, json_output))
     if limits == MATRIX or (limits is None and random_robots):
         summary = _matrix(
             limits == MATRIX, random_robots, steps, seed, zero_margins, shards, shard,
@@ -79,7 +90,7 @@ def command(
     elif random_robots is not None or resume is not None or (shards, shard) != (1, 0):
         raise InputError("--random-robots, --resume, --shards, --shard: of `checkrein fuzz matrix`")
     else:
-        source = find(limits)
+        source = with_perception(find(limits), seed) if obstacles else find(limits)
         summary = _single(source, steps or STEPS, seed, zero_margins, out, json_output)
     if junit is not None:
         write_junit(junit, summary)
@@ -89,6 +100,18 @@ def command(
         Console().print(table(summary))
     if not summary.document["passed"]:
         raise typer.Exit(1)
+
+
+def _changing(limits: str | None, steps: int, seed: int, json_output: bool) -> int:
+    if limits is None or limits == MATRIX:
+        raise InputError("fuzz --changes: name limits, e.g. checkrein fuzz xarm6 --changes")
+    document = run_changing(find(limits), steps=steps, seed=seed).document
+    if json_output:
+        print(json.dumps(document, allow_nan=False))
+    else:
+        for name, value in document.items():
+            Console().print(f"{name}: {value}", soft_wrap=True)
+    return 0 if document["passed"] else 1
 
 
 def _processes(steps: int) -> int:

@@ -32,6 +32,7 @@ from ...sim.oracle_dynamics import joint_effort
 from ...sim.oracle_geometry import capsule_ends, forward
 from ...sim.oracle_speeds import capsule_speeds, tool_motion
 from .limits_source import LimitsSource
+from .perception import declare_perception
 from .random_volumes import SHAPES, numbers, random_rotation, random_volume, random_zone
 
 __all__ = ["random_robot"]
@@ -39,6 +40,7 @@ __all__ = ["random_robot"]
 Array = npt.NDArray[np.float64]
 Document = dict[str, Any]
 
+PERCEIVING_SHARE = 0.4
 TRIES_MAX = 300
 SAMPLES = 300
 JOINTS = (2, 9)
@@ -313,8 +315,10 @@ def _slow_links_down(document: Document, rng: np.random.Generator) -> None:
     least = 1.5 * float(
         capsule_speeds(robot, frames, np.tile(robot.bounds["velocity_error"], (len(q), 1))).max()
     )
+    # Where the tool may be fast only, links are slow anyway.
+    usual = min(float(np.quantile(fast, 0.5)), float(document["tcp"]["max_trans_vel"]))
     if rng.random() < 0.4:
-        speed = max(least, float(np.quantile(fast, rng.uniform(0.3, 0.9))))
+        speed = max(least, usual * _log(rng, 0.3, 0.9))
         document["links"] = {"max_speed": round(speed, 6)}
         document["on_violation"]["link_speed"] = _action(rng)
     if rng.random() < 0.5:
@@ -324,7 +328,7 @@ def _slow_links_down(document: Document, rng: np.random.Generator) -> None:
     document["zones"] = [
         random_zone(
             rng, f"zone{i}", SHAPES[int(rng.integers(len(SHAPES)))], places, reach_m,
-            max(least, float(np.quantile(fast, 0.5)) * _log(rng, 0.1, 0.8)),
+            max(least, usual * _log(rng, 0.1, 0.8)),
         )
         for i in range(int(rng.integers(1, ZONES_MAX + 1)))
     ]  # fmt: skip
@@ -347,12 +351,19 @@ def _hold_the_tool(document: Document, rng: np.random.Generator) -> None:
             document["on_violation"][kind] = _action(rng)
 
 
+def _look_around(document: Document, rng: np.random.Generator) -> None:
+    """Declare perception for some."""
+    if rng.random() < PERCEIVING_SHARE:
+        declare_perception(document, rng)
+
+
 STEPS: tuple[Callable[[Document, np.random.Generator], None], ...] = (
     _bound_efforts,
     _add_volumes,
     _keep_links_apart,
     _slow_links_down,
     _hold_the_tool,
+    _look_around,
 )
 
 
