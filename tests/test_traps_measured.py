@@ -149,7 +149,7 @@ class TestTrap11:
 
 class TestTrap15:
     """±π wrap on continuous joints: an error of 6.283 rad. An angle is counted here, not wrapped;
-    only a joint declared continuous may be measured wrapped (more in tests/limits/test_turns.py)."""
+    only a joint declared continuous may be measured wrapped (more: limits/test_turns.py)."""
 
     def test_trap_15_a_continuous_joint_goes_on_where_its_reading_wraps(self) -> None:
         robot = replace(shipped("xarm6"), volumes=())
