@@ -24,7 +24,8 @@ __all__ = ["Looser", "looser", "require_nowhere_looser"]
 # Tighter when lower. None, not declared, is the loosest.
 _LOWER = frozenset(
     {
-        "max_position", "max_velocity", "max_acceleration", "max_jerk", "max_effort",
+        "max_position", "max_velocity", "max_acceleration", "max_deceleration", "max_jerk",
+        "max_effort",
         "recovery_velocity", "max_trans_vel", "max_rot_vel", "max_trans_acc", "max_rot_acc",
         "max_speed", "max_force", "command_timeout_ms", "state_age_max_ms", "period_tolerance",
         "resample_deadline_ms",
@@ -79,6 +80,8 @@ def _record(now: Any, wanted: Any, where: str, unit: Callable[[str], str]) -> It
     """Fields of a flat record."""
     for field in fields(now):
         one, other = getattr(now, field.name), getattr(wanted, field.name)
+        if field.name == "max_deceleration":  # not declared it is max_acceleration
+            one, other = now.deceleration, wanted.deceleration
         if field.name in _LOWER or field.name in _HIGHER:
             if not _number(field.name, one, other):
                 yield Looser(f"{where}{field.name}", one, other, unit(field.name))

@@ -14,10 +14,11 @@ import pytest
 from tests.drive import Rig, assert_all_limits, assert_within
 from tests.limits import small_arm
 from tests.limits.slow_chain import capsule_axes
-from tests.robots import array, column, panda, shipped, without_geometry
+from tests.robots import array, column, panda, shipped, with_joint, without_geometry
 
 from checkrein.controller import Outcome
 from checkrein.limits import InputError, Limits, OnViolation, Volume, load_limits
+from checkrein.limits.declared import CONTINUOUS_MAX_RAD
 from checkrein.limits.loading import robots_folder
 from checkrein.limits.records import Array
 
@@ -147,17 +148,34 @@ class TestTrap11:
 
 
 class TestTrap15:
-    """±π wrap on continuous joints: an error of 6.283 rad. A joint has a range here, and an angle
-    that is counted, not wrapped; a joint without a range is refused until it is supported."""
+    """±π wrap on continuous joints: an error of 6.283 rad. An angle is counted here, not wrapped;
+    only a joint declared continuous may be measured wrapped (more: limits/test_turns.py)."""
 
-    def test_trap_15_a_continuous_joint_is_refused_and_told_what_to_write(
+    def test_trap_15_a_continuous_joint_goes_on_where_its_reading_wraps(self) -> None:
+        robot = replace(shipped("xarm6"), volumes=())
+        ends = {"min_position": -CONTINUOUS_MAX_RAD, "max_position": CONTINUOUS_MAX_RAD}
+        robot = with_joint(robot, 0, type="continuous", position_targets="nearest", **ends)
+        start = np.array(robot.home)
+        start[0] = 3.0
+        rig = Rig(robot, q=start).arm()
+        for _ in range(400):
+            wrapped = np.array(rig.q)
+            wrapped[0] -= 2.0 * np.pi * (wrapped[0] > np.pi)
+            decision = rig.tick(rig.velocity([0.5, 0.0, 0.0, 0.0, 0.0, 0.0]), q=wrapped)
+            assert decision.outcome is not Outcome.STOP
+        assert rig.q[0] > 3.3
+        assert_within(robot, rig.stream)
+
+    def test_trap_15_a_continuous_joint_with_a_range_is_told_what_to_write(
         self, tmp_path: Path
     ) -> None:
         text = small_arm.YAML.replace(
             "wrist:\n    {type: revolute", "wrist:\n    {type: continuous"
         )
         assert text != small_arm.YAML
-        with pytest.raises(InputError, match=r"wrist.*continuous.*revolute.*prismatic"):
+        with pytest.raises(
+            InputError, match=r"wrist.*continuous.*no position limits.*type: revolute"
+        ):
             load_limits(small_arm.write(tmp_path, text))
         document = json.loads((robots_folder() / "xarm6.json").read_text())
         document["joints"][0]["type"] = "continuous"

@@ -30,7 +30,7 @@ from .jacobian import (
     walk,
 )
 from .jit import kernel
-from .packed import ACCELERATION, JERK, PERIOD, TWIST_LENGTH, VELOCITY, Floats
+from .packed import ACCELERATION, DECELERATION, JERK, PERIOD, TWIST_LENGTH, VELOCITY, Floats
 from .reference import TWIST
 from .tray import Arm
 
@@ -174,7 +174,8 @@ def _bandwidth(arm: Arm, quickest: float) -> float:
     rate, period = quickest, arm.scalar[PERIOD]
     for j in range(arm.joint.shape[0]):
         joint = arm.joint[j]
-        rate = min(rate, min(1.0, joint[JERK] * period / joint[ACCELERATION]) / 12.0 / period)
+        hardest = max(joint[ACCELERATION], joint[DECELERATION])
+        rate = min(rate, min(1.0, joint[JERK] * period / hardest) / 12.0 / period)
     return rate
 
 
@@ -187,7 +188,7 @@ def _pull(arm: Arm, missing: Floats, rate: float) -> float:
     for j in range(missing.shape[0]):
         gap = abs(missing[j])
         if gap > 0.0:
-            rate = min(rate, math.sqrt(arm.joint[j, ACCELERATION] / gap))
+            rate = min(rate, math.sqrt(arm.joint[j, DECELERATION] / gap))
     return rate
 
 
@@ -232,8 +233,9 @@ def _steady(
         spare[1, j] = change
         changed2 += (change / arm.joint[j, VELOCITY]) ** 2
         moving2 += (out[1, j] / arm.joint[j, VELOCITY]) ** 2
-        if abs(change) > arm.joint[j, ACCELERATION]:
-            factor = min(factor, math.sqrt(arm.joint[j, ACCELERATION] / abs(change)))
+        allowed = min(arm.joint[j, ACCELERATION], arm.joint[j, DECELERATION])
+        if abs(change) > allowed:
+            factor = min(factor, math.sqrt(allowed / abs(change)))
     if ahead2 < least2 and changed2 > rate * rate * moving2:
         factor = min(factor, rate * math.sqrt(moving2 / changed2))
     for j in range(n):

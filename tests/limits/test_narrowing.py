@@ -106,6 +106,7 @@ def test_no_field_of_a_joint_is_forgotten() -> None:
     robot = panda()
     for field in fields(JointLimits):
         value = getattr(robot.joints[1], field.name)
+        value = 1e9 if value is None else value  # any that is declared
         other: Any = f"{value}x" if isinstance(value, str) else value + 1.0
         down: Any = f"x{value}" if isinstance(value, str) else value - 1.0
         changes = [with_joint(robot, 1, **{field.name: v}) for v in (other, down)]
@@ -196,3 +197,14 @@ def test_a_capsule_may_grow_but_not_shrink() -> None:
     require_nowhere_looser(robot, thick)
     with pytest.raises(LooserLimitsError, match=r"capsules\.link0"):
         require_nowhere_looser(thick, robot)
+
+
+def test_deceleration_is_compared_by_what_it_is_where_it_is_not_declared() -> None:
+    robot = panda()
+    bound = robot.joints[0].max_acceleration
+    require_nowhere_looser(robot, with_joint(robot, 0, max_deceleration=bound))
+    slower = with_joint(robot, 0, max_deceleration=0.5 * bound)
+    require_nowhere_looser(robot, slower)
+    for now, wanted in ((robot, 1.01 * bound), (slower, None), (slower, math.nan)):
+        with pytest.raises(LooserLimitsError, match=r"joints\.panda_joint1\.max_deceleration"):
+            require_nowhere_looser(now, with_joint(robot, 0, max_deceleration=wanted))

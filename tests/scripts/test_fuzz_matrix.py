@@ -74,6 +74,14 @@ class TestRandomRobots:
         assert {volume.keeps_in for robot in robots for volume in robot.volumes} == {False, True}
         kinds = np.concatenate([robot.prismatic for robot in robots])
         assert 0.1 < kinds.mean() < 0.5
+        endless = np.concatenate([robot.continuous for robot in robots])
+        assert 0.02 < endless.mean() < 0.3
+        braking = [
+            robot.bounds["max_deceleration"] / robot.bounds["max_acceleration"] for robot in robots
+        ]
+        share = np.concatenate(braking)
+        assert share.min() < 0.5 < 0.9 < 2.0 < share.max()
+        assert 0.2 < (share == 1.0).mean() < 0.8
         periods = [robot.period_s for robot in robots]
         assert min(periods) >= 0.001
         assert min(periods) < 0.003
