@@ -111,6 +111,7 @@ def _plan_for(core: Core, memory: Memory, command: Command, now_ns: int) -> Plan
     if rows.ndim == 1:
         rows, period_s = rows[None, :], 0.0
     anchor = memory.motion[:-1, :2].T.copy()
+    rows = core.targets(MODE_CODES[command.mode], rows, anchor[0])
     return Plan(
         command.seq, MODE_CODES[command.mode], rows, period_s, anchor,
         command_ticks(core, command, now_ns), 0, None,

@@ -7,7 +7,7 @@ Guarantees:
 - Silence is not absence: once a cloud was trusted it is needed, fresh, for every motion; where the
   limits say `required` there must be one before the first.
 - The stored stop is certified again where it was certified for another cloud, or where time ran
-  away from the ticks that were assumed; a robot at rest needs no stop.
+  away from the ticks that were assumed: not to touch anything; a robot at rest needs no stop.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ def sight_of(core: Core, seen: Seen, now_ns: int) -> Sight | None:
         return None
     limits, since_ms = core.limits, (now_ns - cloud.stamp_ns) / NS_PER_MS
     lag_s = limits.timing.latency_ticks * limits.period_s * core.stretch
-    return Sight(cloud, (since_ms + declared.latency_ms) / 1e3 + lag_s)
+    age_s = (since_ms + declared.latency_ms) / 1e3 + lag_s
+    return Sight(cloud, age_s, declared.standoff)
 
 
 def certified(seen: Seen, now_ns: int) -> Seen:
@@ -122,5 +123,8 @@ def recertified(
     assumed_s = seen.ticks * core.limits.period_s * core.stretch * ROUNDING
     if seen.certified is seen.trusted and 0.0 <= elapsed_s <= assumed_s:
         return after, None
-    against = core.recertify(motion, sight_of(core, seen, now_ns), eased=eased)
+    sight = sight_of(core, seen, now_ns)
+    if sight is not None:  # the standoff is there so that two looks at one stop can agree
+        sight = sight._replace(standoff_m=0.0)
+    against = core.recertify(motion, sight, eased=eased)
     return (certified(seen, now_ns) if against is None else after), against

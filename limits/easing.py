@@ -20,6 +20,7 @@ from .kernels.packed import (
     ACCELERATION,
     BOX,
     CYLINDER,
+    DECELERATION,
     KEEP_OUT,
     KIND,
     MESH,
@@ -82,7 +83,8 @@ class EasedModel:
         joint, scalar = self._packed.joint, self._packed.scalar
         above = joint[:, VELOCITY] - joint[:, VELOCITY_ERROR]
         self._joint[:, VELOCITY] = joint[:, VELOCITY_ERROR] + share * above
-        self._joint[:, ACCELERATION] = share * joint[:, ACCELERATION]
+        for column in (ACCELERATION, DECELERATION):
+            self._joint[:, column] = share * joint[:, column]
         for entry, errors in self._errors.items():
             declared = scalar[entry]
             if declared < UNDECLARED_RAD_S:

@@ -24,8 +24,8 @@ __all__ = ["Looser", "looser", "require_nowhere_looser"]
 # Tighter when lower. None, not declared, is the loosest.
 _LOWER = frozenset(
     {
-        "max_position", "max_velocity", "max_acceleration", "max_jerk", "max_effort",
-        "recovery_velocity", "max_trans_vel", "max_rot_vel", "max_trans_acc", "max_rot_acc",
+        "max_position", "max_velocity", "max_acceleration", "max_deceleration", "max_jerk",
+        "max_effort", "recovery_velocity", "max_trans_vel", "max_rot_vel", "max_trans_acc", "max_rot_acc",
         "max_speed", "max_force", "command_timeout_ms", "state_age_max_ms", "period_tolerance",
         "resample_deadline_ms",
     }
@@ -93,6 +93,13 @@ def _joint_unit(joint: JointLimits) -> Callable[[str], str]:
         return unit_of(joint.type, name) if name in FIELD_UNIT else "SI"
 
     return unit
+
+
+def _braking(joint: JointLimits) -> JointLimits:
+    """The joint with its deceleration said: where it is not declared, it is the acceleration's."""
+    if joint.max_deceleration is not None:
+        return joint
+    return replace(joint, max_deceleration=joint.max_acceleration)
 
 
 def _size(volume: Volume, name: str, now: Any, wanted: Any) -> bool:
@@ -188,7 +195,8 @@ def looser(now: Limits, wanted: Limits) -> Iterator[Looser]:
         yield Looser("joints", names[0], names[1])
         return
     for joint, other in zip(now.joints, wanted.joints, strict=True):
-        yield from _record(joint, other, f"joints.{joint.name}.", _joint_unit(joint))
+        unit = _joint_unit(joint)
+        yield from _record(_braking(joint), _braking(other), f"joints.{joint.name}.", unit)
     yield from _record(now.tcp, wanted.tcp, "tcp.", lambda name: "N" if "force" in name else "SI")
     yield from _record(now.timing, wanted.timing, "timing.", lambda _: "ms")
     yield from _capsules(now.capsules, wanted.capsules)

@@ -158,6 +158,10 @@ class Obstacles:
         object.__setattr__(same, "stamp_ns", stamp_ns)
         return same
 
+    def number_at(self, place: int) -> int:
+        """Which point is at this place in the order of the tree."""
+        return int(self._balls[place, BALL_NUMBER])
+
     @property
     def fastest_m_s(self) -> float:
         """The largest speed that it claims [m/s]; 0 without any claim."""

@@ -37,7 +37,7 @@ from .kernels.packed import (
 )
 from .kernels.tool_motion import gentleness, is_held
 from .kinds.tcp_acceleration import ROTATIONAL, TRANSLATIONAL
-from .kinds.workspace import WORKSPACE
+from .kinds.workspace import OBSTACLES, WORKSPACE
 from .project import project, slid
 
 __all__ = [
@@ -218,7 +218,7 @@ def _slides(
         code = _try(packed, start, ddq, work.triples[BOUNDS], work, work.small[REPORT], out)
         if code == CERTIFIED:
             return True
-        if code == WORKSPACE:
+        if code in (WORKSPACE, OBSTACLES):
             wall = work.small[REPORT, 0]
     return False
 
@@ -263,7 +263,7 @@ def advance(
         if _try(packed, start, slow, bounds, work, report, out) == CERTIFIED:
             return ALTERED, count
         wanted = slow
-    if held and code == WORKSPACE:
+    if held and code in (WORKSPACE, OBSTACLES):
         if _slides(
             packed,
             start,

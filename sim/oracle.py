@@ -21,12 +21,14 @@ from .oracle_dynamics import joint_effort
 from .oracle_file import Array, FrozenFileError, Robot, read_robot
 from .oracle_geometry import capsule_ends, clearance, forward, tcp_rotation, tcp_velocity
 from .oracle_joints import Excess, Motion, joint_excesses, rounding, within_tick
+from .oracle_obstacles import PARTS, Crowd, obstacle_excesses
 from .oracle_speeds import speed_excesses, tool_excesses
 from .oracle_stop import Stop, expand_stops, malformed
 from .oracle_touch import pair_clearances, pair_names
 
 __all__ = [
     "KINDS",
+    "Crowd",
     "FrozenFileError",
     "Margins",
     "Motion",
@@ -34,6 +36,7 @@ __all__ = [
     "Violation",
     "clearances",
     "judge_configurations",
+    "judge_obstacles",
     "judge_stops",
     "judge_ticks",
     "link_clearances",
@@ -55,13 +58,14 @@ KINDS = (
     "zone_speed",
     "workspace",
     "self_collision",
+    "obstacles",
     "non_finite",
     "continuity",
     "stop_start",
     "stop_rest",
     "stop_malformed",
 )
-MARGIN_KINDS = frozenset({*KINDS[: KINDS.index("workspace")], "self_collision"})
+MARGIN_KINDS = frozenset({*KINDS[: KINDS.index("workspace")], "self_collision", "obstacles"})
 CLEARANCE_SLACK_M = 1e-9
 ROWS_AT_ONCE = 2048  # keeps the work arrays in the cache
 REPORTED_MAX = 64  # violations of one kind in one batch; the worst ones
@@ -97,10 +101,11 @@ def _closest(excess: Excess, margins: Margins) -> None:
             nearest = float(np.fmin.reduce(margin[:, i], initial=np.inf))
             margins[key] = min(margins.get(key, np.inf), nearest)
     elif excess.kind in MARGIN_KINDS:
-        in_units = excess.kind in ("joint_position", "self_collision")
+        in_units = excess.kind in ("joint_position", "self_collision", "obstacles")
         scale = 1.0 if in_units else excess.bound
         nearest = float(np.fmin.reduce(margin / scale, axis=None, initial=np.inf))
-        margins[excess.kind] = min(margins.get(excess.kind, np.inf), nearest)
+        if nearest < np.inf:  # a continuous joint has no position bound
+            margins[excess.kind] = min(margins.get(excess.kind, np.inf), nearest)
 
 
 def _report(
@@ -239,10 +244,26 @@ def judge_ticks(
     return out
 
 
-def _rest(robot: Robot, dq: Array, ddq: Array) -> list[Excess]:
+def judge_obstacles(
+    robot: Robot,
+    motion: Motion,
+    crowd: Crowd,
+    *,
+    deviation: Array | None = None,
+    margins: Margins | None = None,
+    parts: tuple[float, ...] = PARTS,
+) -> list[Violation]:
+    """Judge every tick in which the robot moves against where obstacles really are in it."""
+    out: list[Violation] = []
+    for part, excess in obstacle_excesses(robot, motion, crowd, deviation, parts):
+        out += _report([excess], f"{part:.2f} of the tick", 0, margins)
+    return out
+
+
+def _rest(robot: Robot, q: Array, dq: Array, ddq: Array) -> list[Excess]:
     zero = np.zeros(robot.n)
-    v = 1e-9 * robot.bounds["max_velocity"] + rounding(robot, 1)
-    a = 1e-9 * robot.bounds["max_acceleration"] + rounding(robot, 2)
+    v = 1e-9 * robot.bounds["max_velocity"] + rounding(robot, 1, q)
+    a = 1e-9 * robot.bounds["max_acceleration"] + rounding(robot, 2, q)
     names = robot.joint_names
     return [
         Excess("stop_rest", np.abs(dq), zero, v, names, "rad/s or m/s left at rest"),
@@ -281,8 +302,10 @@ def judge_stops(
         excess = Excess("stop_start", gap, zero, zero, robot.joint_names, unit)
         out += [replace(v, row=sound[v.row]) for v in _report([excess], "stop", 0)]
     motion, dq, ddq = expand_stops(chosen, robot.period_s)
+    carried = starts[0][index]
     out += [
-        replace(v, row=sound[v.row]) for v in _report(_rest(robot, dq, ddq), "end of the stop", 0)
+        replace(v, row=sound[v.row])
+        for v in _report(_rest(robot, carried, dq, ddq), "end of the stop", 0)
     ]
     if motion.run.size:
         for v in judge_ticks(robot, motion, thorough=False, margins=margins):

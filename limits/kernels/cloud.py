@@ -13,7 +13,6 @@ import math
 from .cloud_layout import (
     AGE,
     BALL_COLUMNS,
-    BALL_NUMBER,
     BALL_RADIUS,
     BALL_SPEED,
     CLOUD_STANDOFF,
@@ -93,14 +92,16 @@ def _ball_judged(
     packed: Packed,
     work: Work,
     k: int,
-    ball: int,
+    place: int,
     moved: Floats,
     first: float,
     last: float,
     report: Floats,
 ) -> int:
-    """As `cloud_judged`, for one ball, of which it is the index in the flat cloud."""
+    """As `cloud_judged`, for one ball, by its place in the order of the tree."""
     cloud, axis, joint = packed.cloud, work.segment[k], int(packed.capsule[k, 0])
+    nodes = HEAD + packed.capsule.shape[0]
+    ball = nodes + (2 * int(cloud[LEAVES]) - 1) * NODE_COLUMNS + place * BALL_COLUMNS
     x, y, z = cloud[ball], cloud[ball + 1], cloud[ball + 2]
     share = _along(axis, x, y, z)
     x -= axis[0] + share * (axis[3] - axis[0])
@@ -117,7 +118,7 @@ def _ball_judged(
     bent = bend(packed, work, k, BASE, moved)
     if _is_apart(packed, work, k, ball, at_end, bent, first, last):
         return 1
-    number = packed.volume.shape[0] + int(cloud[ball + BALL_NUMBER])
+    number = packed.volume.shape[0] + place
     report[0], report[1], report[2] = number * packed.capsule.shape[0] + k, clear, needed
     at_middle = still + speed * (cloud[AGE] + stretch * 0.5 * (first + last))
     if not (clear > at_middle):
@@ -134,7 +135,7 @@ def cloud_judged(
 
     The configuration of work.segment is that of the middle, kernels.separation.sweeps has been
     there, moved (n,) is how far each joint gets from it. report (3,): subject (number of volumes
-    plus the ball's, times the number of capsules, plus k), clearance, what is needed.
+    plus the ball's place, times the number of capsules, plus k), clearance, what is needed.
     """
     cloud, axis, joint = packed.cloud, work.segment[k], int(packed.capsule[k, 0])
     capsules = packed.capsule.shape[0]
@@ -142,7 +143,6 @@ def cloud_judged(
         return 1
     count, leaves = int(cloud[COUNT]), int(cloud[LEAVES])
     nodes = HEAD + capsules
-    balls = nodes + (2 * leaves - 1) * NODE_COLUMNS
     reach = packed.capsule[k, 7] + work.swept[STILL, k, joint] + work.swept[SWEEP, k, joint]
     reach += cloud[CLOUD_STANDOFF] + ROUNDING_M
     elapsed = cloud[AGE] + cloud[STRETCH] * last
@@ -161,8 +161,7 @@ def cloud_judged(
                 continue
             leaf = i - leaves
             for b in range(leaf * count // leaves, (leaf + 1) * count // leaves):
-                ball = balls + b * BALL_COLUMNS
-                judged = _ball_judged(packed, work, k, ball, moved, first, last, report)
+                judged = _ball_judged(packed, work, k, b, moved, first, last, report)
                 if judged < 0:
                     return -1
                 verdict = min(verdict, judged)

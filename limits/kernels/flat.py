@@ -96,7 +96,7 @@ def packed_in(flat: Floats) -> Packed:
 def work_in(flat: Floats, n: int, k: int, p: int) -> Work:
     """Views into what `flat_work` made, for n joints, k capsules and p pairs of them."""
     pieces, at = _tables(flat, 0, 4, n, 4)
-    small, at = _table(flat, at, 7, 8)
+    small, at = _table(flat, at, 8, 8)
     triples, at = _tables(flat, at, 3, 3, n)
     motions, at = _tables(flat, at, 3, n + 1, 6)
     swept, at = _tables(flat, at, 3, k, n)

@@ -20,13 +20,14 @@ Floats = npt.NDArray[np.float64]
 
 # Columns of `joint`.
 MIN, MAX, VELOCITY, ACCELERATION, JERK, EFFORT, POSITION_ERROR, VELOCITY_ERROR = range(8)
-EFFORT_ERROR, RECOVERY, PRISMATIC, POSITION_NOISE = 8, 9, 10, 11
+EFFORT_ERROR, RECOVERY, PRISMATIC, POSITION_NOISE, DECELERATION = 8, 9, 10, 11, 12
+CONTINUOUS = 13
 # Entries of `scalar`.
 PERIOD, STANDOFF, TCP_SPEED, GRAVITY = 0, 1, 2, 3  # gravity takes 3, 4 and 5
 TCP_ROTATION, TWIST_LENGTH, TWIST_SPEED = 6, 7, 8
 LINK_SPEED, TCP_ACCELERATION, TCP_ROTATIONAL_ACCELERATION = 9, 10, 11
 # Columns of each table.
-SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 12, 12, 12, 11
+SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 12, 14, 12, 11
 CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 6
 # Columns of `volume`: shape, kind, then what the shape needs.
 SHAPE, KIND, DATA = 0, 1, 2
@@ -48,8 +49,9 @@ ZONE_SPEED, ZONED = 0, 1
 # Rows of `small`: [s] times at which pieces begin and end (5); subject, value, bound of the last
 # rejection (3); a unit normal (3); a capsule's axis, moved a little (6); pairs of volume and
 # capsule that a held velocity slides along (3); [s] when the last rejection was certain, or
-# negative, and the first ease that is worth a try (2); what slowed links down (6).
-ENDS, REPORT, PLANE, SHIFTED, WALLS, HINT, PACE = range(7)
+# negative, and the first ease that is worth a try (2); what slowed links down (6); a ball as a row
+# of `volume` (6).
+ENDS, REPORT, PLANE, SHIFTED, WALLS, HINT, PACE, BALL = range(8)
 # Of `triples`, (3, n) each: least and largest position and largest speed; accelerations: wanted, on
 # trial, of the slowest way; measured q and dq.
 BOUNDS, WANTED, MEASURED = range(3)
@@ -79,7 +81,7 @@ class Packed(NamedTuple):
     # TCP's mean lever [m] and the speed that a joint gives it there [m/s], link speed [m/s], TCP
     # acceleration [m/s²] and rotational acceleration [rad/s²]
     scalar: Floats
-    joint: Floats  # (n, 12)
+    joint: Floats  # (n, 14)
     chain: Floats  # (n, 12) rotation (row-major), translation [m]
     tcp: Floats  # (3,) [m] in the last joint's frame
     body: Floats  # (n, 11) mass, COM, ixx ixy ixz iyy iyz izz, largest principal inertia
@@ -103,7 +105,7 @@ class Work(NamedTuple):
     # What belongs together shares an array: a kernel is handed each in seven parts, which is most
     # of what compiling it takes. The rows of the shared ones are named above.
     pieces: Floats  # (4, n, 4) q, dq, ddq at the piece's start, and its jerk
-    small: Floats  # (7, 8) ENDS … PACE
+    small: Floats  # (8, 8) ENDS … BALL
     triples: Floats  # (3, 3, n) BOUNDS … MEASURED
     motions: Floats  # (3, n + 1, 6) KEPT … STORED
     swept: Floats  # (3, k, n) LEVER … SWEEP
@@ -249,7 +251,8 @@ def pack(limits: Limits) -> Packed:
             (
                 j.min_position, j.max_position, j.max_velocity, j.max_acceleration, j.max_jerk,
                 j.max_effort, j.position_error, j.velocity_error, j.effort_error,
-                j.recovery_velocity, float(j.type == "prismatic"), j.position_noise,
+                j.recovery_velocity, float(j.type == "prismatic"), j.position_noise, j.deceleration,
+                float(j.is_continuous),
             )
             for j in limits.joints
         ],
@@ -299,7 +302,7 @@ def work_for(packed: Packed) -> Work:
     n, k = packed.joint.shape[0], packed.capsule.shape[0]
     return Work(
         pieces=np.zeros((4, n, 4)),
-        small=np.zeros((7, 8)),
+        small=np.zeros((8, 8)),
         triples=np.zeros((3, 3, n)),
         motions=np.zeros((3, n + 1, 6)),
         swept=np.zeros((3, k, n)),

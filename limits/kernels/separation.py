@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 
+from .balls import volume_row
 from .clearance import clearance, segment_segment
 from .jit import kernel
 from .motion import position_range
@@ -188,7 +189,7 @@ def uphill(packed: Packed, work: Work, v: int, k: int, clear: float, n: Floats) 
 
     By differences from `clear` [m], which it is now. False if there is none.
     """
-    volume, axis, radius = packed.volume[v], work.segment[k], packed.capsule[k, 7]
+    volume, axis, radius = volume_row(packed, work, v), work.segment[k], packed.capsule[k, 7]
     for way in range(3):
         for r in range(6):
             work.small[SHIFTED, r] = axis[r] + (SHIFT_M if r == way or r == way + 3 else 0.0)

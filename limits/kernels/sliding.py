@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+from .balls import volume_row
 from .clearance import clearance, is_beyond
 from .jit import kernel
 from .packed import PLANE, POSITION_ERROR, PRISMATIC, REPORT, SHIFTED, Floats, Packed, Work
@@ -34,9 +35,10 @@ def _clearance(packed: Packed, work: Work, v: int, k: int) -> float:
     axis, radius = work.segment[k], packed.capsule[k, 7]
     x, y, z = 0.5 * (axis[0] + axis[3]), 0.5 * (axis[1] + axis[4]), 0.5 * (axis[2] + axis[5])
     half = math.sqrt((axis[0] - x) ** 2 + (axis[1] - y) ** 2 + (axis[2] - z) ** 2)
-    if is_beyond(packed.volume[v], packed.mesh, x, y, z, half + radius + NEAR_M + ROUNDING_M):
+    volume = volume_row(packed, work, v)
+    if is_beyond(volume, packed.mesh, x, y, z, half + radius + NEAR_M + ROUNDING_M):
         return NEAR_M
-    return clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
+    return clearance(volume, packed.mesh, axis, radius, work.simplex)
 
 
 @kernel

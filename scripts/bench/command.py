@@ -62,7 +62,7 @@ def command(
         int, typer.Option("--peer-steps", min=10, max=1_000_000, help="Ticks of each contest.")
     ] = 5_000,
     growth: Annotated[
-        bool, typer.Option("--growth", help="Also 2 to 30 joints, 1 to 10 000 spheres, batches.")
+        bool, typer.Option("--growth", help="Also joints, spheres, points, batches.")
     ] = False,
     plots: Annotated[
         Path | None, typer.Option("--plots", help="Write the figures into this folder, as SVG.")

@@ -1,4 +1,4 @@
-"""How a decision's time grows: with joints, with volumes, and how much a batch gains.
+"""How a decision's time grows: with joints, volumes and perceived points; what a batch gains.
 
 Guarantees:
 - Every figure is of `measure`'s streams; PASS says what the filter made of them, so that one that
@@ -18,20 +18,41 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from ...limits import Capsule, JointLimits, Kinematics, Limits, OnViolation, Volume
+from ...limits import (
+    Capsule,
+    JointLimits,
+    Kinematics,
+    Limits,
+    Obstacles,
+    OnViolation,
+    Perception,
+    Volume,
+)
+from ...limits.obstacles import POINTS_MAX
 from ...limits.records import Array, frozen_array
 from ...sim.oracle import Robot
 from ...sim.oracle_geometry import capsule_ends, forward
 from .measure import measure, without_classifier
 from .streams import NOMINAL_SPEED
 
-__all__ = ["BATCHES", "JOINTS", "SPHERES", "growth", "growth_table", "planar_chain", "with_spheres"]
+__all__ = [
+    "BATCHES",
+    "JOINTS",
+    "SPHERES",
+    "growth",
+    "growth_table",
+    "planar_chain",
+    "with_points",
+    "with_spheres",
+]
 
 JOINTS = (2, 4, 7, 12, 20, 30)
 SPHERES = (1, 10, 100, 1000, 10_000)
 BATCHES = (1, 16, 256, 4096, 16_384)
 REACH_M, LINK_RADIUS_M, FLOOR_M = 1.2, 0.03, -0.3
 SPHERE_M, FREE_M, AROUND_M = 0.02, 0.3, 1.5
+# What is declared of the points: people may be among them.
+POINT_SPEED_M_S, POINT_LATENCY_MS, POINT_AGE_MS = 1.6, 30.0, 150.0
 BATCH_TICKS, BATCH_WARM_TICKS = 30, 5
 
 
@@ -78,9 +99,8 @@ def _distance(points: Array, start: Array, end: Array) -> Array:
     return np.asarray(np.linalg.norm(points - start - share[:, None] * along, axis=1))
 
 
-def with_spheres(limits: Limits, robot: Robot, count: int, seed: int) -> Limits:
-    """`count` balls of 2 cm to keep out of, all within 1.5 m, none within 0.3 m of the arm at home;
-    they take the place of the declared volumes."""
+def _around(robot: Robot, count: int, seed: int) -> Array:
+    """Middles (count, 3) of balls of 2 cm within 1.5 m, none within 0.3 m of the arm at home."""
     rng = np.random.default_rng(seed)
     frames, found = forward(robot, robot.home[None]), np.empty((0, 3))
     while found.shape[0] < count:
@@ -90,6 +110,12 @@ def with_spheres(limits: Limits, robot: Robot, count: int, seed: int) -> Limits:
             start, end = (edge.reshape(3) for edge in capsule_ends(frames, capsule))
             clear = np.minimum(clear, _distance(points, start, end) - capsule.radius_m - SPHERE_M)
         found = np.concatenate([found, points[clear > FREE_M]])
+    return found[:count]
+
+
+def with_spheres(limits: Limits, robot: Robot, count: int, seed: int) -> Limits:
+    """As many balls to keep out of in the place of the declared volumes; see `_around`."""
+    found = _around(robot, count, seed)
     balls = tuple(
         Volume(
             f"ball{k}", "keep_out", "sphere", OnViolation.CLAMP, (), center=_frozen(found[k]),
@@ -100,12 +126,41 @@ def with_spheres(limits: Limits, robot: Robot, count: int, seed: int) -> Limits:
     return replace(without_classifier(limits), volumes=balls)
 
 
-def _measured(make: Callable[[], Limits], steps: int, seed: int) -> dict[str, Any]:
+def with_points(limits: Limits) -> Limits:
+    """Perception of any number of points in the place of the declared volumes."""
+    seeing = Perception(
+        POINTS_MAX, POINT_SPEED_M_S, POINT_LATENCY_MS, POINT_AGE_MS, limits.standoff, True, ()
+    )
+    on_violation = {**limits.on_violation, "obstacles": OnViolation.CLAMP}
+    bare = without_classifier(limits)
+    return replace(bare, volumes=(), perception=seeing, on_violation=on_violation)
+
+
+def _looked(limits: Limits, robot: Robot, count: int, steps: int, seed: int) -> dict[str, Any]:
+    """The same balls, perceived: a new cloud of still points with every look of the camera."""
+    found, index_ns = _around(robot, count, seed), list[int]()
+
+    def look(now_ns: int) -> Obstacles:
+        before = time.perf_counter_ns()
+        cloud = Obstacles(found, SPHERE_M, now_ns, 0.0)
+        index_ns.append(time.perf_counter_ns() - before)
+        return cloud
+
+    out = _measured(partial(with_points, limits), steps, seed, look)
+    return {**out, "index_ms": round(float(np.median(index_ns)) * 1e-6, 3)}
+
+
+def _measured(
+    make: Callable[[], Limits],
+    steps: int,
+    seed: int,
+    look: Callable[[int], Obstacles] | None = None,
+) -> dict[str, Any]:
     out: dict[str, Any] = {}
     try:
         limits = make()
         for stream in ("nominal", "attacked"):
-            one = measure(limits, stream, steps=steps, seed=seed)
+            one = measure(limits, stream, steps=steps, seed=seed, look=look)
             out[stream] = {
                 "p50_us": one.wall_us["p50"],
                 "cpu_p99_us": one.cpu_us["p99"],
@@ -162,7 +217,7 @@ def growth(
     spheres: Sequence[int] = SPHERES,
     batches: Sequence[int] = BATCHES,
 ) -> dict[str, Any]:
-    """{"joints": {n: {nominal, attacked}}, "volumes": {count: …}, "batch": {count: …} or None}."""
+    """{"joints": {n: {nominal, attacked}}, "volumes" and "points": {count: …}, "batch": …}."""
     return {
         "joints": {
             str(n): _measured(partial(planar_chain, limits, n), steps, seed) for n in joints
@@ -171,6 +226,7 @@ def growth(
             str(k): _measured(partial(with_spheres, limits, robot, k, seed), steps, seed)
             for k in spheres
         },
+        "points": {str(k): _looked(limits, robot, k, steps, seed) for k in spheres},
         "batch": _batched(limits, batches, seed),
     }
 
@@ -180,7 +236,7 @@ def growth_table(grown: dict[str, Any]) -> Table:
     table = Table(title="growth")
     for head in ("size", "nominal p50", "PASS", "attacked p50", "attacked CPU p99"):
         table.add_column(head, justify="right", no_wrap=True)
-    for key in ("joints", "volumes"):
+    for key in ("joints", "volumes", "points"):
         for size, one in grown[key].items():
             cells = [
                 cell

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...controller import Outcome, SafetyFilter
-from ...limits import ClassifierLimits, Limits
+from ...limits import ClassifierLimits, Limits, Obstacles
 from .streams import STREAMS, Plant
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
 
 WARM_UP_STEPS = 500
 CLOCK_READINGS = 2000
+LOOK_TICKS = 8  # a camera of 30 Hz beside a controller of 250 Hz
 QUANTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
 
 Nanoseconds = npt.NDArray[np.int64]
@@ -142,9 +143,15 @@ def measure(
     steps: int,
     seed: int,
     progress: Callable[[int], None] = lambda done: None,
+    look: Callable[[int], Obstacles] | None = None,
 ) -> Latency:
-    """Run `steps` ticks of a stream through a filter of its own."""
+    """Run `steps` ticks of a stream through a filter of its own.
+
+    look: what a camera sees at a time [ns]; it looks once in LOOK_TICKS.
+    """
     guard, plant = SafetyFilter(limits), Plant(limits, seed)
+    if look is not None:
+        plant.obstacles = look(plant.now_ns)
     guard.arm(plant.state(), now_ns=plant.now_ns)
     plant.now_ns += plant.period_ns
     proposals = STREAMS[stream](plant)
@@ -155,6 +162,8 @@ def measure(
     gc.freeze()
     try:
         for tick in range(-min(WARM_UP_STEPS, steps), steps):
+            if look is not None and tick % LOOK_TICKS == 0:
+                plant.obstacles = look(plant.now_ns)
             proposal, state, now_ns = next(proposals), plant.state(), plant.now_ns
             cpu_before = time.process_time_ns()
             before = time.perf_counter_ns()

@@ -133,7 +133,7 @@ def _drawn(document: Mapping[str, Any]) -> dict[str, str]:
                 "share of random commands let through", through, is_log=False, form=".1%"
             )
     grown = document.get("growth") or {}
-    for key, unit in (("joints", "joints"), ("volumes", "spheres")):
+    for key, unit in (("joints", "joints"), ("volumes", "spheres"), ("points", "points")):
         figures = {"nominal": "p50_us", "attacked": "cpu_p99_us"}
         curves = _growth_curves(grown.get(key, {}), figures)
         if curves:

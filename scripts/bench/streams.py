@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ...controller import Decision
-from ...limits import Limits
+from ...limits import Limits, Obstacles
 from ...limits.records import Array, Candidates, Command, Executed, Mode, RobotState
 
 __all__ = ["STREAMS", "Plant", "Stream", "attacked", "chunked", "nominal"]
@@ -43,6 +43,7 @@ class Plant:
         self.speed = np.array([joint.max_velocity for joint in limits.joints])
         self.q: Array = np.array(limits.home)
         self.dq: Array = np.zeros(self.n)
+        self.obstacles: Obstacles | None = None  # what its camera saw last
         self._executed: Executed | None = None
         self._seq = 0
         self._still = np.zeros(self.n)
@@ -52,7 +53,7 @@ class Plant:
         """What the robot reports now."""
         return RobotState(
             self.q, self.dq, self.now_ns, tau=self._still, wrench_tcp=self._wrench,
-            executed=self._executed,
+            executed=self._executed, obstacles=self.obstacles,
         )  # fmt: skip
 
     def move(self, decision: Decision) -> None:

@@ -29,6 +29,7 @@ SHARD_STEPS = 5000
 COUNTS = (
     "arm_refused",
     "armed",
+    "beside",
     "fork_ticks",
     "forks",
     "lost",
@@ -62,6 +63,7 @@ class Campaign:
     forks: int = 0
     fork_ticks: int = 0
     second_opinions: int = 0
+    beside: int = 0
     violations: Counter[str] = field(default_factory=Counter)
     margins: Margins = field(default_factory=dict)  # the smallest seen
     failed: Shard | None = None  # the shard that has the violations

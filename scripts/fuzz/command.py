@@ -24,6 +24,7 @@ from .changing import run_changing
 from .limits_source import LimitsSource, find
 from .matrix import merge, run_matrix
 from .matrix_plan import plan_matrix
+from .perception import with_perception
 from .poses import find_poses
 from .replay import embedded, read_violation, replay, write_violations
 from .report import Summary, summarize, table, write_junit
@@ -58,6 +59,10 @@ def command(
     zero_margins: Annotated[
         bool, typer.Option("--zero-margins", help="Without tracking errors and standoff.")
     ] = False,
+    obstacles: Annotated[
+        bool,
+        typer.Option("--obstacles", help="Declare perception; obstacles move about the robot."),
+    ] = False,
     random_robots: Annotated[
         int | None, typer.Option("--random-robots", min=0, help="Of a matrix; alone: only these.")
     ] = None,
@@ -85,7 +90,7 @@ def command(
     elif random_robots is not None or resume is not None or (shards, shard) != (1, 0):
         raise InputError("--random-robots, --resume, --shards, --shard: of `checkrein fuzz matrix`")
     else:
-        source = find(limits)
+        source = with_perception(find(limits), seed) if obstacles else find(limits)
         summary = _single(source, steps or STEPS, seed, zero_margins, out, json_output)
     if junit is not None:
         write_junit(junit, summary)

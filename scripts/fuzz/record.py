@@ -9,7 +9,7 @@ Guarantees:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,19 @@ import numpy.typing as npt
 
 from ...controller.decision import Decision
 from ...limits.records import Array, Candidates, RobotState, StopMotion
-from ...sim.oracle import Margins, Motion, Robot, Violation, judge_stops, judge_ticks
+from ...sim.oracle import (
+    Crowd,
+    Margins,
+    Motion,
+    Robot,
+    Violation,
+    judge_obstacles,
+    judge_stops,
+    judge_ticks,
+)
 from ...sim.oracle_joints import Excess, rounding, within_tick
-from ...sim.oracle_stop import malformed
+from ...sim.oracle_stop import expand_stops, malformed
+from .passers import Truth
 from .plant import Plant
 
 __all__ = ["Input", "Judged", "Record", "Run", "judge"]
@@ -30,7 +40,7 @@ MOVING_SHARE = 0.01  # of its max_velocity, for any joint: the robot is in motio
 Indices = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Input:
     """What the filter was given in one tick."""
 
@@ -39,6 +49,7 @@ class Input:
     proposal: Candidates
     rubbish: tuple[int, ...]  # candidates that must not be accepted
     lost: bool  # the setpoint never arrived: the plant played the stop that it held
+    truth: Truth | None = None  # where obstacles were while the tick was played
 
 
 @dataclass(slots=True)
@@ -66,13 +77,16 @@ class Record:
     lost: list[bool] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
     stop_ticks: list[int] = field(default_factory=list)
+    truths: list[Truth | None] = field(default_factory=list)  # where obstacles were
 
     @property
     def rows(self) -> int:
         """Ticks executed."""
         return len(self.ends)
 
-    def add(self, run: int, plant: Plant, decision: Decision, lost: bool) -> None:
+    def add(
+        self, run: int, plant: Plant, decision: Decision, lost: bool, truth: Truth | None = None
+    ) -> None:
         """Write down one tick, after the plant executed it."""
         if plant.stop is None:
             raise RuntimeError("a tick was executed without a setpoint")
@@ -82,6 +96,7 @@ class Record:
         self.lost.append(lost)
         self.outcomes.append(decision.outcome.value)
         self.stop_ticks.append(decision.stop_tick)
+        self.truths.append(truth)
 
     def motion(self) -> Motion:
         """The stream as ticks."""
@@ -108,6 +123,7 @@ class Judged:
     fork_ticks: int
     second_opinions: int
     margins: Margins
+    beside: int = 0  # ticks in motion that were judged with obstacles about
 
 
 def fork_rows(record: Record, rng: np.random.Generator) -> Indices:
@@ -165,11 +181,56 @@ def played_stops(record: Record, robot: Robot, motion: Motion) -> list[Violation
     jerk = np.array([_first_jerk(record.stops[k - 1]) for k in rows.tolist()])
     promised = motion.ddq0[rows] + jerk * robot.period_s
     gap = np.abs(motion.ddq1[rows] - promised)
-    slack = 1e-9 * robot.bounds["max_acceleration"] + rounding(robot, 2)
+    slack = 1e-9 * robot.bounds["max_acceleration"] + rounding(robot, 2, motion.q1)
     zero = np.zeros(robot.n)
     names = robot.joint_names
     excess = Excess("stop_not_played", gap, zero, slack, names, "of ddq, rad/s² or m/s²")
     return _report(excess, rows, "against the stop stored the tick before")
+
+
+def _crowd(truths: list[Truth], grown_m: Array) -> Crowd:
+    starts, ends = (np.array([getattr(t, name) for t in truths]) for name in ("start", "end"))
+    return Crowd(starts, ends, truths[0].radius_m, grown_m)
+
+
+def touched(
+    record: Record, robot: Robot, motion: Motion, deviation: Array, margins: Margins
+) -> tuple[list[Violation], int]:
+    """Links that touched obstacles in motion, run by run; and how many ticks were judged."""
+    out: list[Violation] = []
+    seeing = [t is not None and t.radius_m.size > 0 and not t.excused for t in record.truths]
+    judged = 0
+    for run in sorted(set(record.run)) if any(seeing) else ():
+        rows = np.flatnonzero((motion.run == run) & np.array(seeing))
+        truths = [t for t in (record.truths[k] for k in rows.tolist()) if t is not None]
+        if not truths:
+            continue
+        part = Motion(**{name: getattr(motion, name)[rows] for name in Motion.__slots__})
+        crowd = _crowd(truths, np.zeros((len(truths), truths[0].radius_m.size)))
+        found = judge_obstacles(robot, part, crowd, deviation=deviation[rows], margins=margins)
+        out += [moved(v, int(rows[v.row])) for v in found]
+        judged += int(np.count_nonzero(part.dq1.any(axis=1)))
+    return out, judged
+
+
+def touched_in_stops(record: Record, robot: Robot, rows: Indices) -> list[Violation]:
+    """The same for stored stops, whatever obstacles do meanwhile, as fast as they claim."""
+    out: list[Violation] = []
+    for row in rows.tolist():
+        truth, stop = record.truths[row], record.stops[row]
+        if truth is None or truth.excused or not truth.radius_m.size or malformed(robot, stop):
+            continue
+        motion, _, _ = expand_stops([stop], robot.period_s)
+        ticks = motion.run.size
+        if ticks == 0:
+            continue
+        there = np.broadcast_to(truth.end, (ticks, *truth.end.shape))
+        grown_s = robot.period_s * np.arange(1.0, ticks + 1.0)
+        crowd = Crowd(there, there, truth.radius_m, grown_s[:, None] * truth.speed_m_s)
+        # Within a tick less than this is needed; at its end no more.
+        found = judge_obstacles(robot, motion, crowd, parts=(1.0,))
+        out += [replace(moved(v, row), at=f"tick {v.row + 1} of the stop") for v in found]
+    return out
 
 
 def _second_opinion(robot: Robot, motion: Motion, rows: Indices) -> list[Violation]:
@@ -205,6 +266,8 @@ def judge(
         deviation = corners * (robot.bounds["tracking_error"] + robot.bounds["position_noise"])
     margins: Margins = {}
     found = judge_ticks(robot, motion, deviation=deviation, margins=margins)
+    in_crowd, beside = touched(record, robot, motion, deviation, margins)
+    found += in_crowd
     found += stop_starts(record, robot, motion)
     found += played_stops(record, robot, motion)
     rows = fork_rows(record, rng) if forks is None else forks
@@ -212,6 +275,7 @@ def judge(
     starts = (motion.q1[rows], motion.dq1[rows], motion.ddq1[rows])
     in_stops, fork_ticks = judge_stops(robot, stops, starts, margins=margins)
     found += [moved(v, int(rows[v.row])) for v in in_stops]
+    found += touched_in_stops(record, robot, rows)
     looked = 0
     if second_opinion:
         chosen = rng.random(record.rows) < SECOND_OPINION_SHARE
@@ -220,4 +284,4 @@ def judge(
         looked = int(picked.size)
     speed = np.abs(motion.dq1) / robot.bounds["max_velocity"]
     moving = int(np.count_nonzero(speed.max(axis=1) > MOVING_SHARE))
-    return Judged(found, deviation, moving, int(rows.size), fork_ticks, looked, margins)
+    return Judged(found, deviation, moving, int(rows.size), fork_ticks, looked, margins, beside)

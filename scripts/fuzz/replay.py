@@ -20,11 +20,13 @@ import numpy as np
 
 from ...limits.errors import InputError
 from ...limits.loading import robots_folder, write_atomic
+from ...limits.obstacles import Obstacles
 from ...limits.records import Candidates, Command, Executed, RobotState
 from ...sim.oracle import Violation
 from .campaign import Campaign
 from .doubles import Answers
 from .limits_source import LimitsSource
+from .passers import Truth
 from .plant import Plant
 from .record import Record, judge
 from .rules import RunRules, violation
@@ -60,6 +62,45 @@ def _unpack(value: Any) -> Any:
     return float(value) if isinstance(value, str) else value
 
 
+def _obstacles(obstacles: Obstacles | None) -> Any:
+    if obstacles is None:
+        return None
+    return {
+        "points": _pack(obstacles.points),
+        "radius_m": _pack(obstacles.radius_m),
+        "speed_m_s": None if obstacles.speed_m_s is None else _pack(obstacles.speed_m_s),
+        "stamp_ns": obstacles.stamp_ns,
+    }
+
+
+def _obstacles_from(document: Any) -> Obstacles | None:
+    if document is None:
+        return None
+    points = np.array(_unpack(document["points"]), dtype=np.float64).reshape(-1, 3)
+    speed = document["speed_m_s"]
+    return Obstacles(
+        points,
+        np.array(_unpack(document["radius_m"])),
+        document["stamp_ns"],
+        None if speed is None else np.array(_unpack(speed)),
+    )
+
+
+def _truth(truth: Truth | None) -> Any:
+    if truth is None:
+        return None
+    rows = {name: _pack(getattr(truth, name)) for name in ("start", "end", "radius_m", "speed_m_s")}
+    return {**rows, "excused": truth.excused}
+
+
+def _truth_from(document: Any) -> Truth | None:
+    if document is None:
+        return None
+    start, end = (np.array(document[name]).reshape(-1, 3) for name in ("start", "end"))
+    radius, speed = (np.array(document[name]).reshape(-1) for name in ("radius_m", "speed_m_s"))
+    return Truth(start, end, radius, speed, document["excused"])
+
+
 def _state(state: RobotState, seq_before: int) -> dict[str, Any]:
     executed = state.executed
     return {
@@ -68,6 +109,7 @@ def _state(state: RobotState, seq_before: int) -> dict[str, Any]:
         "stamp_ns": state.stamp_ns,
         "wrench_tcp": None if state.wrench_tcp is None else _pack(state.wrench_tcp),
         "executed": None if executed is None else [executed.seq - seq_before, executed.stop_tick],
+        "obstacles": _obstacles(state.obstacles),
     }
 
 
@@ -99,6 +141,7 @@ def _state_from(document: dict[str, Any]) -> RobotState:
         document["stamp_ns"],
         wrench_tcp=None if wrench is None else np.array(_unpack(wrench)),
         executed=None if executed is None else Executed(*executed),
+        obstacles=_obstacles_from(document.get("obstacles")),
     )
 
 
@@ -151,6 +194,7 @@ def write_violation(
                 "proposal": _proposal(entry.proposal),
                 "rubbish": list(entry.rubbish),
                 "lost": entry.lost,
+                "truth": _truth(entry.truth),
             }
             for entry in run.inputs[: last + 1]
         ],
@@ -244,7 +288,7 @@ def _drive(bench: Bench, document: dict[str, Any]) -> tuple[Record, list[Violati
             plant.miss()
         else:
             plant.take(decision)
-        record.add(0, plant, decision, item["lost"])
+        record.add(0, plant, decision, item["lost"], _truth_from(item.get("truth")))
     return record, found
 
 

@@ -72,6 +72,8 @@ def required_binds(robot: Robot, poses: Poses) -> tuple[tuple[str, ...], tuple[s
     names += [f"zone_speed/{zone}" for zone in zones if zone in poses.pressed]
     if TOUCHING in poses.pressed:
         names.append("self_collision")
+    if robot.perception is not None:
+        names.append("obstacles")
     if robot.risk_max is not None:
         names.append("classifier")
     places = [*(v.name for v in robot.volumes), *zones]

@@ -21,6 +21,7 @@ from ...limits.declared import Limits
 from ...limits.records import Array, Candidates, RobotState
 from ...sim.oracle import Margins, Robot, Violation
 from .doubles import Answers, ScorerDouble, scorer_double
+from .passers import Passers
 from .plant import Plant, Senses
 from .poses import Poses
 from .record import Input, Judged, Record, Run, judge
@@ -63,6 +64,7 @@ class Shard:
     forks: int = 0
     fork_ticks: int = 0
     second_opinions: int = 0
+    beside: int = 0
     violations: Counter[str] = field(default_factory=Counter)
     found: list[Found] = field(default_factory=list)
     margins: Margins = field(default_factory=dict)
@@ -107,7 +109,9 @@ def without_margins(robot: Robot, limits: Limits) -> tuple[Robot, Limits]:
     bounds = {k: np.zeros(robot.n) if k in zero else v for k, v in robot.bounds.items()}
     links = limits.self_collision
     links = None if links is None else replace(links, standoff=0.0)
-    bare = replace(limits, joints=joints, standoff=0.0, self_collision=links)
+    seeing = limits.perception
+    seeing = None if seeing is None else replace(seeing, standoff=0.0)
+    bare = replace(limits, joints=joints, standoff=0.0, self_collision=links, perception=seeing)
     return replace(robot, bounds=bounds), bare
 
 
@@ -132,6 +136,7 @@ class _Driver:
         self.decision: Decision | None = None
         self.plant = Plant(bench.robot.home)
         self.senses = Senses(bench.robot, self.view)
+        self.passers: Passers | None = None
         self._renew()
         self._weights = np.array([weight for _, weight in STREAMS])
         self._weights /= self._weights.sum()
@@ -157,6 +162,11 @@ class _Driver:
             self.scorer.restart(self.answers or "allow", key)
         self.now_ns += self.period_ns
         state = RobotState(q, np.zeros(self.bench.robot.n), self.now_ns, wrench_tcp=np.zeros(6))
+        self.passers = None
+        if self.bench.robot.perception is not None:
+            self.passers = Passers(self.bench.robot, self.view, q)
+            self.passers.begin(self.now_ns)
+            state = replace(state, obstacles=self.passers.cloud)
         try:
             self.guard.reset()
             self.guard.arm(state, now_ns=self.now_ns)
@@ -191,7 +201,12 @@ class _Driver:
         self.now_ns += self.period_ns * (1 if not late else int(self.view.pick(0, 2, 10)))
         self.view.now_ns = self.now_ns
         self.view.rubbish.clear()
-        state, proposal = self.senses.measure(self.plant, self.now_ns), proposal_of()
+        state = self.senses.measure(self.plant, self.now_ns)
+        if self.passers is not None:
+            self.passers.begin(self.now_ns)
+            if self.view.chance(0.8):
+                state = replace(state, obstacles=self.passers.cloud)
+        proposal = proposal_of()
         lost = self.senses.loses(self.plant)
         row, marked = self.record.rows, self.view.rubbish
         offers = enumerate(as_candidates(proposal))
@@ -220,7 +235,11 @@ class _Driver:
 
     def _note(self, decision: Decision, lost: bool) -> None:
         plant, result = self.plant, self.result
-        self.record.add(len(self.record.runs) - 1, plant, decision, lost)
+        truth = None
+        if self.passers is not None:
+            fresh = decision.stop_tick == 0 and not lost
+            truth = self.record.runs[-1].inputs[-1].truth = self.passers.truth(is_fresh=fresh)
+        self.record.add(len(self.record.runs) - 1, plant, decision, lost, truth)
         result.lost += lost
         result.outcomes[decision.outcome.value] += 1
         for bind in {bind_name(f.limit, f.subject) for f in decision.findings}:
@@ -295,6 +314,7 @@ class _Driver:
         judged: Judged = judge(self.bench.robot, record, self.rng)
         result.moving, result.forks = judged.moving, judged.forks
         result.fork_ticks, result.margins = judged.fork_ticks, judged.margins
+        result.beside = judged.beside
         result.vetoed += self.rules.vetoed
         result.second_opinions = judged.second_opinions
         every = sorted([*self.broken, *judged.violations], key=lambda v: v.row)

@@ -8,9 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.limits.slow_links import ball
 from tests.robots import array, folding, half_space, panda, robots, slider, turntable, with_joint
 
-from checkrein.limits import JointLimits, Limits, LooserLimitsError, OnViolation, Timing
+from checkrein.limits import (
+    JointLimits,
+    Limits,
+    LinkLimits,
+    LooserLimitsError,
+    OnViolation,
+    Timing,
+)
 from checkrein.limits.narrowing import looser, require_nowhere_looser
 
 BOUNDS = (
@@ -56,6 +64,42 @@ def test_what_is_declared_of_the_robot_stays(field: str, change: float) -> None:
         require_nowhere_looser(robot, with_joint(robot, 0, **{field: value}))
 
 
+def test_speeds_of_links_and_zones_are_tightened_but_never_loosened() -> None:
+    robot = replace(panda(), links=LinkLimits(1.0), zones=(ball([0.5, 0.0, 0.5], 0.2, 0.3),))
+    require_nowhere_looser(panda(), robot)
+    require_nowhere_looser(robot, replace(robot, links=LinkLimits(0.9)))
+    (zone,) = robot.zones
+    larger = replace(zone.volume, radius=0.25)
+    require_nowhere_looser(robot, replace(robot, zones=(replace(zone, volume=larger),)))
+    require_nowhere_looser(robot, replace(robot, zones=(replace(zone, max_speed=0.2),)))
+    for changes, what in (
+        ({"links": LinkLimits(1.1)}, r"links\.max_speed"),
+        ({"links": LinkLimits(None)}, r"links\.max_speed"),
+        ({"zones": ()}, r"zones\.cell: absent"),
+        ({"zones": (replace(zone, max_speed=0.31),)}, r"zones\.cell\.max_speed"),
+        ({"zones": (replace(zone, max_speed=math.nan),)}, r"zones\.cell\.max_speed"),
+        (
+            {"zones": (replace(zone, volume=replace(zone.volume, radius=0.1)),)},
+            r"zones\.cell\.radius",
+        ),
+    ):
+        with pytest.raises(LooserLimitsError, match=what):
+            require_nowhere_looser(robot, replace(robot, **changes))
+
+
+@pytest.mark.parametrize("name", ["max_trans_acc", "max_rot_acc"])
+def test_the_tools_acceleration_is_tightened_but_never_loosened(name: str) -> None:
+    def limited(value: Any) -> Limits:
+        changes: dict[str, Any] = {name: value}
+        return replace(panda(), tcp=replace(panda().tcp, **changes))
+
+    require_nowhere_looser(panda(), limited(2.0))
+    require_nowhere_looser(limited(2.0), limited(1.5))
+    for wrong in (2.1, None, math.nan):
+        with pytest.raises(LooserLimitsError, match=rf"tcp\.{name}"):
+            require_nowhere_looser(limited(2.0), limited(wrong))
+
+
 def test_no_field_of_a_joint_is_forgotten() -> None:
     """A field that is added to the record is compared, or this test says that it is not."""
     robot = panda()
@@ -93,6 +137,16 @@ def test_looser_or_of_another_robot_is_refused(changes: dict[str, Any]) -> None:
     wanted = replace(now, **changes)
     with pytest.raises(LooserLimitsError):
         require_nowhere_looser(now, wanted)
+
+
+def test_a_deceleration_that_is_not_declared_is_the_acceleration() -> None:
+    plain = turntable()
+    hard, soft = (turntable(max_deceleration=a) for a in (20.0, 5.0))
+    require_nowhere_looser(plain, soft)
+    require_nowhere_looser(hard, plain)
+    for now, wanted in ((plain, hard), (soft, plain)):
+        with pytest.raises(LooserLimitsError, match="max_deceleration"):
+            require_nowhere_looser(now, wanted)
 
 
 def test_other_joints_are_another_robot() -> None:

@@ -268,15 +268,18 @@ def test_growth_measures_sizes_and_says_which_fail(
     bare = without_classifier(LIMITS)
     monkeypatch.setattr(controller, "BatchFilter", FakeBatch, raising=False)
     grown = growth(bare, ROBOT, steps=120, seed=0, joints=(2, 9), spheres=(3, 30), batches=(2, 8))
-    for key, sizes in (("joints", {"2", "9"}), ("volumes", {"3", "30"})):
+    assert all(one["index_ms"] > 0.0 for one in grown["points"].values())
+    every = (("joints", {"2", "9"}), ("volumes", {"3", "30"}), ("points", {"3", "30"}))
+    for key, sizes in every:
         assert set(grown[key]) == sizes
         for one in grown[key].values():
             assert one["nominal"]["pass_share"] >= 0.9
             assert one["attacked"]["cpu_p99_us"] >= 0.0
     assert grown["batch"]["8"]["nominal_per_s"] > 0
     files = write_plots({"growth": grown}, tmp_path / "new")
-    assert [path.stem for path in files] == ["bench_growth_joints", "bench_growth_volumes"]
-    assert growth_module.growth_table(grown).row_count == 6
+    drawn = [path.stem.removeprefix("bench_growth_") for path in files]
+    assert drawn == ["joints", "volumes", "points"]
+    assert growth_module.growth_table(grown).row_count == 8
 
     def too_large() -> Any:
         raise ValueError("at most 64 joints")
@@ -289,4 +292,4 @@ def test_without_a_batch_filter_no_rate_is_made_up(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.delattr(controller, "BatchFilter", raising=False)
     grown = growth(LIMITS, ROBOT, steps=10, seed=0, joints=(), spheres=(), batches=(1,))
-    assert grown == {"joints": {}, "volumes": {}, "batch": None}
+    assert grown == {"joints": {}, "volumes": {}, "points": {}, "batch": None}

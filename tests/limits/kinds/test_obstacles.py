@@ -20,12 +20,8 @@ from checkrein.limits.kernels.chain import forward
 from checkrein.limits.kernels.cloud import _ball_judged, cloud_judged
 from checkrein.limits.kernels.cloud_layout import (
     AGE,
-    BALL_COLUMNS,
     CLOUD_STANDOFF,
     COUNT,
-    HEAD,
-    LEAVES,
-    NODE_COLUMNS,
     STRETCH,
 )
 from checkrein.limits.kernels.motion import departures, place
@@ -265,12 +261,11 @@ def test_the_tree_says_what_a_scan_of_all_balls_says() -> None:
         cloud, capsules = packed.cloud, packed.capsule.shape[0]
         first, last = np.sort(scene.rng.uniform(0.0, scene.seconds, 2)).tolist()
         work, moved = at_middle(scene, packed, first, last)
-        balls = HEAD + capsules + (2 * int(cloud[LEAVES]) - 1) * NODE_COLUMNS
         report = np.zeros(3)
         for k in range(capsules):
             scanned = min(
-                int(_ball_judged(packed, work, k, ball, moved, first, last, report))
-                for ball in range(balls, balls + int(cloud[COUNT]) * BALL_COLUMNS, BALL_COLUMNS)
+                int(_ball_judged(packed, work, k, place, moved, first, last, report))
+                for place in range(int(cloud[COUNT]))
             )
             assert int(cloud_judged(packed, work, k, moved, first, last, report)) == scanned
             seen[scanned] = seen.get(scanned, 0) + 1
