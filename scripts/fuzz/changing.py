@@ -140,10 +140,13 @@ def _way_back(robot: Robot, segment: _Segment) -> list[str]:
     first, _ = clearances(robot, rows[0][0][0][None])
     bound = np.where(first[0] > SLACK_M, 0.0, first[0] - SLACK_M)
     bad = np.argwhere(~(values >= bound - 1e-9))
-    found = [f"way back: {names[c]} {values[r, c]!r} below {bound[c]!r} m" for r, c in bad[:4]]
+    found = [
+        f"way back: {names[c]} {float(values[r, c])!r} below {float(bound[c])!r} m"
+        for r, c in bad[:4]
+    ]
     speed = np.abs(np.array([row[1][1] for row in rows])) - robot.bounds["recovery_velocity"]
     if not speed.max() <= 1e-9:
-        found.append(f"way back: {speed.max()!r} rad/s or m/s above recovery_velocity")
+        found.append(f"way back: {float(speed.max())!r} rad/s or m/s above recovery_velocity")
     return found
 
 

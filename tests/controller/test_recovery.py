@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.controller.ideal_robot import Stand
 from tests.drive import Rig
 from tests.robots import array, folding, half_space, panda, slider, with_joint
 
 from checkrein.controller import Outcome
+from checkrein.controller.audit import AuditLog, decode_record
+from checkrein.controller.audit_replay import replay
+from checkrein.controller.audit_writer import AuditFile
 from checkrein.controller.errors import ArmError
-from checkrein.limits import Limits, OnViolation, Volume
+from checkrein.controller.policy_client import Observation, PolicyClient
+from checkrein.limits import Command, Limits, OnViolation, Volume
 from checkrein.limits.core import Core
 from checkrein.limits.easing import SLACK_M
 from checkrein.limits.posture import clearances, pair_clearances
+from checkrein.limits.records import Candidates
 
 
 def walled(limits: Limits, *volumes: Volume, **changes: Any) -> Limits:
@@ -156,6 +163,35 @@ class TestWayBack:
         assert len(rig.guard.arm(rig.state(), now_ns=rig.now_ns, recover=True)) == 1
         rig.run(OUT, 600)
         assert not rig.guard.recovering
+
+
+def test_over_zmq_the_operator_asks_for_it_and_the_file_replays(tmp_path: Path) -> None:
+    limits, records = replace(rail(), home=array([0.0, 0.5])), list[bytes]()
+
+    def submit(data: bytes, wait_ms: float) -> bool:
+        records.append(data)
+        return True
+
+    def outwards(seen: Observation, client: PolicyClient) -> Candidates:
+        return Command("joint_velocity", np.array(OUT), seen.tick + 1, seen.now_ns)
+
+    with Stand(limits, tmp_path, outwards, audit=AuditLog(submit)) as stand:
+        stand.link.start(20_000.0)
+        stand.link.reset()
+        assert stand.tick().source != "arm"
+        stand.link.reset(recover=True)
+        assert stand.tick().source == "arm"
+        for _ in range(150):
+            stand.tick()
+        report = stand.stop()
+    assert stand.q[1] < 0.45
+    assert any("or arm with recover=True" in why for why in report.rejected_robot)
+    with AuditFile(tmp_path / "audit.mcap") as file:
+        for data in records:
+            file.append(data, decode_record(data).now_ns)
+    again = replay(tmp_path / "audit.mcap", limits)
+    assert again.is_exact, again.problems
+    assert again.decisions > 100
 
 
 def test_links_that_are_too_near_to_each_other_part_again() -> None:
