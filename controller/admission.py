@@ -59,10 +59,11 @@ def state_fault(
         declared = limits.joints[joint]
         if not (math.isfinite(q) and math.isfinite(dq)):
             return Finding("non_finite", f"state of {declared.name}", math.nan, 0.0, "", math.nan)
-        unit = "rad" if declared.type == "revolute" else "m"
+        unit = "m" if declared.type == "prismatic" else "rad"
         low = float(motion[joint, 0] if passed is None else passed[0, joint])
         high = float(motion[joint, 0] if passed is None else passed[1, joint])
         bound = declared.position_error + declared.position_noise
+        q = float(core.on_branch(state.q, np.full(n, 0.5 * (low + high)))[joint])
         return _finding("tracking_error", declared.name, max(low - q, q - high), bound, unit)
     for name, extra in (("tau", state.tau), ("tau_ext", state.tau_ext)):
         if extra is not None and not (extra.shape == (n,) and bool(np.isfinite(extra).all())):

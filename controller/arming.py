@@ -56,11 +56,11 @@ def _require_settled(core: Core, memory: Memory) -> None:
         )
 
 
-def _eased(core: Core, q: Array, refused: Found, recover: bool) -> Array:
-    """What is eased (items,) on the way back from where nothing else can be certified; ArmError."""
-    eased, against = begun(core, q) if recover else (None, refused)
-    if eased is not None:
-        return eased
+def _way_back(core: Core, q: Array, refused: Found, recover: bool) -> Array:
+    """The way back (2, items) from where nothing can be certified as declared; ArmError."""
+    back, against = begun(core, q) if recover else (None, refused)
+    if back is not None:
+        return back
     kind, subject, value, bound, unit = against or refused
     is_deep = recover and kind in ("workspace", "self_collision")
     ways = ", or arm with recover=True and drive it out slowly" if not recover else ""
@@ -123,12 +123,12 @@ def armed(
             )
     seen = _required_view(core, state, now_ns)
     motion, refused = core.rest(state.q)
-    eased = None if refused is None else _eased(core, state.q, refused, recover)
+    back = None if refused is None else _way_back(core, state.q, refused, recover)
     seq = max(0 if memory is None else memory.seq, retired_seq)
     phase = stop_state.step(Phase.DISARMED, Event.ARMED)
     return Memory(
         seq, motion, phase, None, history=((seq, motion),), continues=(seq, 0),
-        trail=started(core, seq, motion), seen=seen, eased=eased,
+        trail=started(core, seq, motion), seen=seen, back=back,
         ramp_ticks=duration_ticks(limits.ramp_s, limits.period_s),
     )  # fmt: skip
 

@@ -179,10 +179,13 @@ class BatchFilter:
         memory = self._memory
         todo, ticks = self._todo(given)
         wrench = self._still if given.wrench_tcp is None else given.wrench_tcp
+        mode, values = MODE_CODES.get(given.mode, 0), given.values
+        if values.shape[1] == self._core.n:  # row by row: each from where it is
+            values = self._core.batch_targets(mode, values, memory.motion[:, :-1, 0])
         before_seq, has_before = memory.command_seq.copy(), memory.has_commanded.copy()
         continues = memory.continues.copy()
         result, counts, found, motion = self._batch.advance(
-            todo, given.q, given.dq, wrench, given.values, MODE_CODES.get(given.mode, 0), ticks,
+            todo, given.q, given.dq, wrench, values, mode, ticks,
             memory.motion, memory.plan, memory.rows, memory.anchor,
         )  # fmt: skip
         by_kernel = (todo != SKIP) & (result != UNJUDGED)

@@ -102,6 +102,6 @@ class BatchMemory:
             self.plan[k, MODE], self.plan[k, WIDTH] = plan.mode, width
             self.plan[k, TICKS], self.plan[k, ELAPSED] = plan.ticks, plan.elapsed
         self.whole.pop(k, None)
-        is_rare = memory.eased is not None or memory.ramp_ticks > 0 or memory.changed_seq >= 0
+        is_rare = memory.back is not None or memory.ramp_ticks > 0 or memory.changed_seq >= 0
         if memory.trail or drift is not None or memory.resample_since_ns is not None or is_rare:
             self.whole[k] = memory

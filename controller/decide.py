@@ -111,6 +111,7 @@ def _plan_for(core: Core, memory: Memory, command: Command, now_ns: int) -> Plan
     if rows.ndim == 1:
         rows, period_s = rows[None, :], 0.0
     anchor = memory.motion[:-1, :2].T.copy()
+    rows = core.targets(MODE_CODES[command.mode], rows, anchor[0])
     return Plan(
         command.seq, MODE_CODES[command.mode], rows, period_s, anchor,
         command_ticks(core, command, now_ns), 0, None,
@@ -209,9 +210,9 @@ def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Arr
         None if memory.seen is BLIND else sight_of(core, memory.seen, now_ns), eased=memory.eased,
         share=core.ramp_share(memory.ramp_ticks),
     )  # fmt: skip
-    eased, is_new = memory.eased, code != tick.STOP_TICK
-    if eased is not None and is_new and not shrinks(core, eased, memory.motion, motion):
-        draft.findings += violated(core, eased, memory.motion[:-1, 0])
+    back, is_new = memory.back, code != tick.STOP_TICK
+    if back is not None and is_new and not shrinks(core, back, memory.motion, motion):
+        draft.findings += violated(core, back, memory.motion[:-1, 0])
         motion, code = core.brake(memory.motion), tick.STOP_TICK
     if code == tick.PASSED:
         draft.plan = _followed(core, plan, wanted, motion)
@@ -266,9 +267,9 @@ def decide(
     if memory.continues[0] <= memory.changed_seq:
         against = core.recertify(memory.motion, eased=memory.eased)
         if against is not None and is_at_rest(memory.motion):
-            eased, _ = begun(core, memory.motion[:-1, 0])
-            memory = memory._replace(eased=eased)
-            against = None if eased is not None else against
+            back, _ = begun(core, memory.motion[:-1, 0])
+            memory = memory._replace(back=back)
+            against = None if back is not None else against
         if against is not None:
             return _changed(core, memory, against, now_ns, scorer)
     waiting = memory.resample_since_ns is not None
@@ -350,16 +351,16 @@ def _conclude(
         None if scorer is None else scorer.sha256, error,
     )  # fmt: skip
     history = (*memory.history[1 - HISTORY :], (seq, motion))
-    eased, changed_seq = memory.eased, memory.changed_seq
-    if eased is not None:
-        eased = ratcheted(core, eased, motion)
-        if eased is not memory.eased:  # what went before was certified with more eased
+    back, changed_seq = memory.back, memory.changed_seq
+    if back is not None and error is None:
+        back = ratcheted(core, back, motion)
+        if back is not memory.back:  # what went before was certified with more eased
             changed_seq = seq - 1
     ramp_ticks = max(0, memory.ramp_ticks - (event is Event.MOVED))
     return decision, Memory(
         seq, motion, phase, now_ns, stop_tick, draft.plan, draft.command_seq,
         draft.resample_since_ns, cause, history, (seq, 0), extended(memory.trail, seq, motion),
-        changed_seq, seen, eased, ramp_ticks,
+        changed_seq, seen, back, ramp_ticks,
     )  # fmt: skip
 
 

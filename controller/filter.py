@@ -60,9 +60,9 @@ class SafetyFilter:
     def recovering(self) -> tuple[Finding, ...]:
         """What is too near and on its way back; empty once nothing is, and while disarmed."""
         memory = self._memory
-        if memory is None or memory.eased is None:
+        if memory is None or memory.back is None:
             return ()
-        return violated(self._core, memory.eased, memory.motion[:-1, 0])
+        return violated(self._core, memory.back, memory.motion[:-1, 0])
 
     def reset(self) -> None:
         """Leave a latched stop, once at rest; arm() must follow. Raises ArmError while moving."""
@@ -102,7 +102,8 @@ class SafetyFilter:
         core = Core(limits)
         self.limits, self._core = limits, core
         if self._memory is not None:
-            self._memory = self._memory._replace(changed_seq=self._memory.seq)
+            # A way back was one of the limits of before: it is looked at anew, from rest.
+            self._memory = self._memory._replace(changed_seq=self._memory.seq, back=None)
 
     def vet_chunk(
         self, state: RobotState, chunk: Command, *, now_ns: int | None = None

@@ -45,5 +45,10 @@ class Memory(NamedTuple):
     trail: Trail = ()  # what the stream passed lately; empty: no latency is declared
     changed_seq: int = -1  # setpoints up to this one were certified under other limits
     seen: Seen = BLIND  # of perception
-    eased: Array | None = None  # on the way back from too near: see recovery; None: as declared
+    back: Array | None = None  # (2, items) the way back from too near, see recovery; None: none
     ramp_ticks: int = 0  # of motion that are left of the ramp after arming
+
+    @property
+    def eased(self) -> Array | None:
+        """By how much [m] each pair is eased (items,); None: all is as declared."""
+        return None if self.back is None else self.back[0]

@@ -15,14 +15,22 @@ import numpy as np
 
 from ..limits.core import Core, Found
 from ..limits.easing import ADDED_M, eased_at
-from ..limits.records import Array
+from ..limits.records import Array, frozen_array
 from .decision import Finding
 
 __all__ = ["begun", "ratcheted", "shrinks", "violated"]
 
+# Below this the declared limits are tried at all: until then they cannot hold.
+WELL_M = 5e-3
+# What is still eased of a pair that gained all that it needed, until the stop holds as declared.
+LEAST_M = 1e-6
+# Shares of what was gained: all of it, or, where a longer lever now takes more, half.
+GAINS = (1.0, 0.5)
+
 
 def begun(core: Core, q: Array) -> tuple[Array | None, Found | None]:
-    """What is eased (items,) for the way back from rest at q, None if nothing has to be.
+    """The way back (2, items) from rest at q: by how much each pair is eased [m], and at which
+    distance [m] that is what it needs. None if nothing has to be.
 
     Or what speaks against a way back: nothing that can be eased, or a link so deep in a volume that
     its distance does not tell how deep.
@@ -39,16 +47,17 @@ def begun(core: Core, q: Array) -> tuple[Array | None, Found | None]:
             return None, (*core.pair_name(item), gap, gap + float(eased[item]), "m")
     eased = np.where(eased > 0.0, eased + ADDED_M, 0.0)
     against = core.rest(q, eased=eased)[1]
-    eased.setflags(write=False)
-    return (eased, None) if against is None else (None, against)
+    if against is not None:
+        return None, against
+    return frozen_array([eased, np.where(eased > 0.0, gaps, 0.0)], "back"), None
 
 
-def violated(core: Core, eased: Array, q: Array) -> tuple[Finding, ...]:
+def violated(core: Core, back: Array, q: Array) -> tuple[Finding, ...]:
     """The pairs that are on their way back: how near they are at q, and how far they should be."""
-    gaps, out = core.gaps(q), []
+    gaps, eased, out = core.gaps(q), back[0], []
     for item in np.flatnonzero(eased > 0.0).tolist():
         limit, subject = core.pair_name(item)
-        gap, missing = float(gaps[item]), float(eased[item]) - ADDED_M
+        gap, missing = float(gaps[item]), max(0.0, float(eased[item]) - ADDED_M)
         name = f"{limit} of {subject}"
         out.append(Finding("recovery", name, gap, gap + missing, "m", -missing))
     return tuple(out)
@@ -73,28 +82,27 @@ def _outside(core: Core, q: Array) -> Array:
     return np.asarray(np.maximum(np.maximum(low - q, q - high), 0.0))
 
 
-def shrinks(core: Core, eased: Array, before: Array, after: Array) -> bool:
+def shrinks(core: Core, back: Array, before: Array, after: Array) -> bool:
     """Whether `after` leads to where a violation is less than at `before`, or nowhere at all."""
     here, there = before[:-1, 0], _rest_of(after, core.limits.period_s)
     if np.array_equal(here, there):
         return True
-    wide = eased > 0.0
+    wide = back[0] > 0.0
     farther = bool((core.gaps(there)[wide] > core.gaps(here)[wide]).any())
     return farther or bool((_outside(core, there) < _outside(core, here)).any())
 
 
-def ratcheted(core: Core, eased: Array, motion: Array) -> Array | None:
-    """What is eased from here on: no more than is needed here, if the stop does without the rest.
-
-    None once the stop holds as declared: the robot is back.
-    """
-    least, against = eased_at(core, motion[:-1, 0], eased)
-    if against is not None:
-        return eased
-    if not least.any() and core.recertify(motion) is None:
+def ratcheted(core: Core, back: Array, motion: Array) -> Array | None:
+    """The way back (2, items) from here on: what was gained is eased no more, if the stop does
+    without it. None once the stop holds as declared: the robot is back."""
+    eased, gained = back[0], core.gaps(motion[:-1, 0]) - back[1]
+    if not (eased > WELL_M).any() and core.recertify(motion) is None:
         return None
-    tighter = np.minimum(eased, np.where(least > 0.0, least + ADDED_M, 0.0))
-    if not (tighter < eased).any() or core.recertify(motion, eased=tighter) is not None:
-        return eased
-    tighter.setflags(write=False)
-    return tighter
+    for share in GAINS:
+        gain = np.where(eased > 0.0, np.maximum(share * gained, 0.0), 0.0)
+        tighter = np.where(eased > 0.0, np.maximum(eased - gain, LEAST_M), 0.0)
+        if not (tighter < eased).any():
+            return back
+        if core.recertify(motion, eased=tighter) is None:
+            return frozen_array([tighter, back[1] + gain], "back")
+    return back

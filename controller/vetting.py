@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from ..limits.core import Core, duration_ticks
 from ..limits.declared import JointLimits
+from ..limits.kernels.reference import MODE_CODES
 from ..limits.records import Array, Command, RobotState, frozen_array
 from .admission import command_fault, command_ticks
 from .decide import Memory, Scorer, resumed
@@ -57,9 +58,10 @@ def _reach_in(
     Full jerk, then full acceleration, then full speed; tick by tick, as motion is made.
     """
     speed, rate, moved, left_s = dq, ddq, 0.0, duration_s
+    fastest = max(joint.max_acceleration, joint.deceleration)
     while left_s > 0.0 and speed < joint.max_velocity:
         t = min(period_s, left_s)
-        faster = min(joint.max_acceleration, rate + joint.max_jerk * t)
+        faster = min(fastest, rate + joint.max_jerk * t)
         jerk = (faster - rate) / t
         moved += speed * t + rate * t * t / 2.0 + jerk * t * t * t / 6.0
         speed += rate * t + jerk * t * t / 2.0
@@ -76,10 +78,11 @@ def _first_sample(core: Core, motion: Array, chunk: Command) -> Finding | None:
     if not chunk.mode.startswith("joint_") or chunk.values.ndim != 2 or chunk.period_ms is None:
         return None  # a single row says where to, not by when; a tool's start is the robot's
     worst, finding = 0.0, None
+    first = core.targets(MODE_CODES[chunk.mode], chunk.values[:1], motion[:-1, 0])[0]
     for i, joint in enumerate(core.limits.joints):
         q, dq, ddq = (float(value) for value in motion[i, :3])
-        jump = float(chunk.values[0, i])
-        unit = "rad" if joint.type == "revolute" else "m"
+        jump = float(first[i])
+        unit = "m" if joint.type == "prismatic" else "rad"
         is_speed = chunk.mode == "joint_velocity"
         if is_speed:
             jump, unit = jump - dq, f"{unit}/s"

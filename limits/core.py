@@ -24,11 +24,13 @@ from .kernels.cloud_layout import AGE, CLOUD_STANDOFF
 from .kernels.flat import flat_packed, flat_work
 from .kernels.jit import seal
 from .kernels.packed import pack, work_for
-from .kernels.reference import VELOCITY
+from .kernels.reference import POSITION, VELOCITY
 from .kinds import contact_force, tracking, workspace
+from .naming import named, obstacle_named
 from .obstacles import Obstacles, flat_cloud
 from .project import FOUND_MAX
 from .records import Array, OnViolation, RobotState, Setpoint, StopMotion, frozen_array
+from .turns import nearest_targets, targets_of, unwrapped
 
 __all__ = ["Core", "Found", "Sight", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
 
@@ -77,6 +79,8 @@ class Core:
         self._measured = np.zeros((2, n))
         self._force = np.zeros(3)
         self._words: dict[tuple[int, float], tuple[str, str, str]] = {}
+        self._turning = np.array([joint.is_continuous for joint in limits.joints])
+        self._to_nearest = targets_of(limits)
         # For whoever words findings: joints by name, and what a violation leads to.
         self.middles = {j.name: 0.5 * (j.min_position + j.max_position) for j in limits.joints}
         refuse = OnViolation.REFUSE
@@ -245,12 +249,28 @@ class Core:
         """Limit and subject of an entry of `gaps`."""
         first = self._packed.checked.size
         if item < first:
-            return self._name("workspace", item)[:2]
-        return self._name("self_collision", item - first)[:2]
+            return named(self.limits, self._packed.pair, "workspace", item)[:2]
+        return named(self.limits, self._packed.pair, "self_collision", item - first)[:2]
 
     def is_measurable(self, item: int, gap_m: float) -> bool:
         """Whether an entry of `gaps` says how deep the two are in each other."""
         return is_measurable(self._packed, item, gap_m)
+
+    def on_branch(self, q: Array, near: Array) -> Array:
+        """A measured q (n,), continuous joints on the branch nearest to near (n,)."""
+        return unwrapped(q, near, self._turning) if self._turning.any() else q
+
+    def targets(self, mode: int, rows: Array, q: Array) -> Array:
+        """The rows of a command as they are followed from q (n,): see limits.turns."""
+        if mode != POSITION or not self._to_nearest.any():
+            return rows
+        return nearest_targets(rows, q, self._to_nearest)
+
+    def batch_targets(self, mode: int, rows: Array, q: Array) -> Array:
+        """As `targets`, of commands of one row each: rows and q (b, n)."""
+        if mode != POSITION or not self._to_nearest.any():
+            return rows
+        return unwrapped(rows, q, self._to_nearest)
 
     def passed(self, motions: Sequence[Array]) -> Array:
         """Least and largest commanded position (2, n) over consecutive ticks of the stream."""
@@ -316,59 +336,15 @@ class Core:
 
     def _describe(self, code: int, subject: float, value: float, bound: float) -> Found:
         if KINDS[code] == "obstacles":
-            return "obstacles", self._obstacle(int(subject)), value, bound, "m"
+            name = obstacle_named(self.limits, self._beheld, int(subject))  # every cloud is new
+            return "obstacles", name, value, bound, "m"
         key = (code, subject)
         words = self._words.get(key)
         if words is None:
-            words = self._words[key] = self._name(KINDS[code], int(subject))
+            words = self._words[key] = named(
+                self.limits, self._packed.pair, KINDS[code], int(subject)
+            )
         return words[0], words[1], value, bound, words[2]
-
-    def _obstacle(self, subject: int) -> str:
-        """Link and number of the point, as the record has them; not kept: every cloud is new."""
-        place, capsule = divmod(subject, len(self.limits.capsules))
-        name = self.limits.capsules[capsule].name
-        first = len(self.limits.volumes) + len(self.limits.zones)
-        if self._beheld is None:
-            return name
-        return f"{name}/{self._beheld.number_at(place - first)}"
-
-    def _name(self, kind: str, subject: int) -> tuple[str, str, str]:
-        """Limit, subject and unit, as people read them."""
-        if kind == "workspace":
-            capsules = self.limits.capsules
-            volume, capsule = divmod(subject, len(capsules))
-            name = f"{capsules[capsule].name}/{self.limits.volumes[volume].name}"
-            return kind, name, "m"
-        if kind == "link_speed":
-            return kind, self.limits.capsules[subject].name, "m/s"
-        if kind == "zone_speed":
-            zone, capsule = divmod(subject, len(self.limits.capsules))
-            name = f"{self.limits.capsules[capsule].name}/{self.limits.zones[zone].volume.name}"
-            return kind, name, "m/s"
-        if kind == "self_collision":
-            first, second = self._packed.pair[subject, :2].astype(int).tolist()
-            capsules = self.limits.capsules
-            return kind, f"{capsules[first].name}/{capsules[second].name}", "m"
-        if kind == "tcp_speed":
-            return kind, "tcp", "m/s"
-        if kind == "tcp_rotational_speed":
-            return kind, "tcp", "rad/s"
-        if kind == "tcp_acceleration":
-            return kind, "tcp", "m/s²"
-        if kind == "tcp_rotational_acceleration":
-            return kind, "tcp", "rad/s²"
-        if kind == "singularity":
-            return kind, "tcp", "of the twist"
-        joint = self.limits.joints[subject]
-        length = "rad" if joint.type == "revolute" else "m"
-        unit = {
-            "joint_position": length,
-            "joint_velocity": f"{length}/s",
-            "joint_acceleration": f"{length}/s²",
-            "joint_jerk": f"{length}/s³",
-            "joint_effort": "N·m" if joint.type == "revolute" else "N",
-        }.get(kind, "")
-        return kind, joint.name, unit
 
 
 def ticks_left(motion: Array) -> int:

@@ -7,12 +7,14 @@ rigid body that joint i moves, with everything fixed to it (hand, tool, payload)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from .records import Array, OnViolation
 
 __all__ = [
+    "CONTINUOUS_MAX_RAD",
     "Capsule",
     "ClassifierLimits",
     "JointLimits",
@@ -29,13 +31,18 @@ __all__ = [
 ]
 
 
+# A continuous joint has no position limits. Its stream counts turns, and that many each way keep
+# what rounding adds to the third difference, 8 ε·|q|/T³, below 0.2 rad/s³ at 1 ms.
+CONTINUOUS_MAX_RAD = 10_000 * 2.0 * math.pi
+
+
 @dataclass(frozen=True, slots=True)
 class JointLimits:
     """Limits of one joint, and how far it may be from what was commanded, and measured so."""
 
     name: str
-    type: Literal["revolute", "prismatic"]
-    min_position: float  # rad or m
+    type: Literal["revolute", "prismatic", "continuous"]
+    min_position: float  # rad or m; of a continuous joint how far its turns are counted
     max_position: float
     max_velocity: float  # rad/s or m/s
     max_acceleration: float  # rad/s² or m/s²
@@ -48,6 +55,19 @@ class JointLimits:
     )
     recovery_velocity: float  # rad/s or m/s: cap while the joint comes back from outside
     position_noise: float = 0.0  # rad or m: sup |q measured - q|; 0: contained in tracking_error
+    max_deceleration: float | None = None  # rad/s² or m/s², where it slows down; None: as above
+
+    position_targets: Literal["literal", "nearest"] | None = None  # of a continuous joint: its turn
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether it turns without end."""
+        return self.type == "continuous"
+
+    @property
+    def deceleration(self) -> float:
+        """Bound of |ddq| where dq·ddq < 0 [rad/s² or m/s²]; max_acceleration is the other one's."""
+        return self.max_acceleration if self.max_deceleration is None else self.max_deceleration
 
     @property
     def position_error(self) -> float:

@@ -29,6 +29,7 @@ HINTS = {
     "velocity_error": "the largest |measured - commanded| velocity seen under load",
     "effort_error": "the largest |measured effort - model| seen under load",
     "recovery_velocity": 'how fast a joint may come back from outside, e.g. "5 deg/s"',
+    "position_targets": "literal: targets count turns; nearest: the short way round",
     "classifier": 'name one, or write {none: "why there is none"}',
     "capsules": "`checkrein limits init` fits them",
     "standoff": 'extra distance around every volume, e.g. "3 mm"',
@@ -91,7 +92,7 @@ def _place(location: tuple[int | str, ...]) -> tuple[str, list[type[BaseModel]]]
     path: list[str] = []
     for key in location:
         fields = [model.model_fields[key] for model in models if key in model.model_fields]
-        tag = str(key) in {"revolute", "prismatic", "classifier", "no classifier"}
+        tag = str(key) in {"revolute", "prismatic", "continuous", "classifier", "no classifier"}
         if not is_inside_collection and not fields and tag and path:
             continue
         path.append(str(key))
@@ -117,7 +118,7 @@ def _complaint(error: Any) -> str:
     if error["type"] == "value_error":
         return f"{path}: {error['ctx']['error']}" if path else str(error["ctx"]["error"])
     if error["type"] == "union_tag_not_found":
-        return f"{path}.type: missing; write revolute or prismatic"
+        return f"{path}.type: missing; write revolute, continuous or prismatic"
     given = repr(error["input"])
     return f"{path}: {error['msg']}, got {given if len(given) <= 60 else given[:57] + '...'}"
 

@@ -20,6 +20,7 @@ from .kernels.packed import (
     ACCELERATION,
     BOX,
     CYLINDER,
+    DECELERATION,
     KEEP_OUT,
     KIND,
     MESH,
@@ -82,7 +83,8 @@ class EasedModel:
         joint, scalar = self._packed.joint, self._packed.scalar
         above = joint[:, VELOCITY] - joint[:, VELOCITY_ERROR]
         self._joint[:, VELOCITY] = joint[:, VELOCITY_ERROR] + share * above
-        self._joint[:, ACCELERATION] = share * joint[:, ACCELERATION]
+        for column in (ACCELERATION, DECELERATION):
+            self._joint[:, column] = share * joint[:, column]
         for entry, errors in self._errors.items():
             declared = scalar[entry]
             if declared < UNDECLARED_RAD_S:
@@ -111,20 +113,17 @@ def is_measurable(packed: Packed, item: int, gap: float) -> bool:
     return bool(gap > 2.0 * SLACK_M - packed.capsule[item % capsules, 7])
 
 
-def eased_at(core: Core, q: Array, at_most: Array | None = None) -> tuple[Array, Found | None]:
+def eased_at(core: Core, q: Array) -> tuple[Array, Found | None]:
     """By how much [m] each pair (items,) has to be eased for rest at q (n,) to be certified.
 
-    0 where it holds as declared. at_most: only what is above 0 there is looked at. With it, what
-    speaks against rest at q however much is eased; None: nothing does.
+    0 where it holds as declared. With it, what speaks against rest at q however much is eased;
+    None: nothing does.
     """
-    items = core.eased_model.items
-    looked_at = np.ones(items, dtype=bool) if at_most is None else at_most > 0.0
-    every = np.where(looked_at, EASED_MAX_M, 0.0)
+    every, out = np.full(core.eased_model.items, EASED_MAX_M), np.zeros(core.eased_model.items)
     found = core.rest(q, eased=every)[1]
-    out = np.zeros(items)
     if found is not None:
         return out, found
-    for item in np.flatnonzero(looked_at).tolist():
+    for item in range(every.size):
 
         def holds(eased_m: float, item: int = item) -> bool:
             trial = every.copy()

@@ -45,7 +45,7 @@ def stop_distance(joint: JointLimits, period_s: float) -> float:
 
     Acceleration ramps to -a within ceil(a/(j·T)) ticks, stays, and ramps back to 0.
     """
-    v, a, j = joint.max_velocity, joint.max_acceleration, joint.max_jerk
+    v, a, j = joint.max_velocity, joint.deceleration, joint.max_jerk
     ramp = math.ceil(a / (j * period_s)) * period_s
     # A symmetric trapezoid of acceleration loses v at the mean velocity v/2; below, a triangle.
     duration = v / a + ramp if v > a * ramp else 2.0 * math.sqrt(v * ramp / a)
@@ -53,7 +53,18 @@ def stop_distance(joint: JointLimits, period_s: float) -> float:
 
 
 def _units(joint: JointLimits) -> tuple[str, str]:
-    return ("rad", "N·m") if joint.type == "revolute" else ("m", "N")
+    return ("m", "N") if joint.type == "prismatic" else ("rad", "N·m")
+
+
+def _braking(joint: JointLimits) -> str:
+    """The field that bounds how fast it stops."""
+    return "max_acceleration" if joint.max_deceleration is None else "max_deceleration"
+
+
+def _pushed(joint: JointLimits) -> str:
+    """The larger of its two accelerations, by its path."""
+    field = _braking(joint) if joint.deceleration > joint.max_acceleration else "max_acceleration"
+    return f"joint_limits.{joint.name}.{field}"
 
 
 def _margin(joint: JointLimits) -> str:
@@ -75,7 +86,7 @@ def _check_joints(limits: Limits) -> None:
             raise FeasibilityError(
                 f"joint_limits.{joint.name}: max_velocity and the position range contradict each "
                 f"other: a stop from {joint.max_velocity:g} {unit}/s takes {way:.3g} {unit}, the "
-                f"range is {room:.3g} {unit}; lower max_velocity or raise max_acceleration"
+                f"range is {room:.3g} {unit}; lower max_velocity or raise {_braking(joint)}"
             )
 
 
@@ -123,13 +134,13 @@ def _check_pairs(limits: Limits, q: Array) -> npt.NDArray[np.bool_]:
 
 
 def _needed(limits: Limits, q: Array) -> Array:
-    """Largest effort (m, cases, n) at rest and with each joint at ± its declared acceleration."""
+    """Largest effort (m, cases, n) at rest and with each joint at ± its larger acceleration."""
     n = len(limits.joints)
     still = np.zeros_like(q)
     cases = [efforts(limits, q, still, still)]
     for j, joint in enumerate(limits.joints):
         ddq = np.zeros((1, n))
-        ddq[0, j] = joint.max_acceleration
+        ddq[0, j] = max(joint.max_acceleration, joint.deceleration)
         step = efforts(limits, q, still, np.broadcast_to(ddq, q.shape)) - cases[0]
         cases += [cases[0] + step, cases[0] - step]
     return np.abs(np.stack(cases, axis=1))
@@ -157,7 +168,7 @@ def _check_home(limits: Limits) -> None:
         what = (
             "holding the robot and its payload"
             if case == 0
-            else (f"joint_limits.{limits.joints[(int(case) - 1) // 2].name}.max_acceleration")
+            else _pushed(limits.joints[(int(case) - 1) // 2])
         )
         raise FeasibilityError(
             f"home: {what} and joint_limits.{joint.name}.max_effort contradict each other: it "

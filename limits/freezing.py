@@ -121,6 +121,7 @@ def _link_capsules(file: LimitsFile, chain: Chain) -> list[dict[str, Any]]:
         segments = [Segment(c.start, c.end, c.radius) for c in declared]
         # The proof runs in the link's frame, on the corners as the meshes give them.
         excess = excess_m((chain.triangles[link] - shift) @ rotation, segments)
+        excess += chain.swell.get(link, 0.0)
         if not excess <= 0.0:
             raise LimitsFileError(
                 f"capsules.{link}: "
@@ -235,6 +236,8 @@ def _self_collision(declared: SelfCollisionModel, capsules: list[dict[str, Any]]
 def _kinematics(file: LimitsFile, chain: Chain) -> dict[str, Any]:
     joint, rotation, shift = _pose(chain, file.tcp.link, "tcp.link")
     last = len(chain.joint_names) - 1
+    if file.tcp.link in chain.swell:
+        raise RobotError(f"tcp.link: {file.tcp.link!r} is moved by a joint that mimics another")
     if joint != last:
         raise RobotError(
             f"tcp.link: {file.tcp.link!r} does not move with the last joint, "
@@ -273,12 +276,12 @@ def _tcp(file: LimitsFile) -> dict[str, Any]:
     return {name: value for name, value in declared.items() if value is not None}
 
 
-def _source(file: LimitsFile, urdf: Path) -> dict[str, Any]:
+def _source(file: LimitsFile, urdf: Path, chain: Chain) -> dict[str, Any]:
     out: dict[str, Any] = {
         "urdf": file.robot.urdf,
         "package": file.robot.package,
         "urdf_sha256": urdf_sha256(urdf),
-        "locked_joints": dict(file.robot.locked_joints),
+        "locked_joints": dict(chain.locked),
         "tcp_link": file.tcp.link,
         "tcp_origin": {"xyz": list(file.tcp.xyz), "rpy": list(file.tcp.rpy)},
         "tool": None,
@@ -327,7 +330,7 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         "on_violation": file.on_violation.model_dump(mode="json", exclude_none=True),
         "stop_category": file.stop_category,
         "classifier": classifier,
-        "source": _source(file, urdf),
+        "source": _source(file, urdf, chain),
         "provenance": provenance,
     }
     if file.links is not None:

@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 
 from .declared import (
+    CONTINUOUS_MAX_RAD,
     Capsule,
     ClassifierLimits,
     JointLimits,
@@ -42,6 +43,7 @@ from .frozen_layout import (
     CylinderLayout,
     Document,
     HalfSpaceLayout,
+    JointLayout,
     KinematicsLayout,
     MeshLayout,
     NoneLayout,
@@ -188,6 +190,29 @@ def _volume(volume: VolumeLayout) -> Volume:
     )
 
 
+def _range(joint: JointLayout) -> tuple[float, float]:
+    """Least and largest position; of a continuous joint, as far as its turns are counted."""
+    low, high, where = joint.min_position, joint.max_position, f"joints.{joint.name}"
+    is_continuous = joint.type == "continuous"
+    if is_continuous is not (joint.position_targets is not None):
+        raise LimitsFileError(f"{where}.position_targets: of continuous joints, and of each")
+    if is_continuous and low is None and high is None:
+        return -CONTINUOUS_MAX_RAD, CONTINUOUS_MAX_RAD
+    if is_continuous or low is None or high is None:
+        raise LimitsFileError(
+            f"{where}: min_position, max_position: both of a {joint.type} joint"
+            if not is_continuous
+            else f"{where}: a continuous joint has no min_position and no max_position"
+        )
+    return low, high
+
+
+def _joint(layout: JointLayout) -> JointLimits:
+    fields: dict[str, Any] = msgspec.structs.asdict(layout)
+    fields["min_position"], fields["max_position"] = _range(layout)
+    return JointLimits(**fields)
+
+
 def _check(document: Document) -> None:
     n = len(document.joints)
     for name, length in (
@@ -198,15 +223,14 @@ def _check(document: Document) -> None:
         if length != n:
             raise LimitsFileError(f"{name}: {length} entries for {n} joints")
     for joint, home in zip(document.joints, document.home, strict=True):
-        if not joint.min_position < joint.max_position:
+        low, high = _range(joint)
+        if not low < high:
             raise LimitsFileError(
-                f"joints.{joint.name}: min_position {joint.min_position:g} is "
-                f"not below max_position {joint.max_position:g}"
+                f"joints.{joint.name}: min_position {low:g} is not below max_position {high:g}"
             )
-        if not joint.min_position <= home <= joint.max_position:
+        if not low <= home <= high:
             raise LimitsFileError(
-                f"home: {joint.name} at {home:g} is outside its limits "
-                f"{joint.min_position:g} to {joint.max_position:g}"
+                f"home: {joint.name} at {home:g} is outside its limits {low:g} to {high:g}"
             )
         for part, whole in (
             ("velocity_error", "max_velocity"),
@@ -297,7 +321,7 @@ def _limits(document: Document, data: bytes, folder: Path) -> Limits:
         sha256=hashlib.sha256(data).hexdigest(),
         format=document.format,
         period_s=document.period_s,
-        joints=tuple(JointLimits(**msgspec.structs.asdict(j)) for j in document.joints),
+        joints=tuple(_joint(j) for j in document.joints),
         kinematics=_kinematics(document.kinematics),
         capsules=_capsules(document.capsules),
         volumes=tuple(_volume(v) for v in document.volumes),

@@ -21,6 +21,7 @@ __all__ = [
     "CylinderLayout",
     "Document",
     "HalfSpaceLayout",
+    "JointLayout",
     "KinematicsLayout",
     "LinksLayout",
     "MeshLayout",
@@ -59,9 +60,7 @@ class JointLayout(Layout):
     """Limits of one joint; SI."""
 
     name: str
-    type: Literal["revolute", "prismatic"]
-    min_position: float
-    max_position: float
+    type: Literal["revolute", "prismatic", "continuous"]
     max_velocity: Positive
     max_acceleration: Positive
     max_jerk: Positive
@@ -71,6 +70,10 @@ class JointLayout(Layout):
     effort_error: NotNegative
     recovery_velocity: Positive
     position_noise: NotNegative = 0.0  # absent: contained in tracking_error
+    max_deceleration: Positive | None = None  # absent: as max_acceleration
+    min_position: float | None = None  # absent iff it is continuous
+    max_position: float | None = None
+    position_targets: Literal["literal", "nearest"] | None = None  # present iff it is continuous
 
 
 class PoseLayout(Layout):

@@ -10,7 +10,7 @@ Guarantees:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -206,8 +206,11 @@ def looser(now: Limits, wanted: Limits) -> Iterator[Looser]:
         yield Looser("stop_category", now.stop_category, wanted.stop_category, "(choice)")
     judged = {
         "joints", "tcp", "timing", "capsules", "volumes", "self_collision", "on_violation",
-        "stop_category", "variants", "links", "zones",
+        "stop_category", "variants", "classifier", "links", "zones",
     }  # fmt: skip
+    same_scorer = _same(replace(now.classifier, file=None), replace(wanted.classifier, file=None))
+    if not same_scorer:  # its digest counts, not the folder that it is in
+        yield Looser("classifier", now.classifier.sha256, wanted.classifier.sha256)
     for field in fields(now):
         if field.name in judged or field.name in _IDENTITY:
             continue

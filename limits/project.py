@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import math
 
+from .kernels.acceleration import least, most
 from .kernels.chain import forward, tcp_velocity
 from .kernels.jit import kernel
 from .kernels.packed import (
     ACCELERATION,
+    DECELERATION,
     JERK,
     PACE,
     PERIOD,
@@ -129,10 +131,17 @@ def _slowdown(
 
 
 @kernel
+def _share(packed: Packed, i: int) -> float:
+    """The share of a wanted change of acceleration that one tick makes up."""
+    most_of_both = max(packed.joint[i, ACCELERATION], packed.joint[i, DECELERATION])
+    return min(1.0, packed.joint[i, JERK] * packed.scalar[PERIOD] / most_of_both)
+
+
+@kernel
 def _smoothly(packed: Packed, start: Floats, i: int, speed: float, feed: float) -> float:
     """The acceleration of the cascade towards a speed that changes at `feed` [1/s²]."""
     period, dq, now = packed.scalar[PERIOD], start[i, 1], start[i, 2]
-    beta = min(1.0, packed.joint[i, JERK] * period / packed.joint[i, ACCELERATION])
+    beta = _share(packed, i)
     return now + beta * (feed + beta / 4.0 * (speed - dq) / period - now)
 
 
@@ -148,7 +157,7 @@ def _cap(
 ) -> float:
     """The speed [rad/s or m/s] from which joint i can still stop before its bound ahead."""
     period, q, dq, now = packed.scalar[PERIOD], start[i, 0], start[i, 1], start[i, 2]
-    a_max, j_max = packed.joint[i, ACCELERATION] * gentle, packed.joint[i, JERK]
+    a_max, j_max = packed.joint[i, DECELERATION] * gentle, packed.joint[i, JERK]
     ahead = dq * period + now * period * period / 2.0
     room = (
         (bounds[1, i] - q - max(0.0, ahead))
@@ -164,7 +173,7 @@ def _caps(packed: Packed, start: Floats, bounds: Floats, work: Work) -> None:
     """Write the cap of each speed in work.vector[0] into work.vector[2]."""
     n, slowest = start.shape[0], 0.0  # the synchronised stop lasts as long as its slowest joint
     for i in range(n):
-        slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, ACCELERATION])
+        slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, DECELERATION])
     gentle = work.small[PACE, GENTLE]
     slowest /= gentle
     for i in range(n):
@@ -232,19 +241,18 @@ def _pursued(
                 arrived[i] = 1.0
                 speeds[i] = math.copysign(cap[i], speeds[i])
     for i in range(n):
-        row, now = work.ray[i], start[i, 2]
-        a_max, step = (
-            packed.joint[i, ACCELERATION] * work.small[PACE, GENTLE] * INSIDE,
-            packed.joint[i, JERK] * period * INSIDE,
-        )
+        row, dq, now = work.ray[i], start[i, 1], start[i, 2]
+        low, high = least(dq, now, packed.joint[i], period), most(dq, now, packed.joint[i], period)
+        gentle, step = work.small[PACE, GENTLE] * INSIDE, packed.joint[i, JERK] * period * INSIDE
         row[TARGET] = speeds[i] if arrived[i] > 0.0 else share * speeds[i]
         row[SLOPE] = reference[2, i] if share == 1.0 else 0.0
         row[STEP] = step
-        # What is harder now than it may be becomes as gentle as jerk allows.
-        row[LOWEST] = min(max(-a_max, now - step), now + step)
-        row[HIGHEST] = max(min(a_max, now + step), now - step)
+        # What is harder now than it may be, as of a bound that shrinks with dq, becomes as gentle
+        # as jerk allows.
+        row[LOWEST] = min(max(low * gentle, now - step), now + step)
+        row[HIGHEST] = max(min(high * gentle, now + step), now - step)
         wanted = _smoothly(packed, start, i, row[TARGET], row[SLOPE])
-        count = asks_too_much(packed, work, wanted, i, found, count)
+        count = asks_too_much(packed, work, wanted, low, high, i, found, count)
         if not abs(wanted - now) <= packed.joint[i, JERK] * period:
             count = _found(found, count, _JERK, i, abs(wanted - now) / period, step / period)
         row[TARGET] += row[SLOPE] * period
@@ -310,17 +318,18 @@ def _cascade(
     )
     for i in range(n):
         q, now, speed = start[i, 0], start[i, 2], speeds[i]
-        a_max, j_max = packed.joint[i, ACCELERATION], packed.joint[i, JERK]
+        dq, j_max = start[i, 1], packed.joint[i, JERK]
+        low, high = least(dq, now, packed.joint[i], period), most(dq, now, packed.joint[i], period)
         cap, feed = work.vector[2, i], 0.0 if is_slowed else reference[2, i]
         if abs(speed) > cap:
             bound = bounds[1, i] if speed > 0.0 else bounds[0, i]
             count = _found(found, count, _POSITION, i, q, bound)
             speed, feed = math.copysign(cap, speed), 0.0
         wanted = _smoothly(packed, start, i, speed, feed)
-        count = asks_too_much(packed, work, wanted, i, found, count)
-        a_max *= work.small[PACE, GENTLE]
-        if not (abs(wanted) <= a_max):
-            wanted = math.copysign(a_max * INSIDE, wanted)
+        count = asks_too_much(packed, work, wanted, low, high, i, found, count)
+        gentle = work.small[PACE, GENTLE]
+        if not (low * gentle <= wanted <= high * gentle):
+            wanted = (low if wanted < 0.0 else high) * gentle * INSIDE
         if not (abs(wanted - now) <= j_max * period):
             count = _found(found, count, _JERK, i, abs(wanted - now) / period, j_max)
             wanted = now + math.copysign(j_max * period * INSIDE, wanted - now)
@@ -350,9 +359,8 @@ def project(
     n, period, count = start.shape[0], packed.scalar[PERIOD], 0
     speeds, gentle = work.vector[0], brakes_with(packed, start, work)
     for i in range(n):
-        a_max, low, high = packed.joint[i, ACCELERATION], bounds[0, i], bounds[1, i]
-        gain = min(1.0, packed.joint[i, JERK] * period / a_max) / 12.0 / period
-        a_max *= gentle
+        a_max, low, high = packed.joint[i, DECELERATION] * gentle, bounds[0, i], bounds[1, i]
+        gain = _share(packed, i) / 12.0 / period
         speeds[i] = _wanted_speed(mode, reference, i, start[i, 0], gain, a_max, low, high)
         if not math.isfinite(speeds[i]):  # a slope between huge rows
             count = _found(found, count, _VELOCITY, i, math.inf, bounds[2, i])

@@ -25,6 +25,7 @@ from .geometry_schema import ORIGIN, Angles, SelfCollisionModel, Vector, VolumeM
 from .joint_schema import (
     POSITION_MAX_RAD,
     RADIANS_MAX,
+    ContinuousModel,
     Model,
     Name,
     PrismaticModel,
@@ -296,7 +297,10 @@ class LimitsFile(Model):
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
     period: Duration
     robot: RobotModel
-    joint_limits: dict[Name, Annotated[RevoluteModel | PrismaticModel, Field(discriminator="type")]]
+    joint_limits: dict[
+        Name,
+        Annotated[RevoluteModel | PrismaticModel | ContinuousModel, Field(discriminator="type")],
+    ]
     sources: tuple[SourceModel, ...] = ()
     reasons: dict[Annotated[str, Field(max_length=128)], Text] = Field(default_factory=dict)
     tool: ToolModel | None
@@ -346,7 +350,7 @@ class LimitsFile(Model):
             raise ValueError(f"standoff: {self.standoff:g} m must be within 0 and 0.1 m")
         for name, value in self.home.items():
             joint = self.joint_limits.get(name)
-            is_angle = joint is not None and joint.type == "revolute"
+            is_angle = joint is not None and joint.type != "prismatic"
             if is_angle and not abs(value) <= POSITION_MAX_RAD:
                 raise suspect_degrees(f"home.{name}", value, POSITION_MAX_RAD, "rad")
         is_declared = self.self_collision is not None and self.self_collision.none is None

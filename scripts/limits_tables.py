@@ -9,6 +9,7 @@ from rich.table import Table
 
 from ..limits.declared import Limits, Variant, Volume, Zone
 from ..limits.tightening import FIELD_UNIT, unit_of
+from ..limits.turns import TURN_RAD
 
 __all__ = ["explained_rows", "list_rows", "print_explained", "print_list"]
 
@@ -148,10 +149,27 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     """Every declared value, with where it comes from."""
     rows = [_row(limits, "period", limits.period_s, "s")]
     for joint in limits.joints:
+        if joint.is_continuous:
+            path = f"joints.{joint.name}.position_targets"
+            rows.append(_row(limits, path, joint.position_targets, ""))
         for field in FIELD_UNIT:
             path = f"joints.{joint.name}.{field}"
             row = _row(limits, path, getattr(joint, field), unit_of(joint.type, field))
-            rows.append(row if field != "position_noise" else _or_contained(limits, row))
+            if joint.is_continuous and field in ("min_position", "max_position"):
+                row = {
+                    **row,
+                    "value": "none",
+                    "from": f"continuous, counted to {joint.max_position / TURN_RAD:g} turns",
+                }
+            elif field == "position_noise":
+                row = _or_contained(limits, row)
+            elif field == "max_deceleration" and path not in limits.provenance:
+                absent = "not declared: as max_acceleration"
+                row = {**row, "value": joint.deceleration, "from": absent}
+            rows.append(row)
+    for path, known in limits.provenance.items():
+        if path.startswith("mimic_joints.") and isinstance(known, dict):
+            rows.append(_row(limits, path, known.get("means", ""), ""))
     rows.append(_row(limits, "tcp.max_trans_vel", limits.tcp.max_trans_vel, "m/s"))
     rows.append(_optional(limits, "tcp.max_rot_vel", limits.tcp.max_rot_vel, "rad/s"))
     rows.append(_optional(limits, "tcp.max_trans_acc", limits.tcp.max_trans_acc, "m/s^2"))

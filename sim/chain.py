@@ -58,8 +58,8 @@ class Chain:
     def __init__(self, frozen: Mapping[str, Any]) -> None:
         kinematics, joints = frozen["kinematics"], frozen["joints"]
         self.n = len(joints)
-        self.low: Array = np.array([joint["min_position"] for joint in joints], dtype=np.float64)
-        self.high: Array = np.array([joint["max_position"] for joint in joints], dtype=np.float64)
+        self.low: Array = np.array([joint.get("min_position", -np.inf) for joint in joints])
+        self.high: Array = np.array([joint.get("max_position", np.inf) for joint in joints])
         self._slides = [joint["type"] == "prismatic" for joint in joints]
         frames = kinematics["joints"]
         self._rotation = [np.array(f["rotation"], dtype=np.float64).reshape(3, 3) for f in frames]

@@ -4,6 +4,8 @@ Guarantees:
 - Shares no code with the filter: it parses the frozen file itself and has its own geometry.
 - Position, velocity, acceleration and jerk of the applied stream are differences of the setpoints
   q over T, T², T³, judged with 1e-9 of the bound plus 8 eps max|q| / T^p: rounding, nothing more.
+- Where slowing down has a bound of its own: the larger one, and the joint's own wherever it surely
+  did not turn within the two ticks that a second difference spans.
 - Measured position, velocity, effort, TCP speeds and contact force are judged at every substep.
 - The tool's acceleration is that of the applied stream, by differences (`observed_tool`).
 - Link and zone speeds are those of mesh vertices at the end of each tick (`observed_speeds`).
@@ -24,6 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .observed_bounds import ObservedBounds
 from .observed_geometry import Hull, ObservedVolume, point_clearances, read_hulls
 from .observed_speeds import LinkSpeeds
 from .observed_tool import ToolAcceleration
@@ -67,50 +70,6 @@ class FirstViolation:
     value: float
     bound: float
     unit: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Bounds:
-    """The frozen file as the observer reads it."""
-
-    names: tuple[str, ...]
-    units: tuple[str, ...]
-    low: Array
-    high: Array
-    rate: tuple[Array, Array, Array]  # velocity, acceleration, jerk
-    effort: Array
-    tcp_speed_m_s: float
-    tcp_rotation_rad_s: float  # infinite: not declared
-    force_n: float
-    period_s: float
-    volumes: tuple[ObservedVolume, ...]
-    pairs: tuple[tuple[str, str], ...]  # links that must not touch each other
-
-    @staticmethod
-    def parse(frozen: Mapping[str, Any]) -> _Bounds:
-        if frozen["format"] != 1 or frozen["kind"] != "checkrein/frozen-limits":
-            raise ValueError(f"the observer reads frozen limits format 1, not {frozen['format']}")
-
-        def column(key: str) -> Array:
-            values = np.array([joint[key] for joint in frozen["joints"]], dtype=np.float64)
-            if not np.isfinite(values).all():
-                raise ValueError(f"joints.{key}: {values} is not finite")
-            return values
-
-        return _Bounds(
-            tuple(joint["name"] for joint in frozen["joints"]),
-            tuple("m" if joint["type"] == "prismatic" else "rad" for joint in frozen["joints"]),
-            column("min_position"),
-            column("max_position"),
-            (column("max_velocity"), column("max_acceleration"), column("max_jerk")),
-            column("max_effort"),
-            float(frozen["tcp"]["max_trans_vel"]),
-            float(frozen["tcp"].get("max_rot_vel", math.inf)),
-            float(frozen["tcp"]["max_force"]),
-            float(frozen["period_s"]),
-            tuple(ObservedVolume.parse(volume) for volume in frozen["volumes"]),
-            tuple((a, b) for a, b in (frozen.get("self_collision") or {}).get("pairs", ())),
-        )
 
 
 # First, second and third difference of four samples, the oldest first.
@@ -240,13 +199,15 @@ class Observer:
     """Judges every tick after the robot has made it."""
 
     def __init__(self, frozen: Mapping[str, Any], world: World, robot: SimulatedRobot) -> None:
-        self._bounds = _Bounds.parse(frozen)
+        self._bounds = ObservedBounds.parse(frozen)
         self._world, self._robot = world, robot
         self._clearances = _Clearances(world, self._bounds.volumes, self._bounds.pairs)
         self._link_speeds = LinkSpeeds(frozen, world)
         self._tool = ToolAcceleration(frozen)
         powers = self._bounds.period_s ** np.arange(1.0, 4.0)
-        self._change_max: Array = np.array(self._bounds.rate) * powers[:, None]  # (3, n)
+        rate = np.array(self._bounds.rate)  # (3, n)
+        rate[1] = np.minimum(*self._bounds.push)
+        self._change_max: Array = rate * powers[:, None]
         self.clearance_m = math.inf
         self._now: set[str] = set()
         self.forget()
@@ -329,8 +290,23 @@ class Observer:
         ):
             scale = period**power
             value = np.abs(change) / scale
+            if power == 2:
+                bound = self._push_bound(third - second, q - third)
             excess = value - bound * (1.0 + RELATIVE_TOLERANCE) - rounding / scale
             self._judge_joints(kind, "applied", value, bound, excess, f"/s^{power}")
+
+    def _push_bound(self, before: Array, now: Array) -> Array:
+        """The bound (n,) on a second difference between two first ones, each (n,).
+
+        Somewhere in each tick dq was its first difference over T, so that it never was further from
+        it than T times the largest acceleration: with both beyond that, the joint did not turn.
+        """
+        bounds, period = self._bounds, self._bounds.period_s
+        up, down = bounds.push
+        slowest = np.minimum(np.abs(before), np.abs(now))
+        is_one_way = (before * now > 0.0) & (slowest > bounds.rate[1] * period * period)
+        speeds_up = np.abs(now) > np.abs(before)
+        return np.where(is_one_way, np.where(speeds_up, up, down), bounds.rate[1])
 
     def _is_surely_fine(self, q: Array) -> bool:
         """Whether the stream is within every bound without any tolerance: nearly every tick."""

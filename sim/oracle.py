@@ -104,7 +104,8 @@ def _closest(excess: Excess, margins: Margins) -> None:
         in_units = excess.kind in ("joint_position", "self_collision", "obstacles")
         scale = 1.0 if in_units else excess.bound
         nearest = float(np.fmin.reduce(margin / scale, axis=None, initial=np.inf))
-        margins[excess.kind] = min(margins.get(excess.kind, np.inf), nearest)
+        if nearest < np.inf:  # a continuous joint has no position bound
+            margins[excess.kind] = min(margins.get(excess.kind, np.inf), nearest)
 
 
 def _report(
@@ -259,10 +260,10 @@ def judge_obstacles(
     return out
 
 
-def _rest(robot: Robot, dq: Array, ddq: Array) -> list[Excess]:
+def _rest(robot: Robot, q: Array, dq: Array, ddq: Array) -> list[Excess]:
     zero = np.zeros(robot.n)
-    v = 1e-9 * robot.bounds["max_velocity"] + rounding(robot, 1)
-    a = 1e-9 * robot.bounds["max_acceleration"] + rounding(robot, 2)
+    v = 1e-9 * robot.bounds["max_velocity"] + rounding(robot, 1, q)
+    a = 1e-9 * robot.bounds["max_acceleration"] + rounding(robot, 2, q)
     names = robot.joint_names
     return [
         Excess("stop_rest", np.abs(dq), zero, v, names, "rad/s or m/s left at rest"),
@@ -301,8 +302,10 @@ def judge_stops(
         excess = Excess("stop_start", gap, zero, zero, robot.joint_names, unit)
         out += [replace(v, row=sound[v.row]) for v in _report([excess], "stop", 0)]
     motion, dq, ddq = expand_stops(chosen, robot.period_s)
+    carried = starts[0][index]
     out += [
-        replace(v, row=sound[v.row]) for v in _report(_rest(robot, dq, ddq), "end of the stop", 0)
+        replace(v, row=sound[v.row])
+        for v in _report(_rest(robot, carried, dq, ddq), "end of the stop", 0)
     ]
     if motion.run.size:
         for v in judge_ticks(robot, motion, thorough=False, margins=margins):

@@ -21,6 +21,15 @@ import numpy.typing as npt
 from . import oracle_fields as read
 from .oracle_fields import FrozenFileError
 from .oracle_seeing import Seeing, seeing_of
+from .oracle_shapes import (
+    CapsuleShape,
+    VolumeShape,
+    ZoneShape,
+    read_capsule,
+    read_pairs,
+    read_volume,
+    read_zones,
+)
 
 __all__ = ["CapsuleShape", "FrozenFileError", "Robot", "VolumeShape", "ZoneShape", "read_robot"]
 
@@ -65,46 +74,11 @@ JOINT_NUMBERS = (
 )
 # May be left out; then they are 0.
 JOINT_OPTIONAL = ("position_noise",)
-SHAPE_FIELDS = {
-    "half_space": {"normal": 3, "offset": 0},
-    "box": {"center": 3, "rotation": 9, "half_extents": 3},
-    "sphere": {"center": 3, "radius": 0},
-    "capsule": {"start": 3, "end": 3, "radius": 0},
-    "cylinder": {"start": 3, "end": 3, "radius": 0},
-    "mesh": {"vertices": 3, "planes": 4},
-}
+# May be left out; then it is max_acceleration.
+DECELERATION = "max_deceleration"
+JOINT_KEYS = frozenset({"name", "type", *JOINT_NUMBERS})
+JOINT_MAY = frozenset({*JOINT_OPTIONAL, DECELERATION})
 OPTIONAL_KEYS = frozenset({"arming", "links", "perception", "self_collision", "variants", "zones"})
-ON_PLANE_M = 1e-9
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CapsuleShape:
-    """One link capsule in the frame of joint `joint`."""
-
-    name: str
-    joint: int
-    start: Array  # (3,) [m]
-    end: Array  # (3,) [m]
-    radius_m: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VolumeShape:
-    """One keep-in or keep-out volume in the base frame; `fields` holds what its shape declares."""
-
-    name: str
-    keeps_in: bool
-    shape: str
-    exempt: frozenset[str]
-    fields: dict[str, Array]  # () or (3,) or (3, 3); of a mesh (m, 3 or 4), and edges (e, 2, 3)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ZoneShape:
-    """Where links are slow."""
-
-    place: VolumeShape
-    speed_m_s: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +90,8 @@ class Robot:
     period_s: float
     joint_names: tuple[str, ...]
     prismatic: npt.NDArray[np.bool_]  # (n,)
-    bounds: dict[str, Array]  # each of JOINT_NUMBERS and JOINT_OPTIONAL: (n,)
+    continuous: npt.NDArray[np.bool_]  # (n,) its position bounds are infinite
+    bounds: dict[str, Array]  # each of JOINT_NUMBERS, JOINT_OPTIONAL, DECELERATION: (n,)
     rotation: Array  # (n, 3, 3) parent from joint, at q = 0
     translation: Array  # (n, 3) [m]
     tcp_translation: Array  # (3,) [m] in the last joint's frame
@@ -141,103 +116,15 @@ class Robot:
     perception: Seeing | None = None  # None: the file declares none
 
     @property
+    def span(self) -> tuple[Array, Array]:
+        """Least and largest position (n,); one turn of what is continuous."""
+        low, high = self.bounds["min_position"], self.bounds["max_position"]
+        return np.where(self.continuous, -np.pi, low), np.where(self.continuous, np.pi, high)
+
+    @property
     def n(self) -> int:
         """Number of joints."""
         return len(self.joint_names)
-
-
-def _capsule(value: Any, n: int, where: str) -> CapsuleShape:
-    item = read.keys(value, frozenset({"name", "joint", "start", "end", "radius"}), where)
-    joint = item["joint"]
-    if isinstance(joint, bool) or not isinstance(joint, int) or not 0 <= joint < n:
-        raise FrozenFileError(f"{where}.joint: expected 0 to {n - 1}, got {joint!r}")
-    return CapsuleShape(
-        name=read.text(item["name"], f"{where}.name"),
-        joint=joint,
-        start=read.vector(item["start"], 3, f"{where}.start"),
-        end=read.vector(item["end"], 3, f"{where}.end"),
-        radius_m=read.number(item["radius"], f"{where}.radius"),
-    )
-
-
-def _mesh(value: dict[str, Any], where: str) -> dict[str, Array]:
-    """Corners, planes and edges of a convex body; edges are what two planes have in common."""
-    corners, planes = (
-        np.array([read.vector(row, width, f"{where}.{key}") for row in read.rows(value[key], key)])
-        for key, width in (("vertices", 3), ("planes", 4))
-    )
-    if corners.shape[0] < 4 or planes.shape[0] < 4:
-        raise FrozenFileError(f"{where}: a body has 4 corners and 4 planes or more")
-    if not np.abs(np.sum(planes[:, :3] ** 2, axis=1) - 1.0).max() < 1e-9:
-        raise FrozenFileError(f"{where}.planes: a normal is not of length 1")
-    height = planes[:, :3] @ corners.T - planes[:, 3:]
-    if not height.max() <= ON_PLANE_M:
-        raise FrozenFileError(f"{where}: not convex, {height.max()} m in front of a plane")
-    on = height >= -ON_PLANE_M
-    edges = [
-        (corners[i], corners[k])
-        for i in range(corners.shape[0])
-        for k in range(i)
-        if np.count_nonzero(on[:, i] & on[:, k]) >= 2
-    ]
-    if corners.shape[0] + planes.shape[0] - len(edges) != 2:
-        raise FrozenFileError(f"{where}: corners, edges and planes are not those of a closed body")
-    return {"vertices": corners, "planes": planes, "edges": np.array(edges)}
-
-
-def _pairs(value: Any, capsules: tuple[CapsuleShape, ...]) -> tuple[tuple[int, int], ...]:
-    """Indices of the capsules that the file keeps apart; none where it declares nothing."""
-    if value is None or (isinstance(value, dict) and set(value) == {"none"}):
-        return ()
-    item = read.keys(value, frozenset({"standoff", "pairs", "ignored"}), "self_collision")
-    read.number(item["standoff"], "self_collision.standoff")
-    out = []
-    for k, row in enumerate(read.rows(item["pairs"], "self_collision.pairs")):
-        where = f"self_collision.pairs[{k}]"
-        if len(read.rows(row, where)) != 2:
-            raise FrozenFileError(f"{where}: expected two names, got {row!r}")
-        one, two = ([i for i, c in enumerate(capsules) if c.name == name] for name in row)
-        if not one or not two:
-            raise FrozenFileError(f"{where}: no capsule of that name in {row!r}")
-        out += [(i, j) for i in one for j in two]
-    return tuple(out)
-
-
-def _volume(value: Any, where: str) -> VolumeShape:
-    shape = value.get("shape") if isinstance(value, dict) else None
-    if shape not in SHAPE_FIELDS:
-        raise FrozenFileError(f"{where}.shape: {shape!r} is none of {sorted(SHAPE_FIELDS)}")
-    lengths = SHAPE_FIELDS[shape]
-    common = {"name", "kind", "shape", "on_violation", "exempt"}
-    item = read.keys(value, frozenset(common | set(lengths)), where)
-    if item["kind"] not in ("keep_in", "keep_out"):
-        raise FrozenFileError(f"{where}.kind: {item['kind']!r} is neither keep_in nor keep_out")
-    fields: dict[str, Array] = _mesh(item, where) if shape == "mesh" else {}
-    for key, length in {} if shape == "mesh" else lengths.items():
-        at = f"{where}.{key}"
-        if length == 9:
-            fields[key] = read.matrix(item[key], at)
-        elif length == 0:
-            fields[key] = np.array(read.number(item[key], at))
-        else:
-            fields[key] = read.vector(item[key], length, at)
-    exempt = [
-        read.text(name, f"{where}.exempt") for name in read.rows(item["exempt"], f"{where}.exempt")
-    ]
-    name = read.text(item["name"], f"{where}.name")
-    return VolumeShape(name, item["kind"] == "keep_in", shape, frozenset(exempt), fields)
-
-
-def _zones(value: Any) -> tuple[ZoneShape, ...]:
-    out = []
-    for i, row in enumerate(read.rows(value, "zones")):
-        where = f"zones[{i}]"
-        item = read.keys(row, frozenset({"max_speed", "volume"}), where)
-        place = _volume(item["volume"], f"{where}.volume")
-        if place.keeps_in:
-            raise FrozenFileError(f"{where}.volume.kind: a zone is where its volume is, not around")
-        out.append(ZoneShape(place, read.number(item["max_speed"], f"{where}.max_speed")))
-    return tuple(out)
 
 
 def _link_speed(value: Any) -> float | None:
@@ -248,24 +135,38 @@ def _link_speed(value: Any) -> float | None:
     )
 
 
-def _joints(value: Any) -> tuple[list[str], list[bool], dict[str, Array]]:
-    names, prismatic, columns = [], [], []
+def _endless(row: Any, where: str) -> dict[str, Any]:
+    """A continuous joint as one of those with a range; every other row as it is."""
+    if not isinstance(row, dict) or row.get("type") != "continuous":
+        return row  # type: ignore[no-any-return]
+    if row.get("position_targets") not in ("literal", "nearest"):
+        raise FrozenFileError(f"{where}.position_targets: neither literal nor nearest")
+    if "min_position" in row or "max_position" in row:
+        raise FrozenFileError(f"{where}: a continuous joint has no min_position, max_position")
+    known = {key: value for key, value in row.items() if key != "position_targets"}
+    return {**known, "min_position": 0.0, "max_position": 0.0}
+
+
+def _joints(value: Any) -> tuple[list[str], list[str], dict[str, Array]]:
+    names, kinds, columns = [], [], []
     for i, row in enumerate(read.rows(value, "joints")):
         where = f"joints[{i}]"
-        wanted = frozenset({"name", "type", *JOINT_NUMBERS})
-        item = read.keys(row, wanted, where, frozenset(JOINT_OPTIONAL))
-        if item["type"] not in ("revolute", "prismatic"):
+        item = read.keys(_endless(row, where), JOINT_KEYS, where, JOINT_MAY)
+        if item["type"] not in ("revolute", "prismatic", "continuous"):
             raise FrozenFileError(f"{where}.type: {item['type']!r} is not known")
         names.append(read.text(item["name"], f"{where}.name"))
-        prismatic.append(item["type"] == "prismatic")
+        kinds.append(item["type"])
         optional = {key: item.get(key, 0.0) for key in JOINT_OPTIONAL}
         numbers = {key: item[key] for key in JOINT_NUMBERS} | optional
+        numbers[DECELERATION] = item.get(DECELERATION, item["max_acceleration"])
         columns.append([read.number(number, f"{where}.{key}") for key, number in numbers.items()])
     if not names:
         raise FrozenFileError("joints: none declared")
-    table = np.array(columns)
-    every = (*JOINT_NUMBERS, *JOINT_OPTIONAL)
-    return names, prismatic, {key: table[:, i].copy() for i, key in enumerate(every)}
+    table, every = np.array(columns), (*JOINT_NUMBERS, *JOINT_OPTIONAL, DECELERATION)
+    bounds = {key: table[:, i].copy() for i, key in enumerate(every)}
+    endless = np.array([kind == "continuous" for kind in kinds])
+    bounds["min_position"][endless], bounds["max_position"][endless] = -np.inf, np.inf
+    return names, kinds, bounds
 
 
 def _chain(value: Any, n: int) -> dict[str, Array]:
@@ -345,7 +246,7 @@ def read_robot(raw: bytes, choice: Choice | None = None) -> Robot:
         raise FrozenFileError(f"format {top['format']!r} {top['kind']!r}: expected {FORMAT} {KIND}")
     if choice is not None:
         top = _carrying(top, choice)
-    names, prismatic, bounds = _joints(top["joints"])
+    names, kinds, bounds = _joints(top["joints"])
     tcp = _tcp(top["tcp"])
     each: Callable[[str], list[Any]] = lambda key: read.rows(top[key], key)  # noqa: E731
     timing = top["timing"]
@@ -353,26 +254,27 @@ def read_robot(raw: bytes, choice: Choice | None = None) -> Robot:
         raise FrozenFileError("timing: expected an object")
     timing_ms = {key: read.number(value, f"timing.{key}") for key, value in timing.items()}
     capsules = tuple(
-        _capsule(row, len(names), f"capsules[{i}]") for i, row in enumerate(each("capsules"))
+        read_capsule(row, len(names), f"capsules[{i}]") for i, row in enumerate(each("capsules"))
     )
     return Robot(
         name=read.text(top["name"], "name"),
         sha256=hashlib.sha256(raw).hexdigest(),
         period_s=read.number(top["period_s"], "period_s"),
         joint_names=tuple(names),
-        prismatic=np.array(prismatic),
+        prismatic=np.array([kind == "prismatic" for kind in kinds]),
+        continuous=np.array([kind == "continuous" for kind in kinds]),
         bounds=bounds,
         **_chain(top["kinematics"], len(names)),
         capsules=capsules,
-        volumes=tuple(_volume(row, f"volumes[{i}]") for i, row in enumerate(each("volumes"))),
-        pairs=_pairs(top.get("self_collision"), capsules),
+        volumes=tuple(read_volume(row, f"volumes[{i}]") for i, row in enumerate(each("volumes"))),
+        pairs=read_pairs(top.get("self_collision"), capsules),
         max_trans_vel_m_s=tcp["max_trans_vel"],
         max_force_n=tcp["max_force"],
         max_rot_vel_rad_s=tcp["max_rot_vel"],
         max_trans_acc_m_s2=tcp["max_trans_acc"],
         max_rot_acc_rad_s2=tcp["max_rot_acc"],
         link_speed_m_s=_link_speed(top.get("links")),
-        zones=_zones(top.get("zones", [])),
+        zones=read_zones(top.get("zones", [])),
         period_tolerance=timing_ms.get("period_tolerance", 0.0),
         timing_ms=timing_ms,
         home=read.vector(top["home"], len(names), "home"),

@@ -5,6 +5,8 @@ Guarantees:
 - A tick whose end is not the end of its cubic is found (`continuity`), so that no motion between
   two setpoints goes unjudged; so are the 1st to 3rd differences of the positions as streamed.
 - Tolerance is rounding only: 1e-9 of the bound plus 8 ε · max|q| / Tᵖ for a p-th difference.
+- Where slowing down has a bound of its own, a tick is cut where the joint turns, and each part is
+  judged by the bound of what the joint does there. When it turns is known to rounding of dq only.
 - Comparisons are written so that NaN is a violation.
 """
 
@@ -59,9 +61,11 @@ class Excess:
         return ~(self.value <= self.bound + self.slack)
 
 
-def rounding(robot: Robot, order: int) -> Array:
-    """8 ε · max|q| / Tᵖ, per joint (n,)."""
-    reach = np.maximum(np.abs(robot.bounds["min_position"]), np.abs(robot.bounds["max_position"]))
+def rounding(robot: Robot, order: int, q: Array) -> Array:
+    """8 ε · max|q| / Tᵖ, per joint (n,); of a continuous joint max|q| is that of q (K, n)."""
+    seen = np.max(np.where(np.isfinite(q), np.abs(q), 0.0), axis=0, initial=np.pi)
+    declared = np.maximum(*(np.abs(side) for side in robot.span))
+    reach = np.where(robot.continuous, seen, declared)
     return 8.0 * EPSILON * reach / robot.period_s**order
 
 
@@ -110,8 +114,50 @@ def _continuity(robot: Robot, motion: Motion) -> list[Excess]:
     ):
         subjects = tuple(f"{joint} {name}" for joint in robot.joint_names)
         zero = np.zeros(robot.n)
-        out.append(Excess("continuity", gap, zero, rounding(robot, order), subjects, unit))
+        out.append(
+            Excess("continuity", gap, zero, rounding(robot, order, motion.q1), subjects, unit)
+        )
     return out
+
+
+def _pushes(robot: Robot, motion: Motion, turns: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Largest |ddq| of each tick where the joint slows down, and where it speeds up; (K, n) each.
+
+    turns: both instants of the tick where dq = 0, or any others: parts that are cut once more are
+    judged alike. ddq is linear, so that the ends of a part bound it.
+    """
+    period = robot.period_s
+    zero, whole = np.zeros_like(motion.q0), np.full_like(motion.q0, period)
+    cuts = (zero, np.minimum(*turns), np.maximum(*turns), whole)
+    slowing, speeding = zero.copy(), zero.copy()
+    for begin, end in ((cuts[k], cuts[k + 1]) for k in range(3)):
+        speed = within_tick(motion, period, (begin + end) / 2.0)[1]
+        lasts = (end > begin) | ~np.isfinite(speed)
+        for t in (begin, end):
+            push = within_tick(motion, period, t)[2]
+            is_slowing = np.sign(push) * np.sign(speed) < 0.0
+            size = np.where(lasts, np.abs(push), 0.0)
+            slowing = np.maximum(slowing, np.where(is_slowing, size, 0.0))
+            speeding = np.maximum(speeding, np.where(is_slowing, 0.0, size))
+    return slowing, speeding
+
+
+def _acceleration(robot: Robot, motion: Motion, turns: tuple[Array, Array]) -> list[Excess]:
+    """ddq against its bound; against both where they differ."""
+    a, d = robot.bounds["max_acceleration"], robot.bounds["max_deceleration"]
+    slack = 1e-9 * np.minimum(a, d) + rounding(robot, 2, motion.q1)
+    names, unit, kind = robot.joint_names, "rad/s² or m/s²", "joint_acceleration"
+    if (a == d).all():
+        push = np.maximum(np.abs(motion.ddq0), np.abs(motion.ddq1))
+        return [Excess(kind, push, a, slack, names, unit)]
+    # dq is zero within ± rounding / |ddq| of where it seems to be: so much may ddq change there.
+    differs = np.where(a == d, 0.0, robot.bounds["max_jerk"] / np.minimum(a, d))
+    slack = slack + differs * rounding(robot, 1, motion.q1)
+    slowing, speeding = _pushes(robot, motion, turns)
+    return [
+        Excess(kind, speeding, a, slack, names, f"{unit}, speeding up"),
+        Excess(kind, slowing, d, slack, names, f"{unit}, slowing down"),
+    ]
 
 
 def joint_excesses(robot: Robot, motion: Motion) -> list[Excess]:
@@ -125,22 +171,22 @@ def joint_excesses(robot: Robot, motion: Motion) -> list[Excess]:
         high, low = np.maximum.reduce(places), np.minimum.reduce(places)
         peak = within_tick(motion, period, still)[1]
         speed = np.maximum.reduce([np.abs(motion.dq0), np.abs(motion.dq1), np.abs(peak)])
-        push = np.maximum(np.abs(motion.ddq0), np.abs(motion.ddq1))
         jerk = np.abs(motion.jerk_period) / period
         streamed = [_differences(robot, motion, order) for order in (1, 2, 3)]
 
         def excess(kind: str, value: Array, bound: Array, order: int, unit: str) -> Excess:
-            slack = 1e-9 * np.abs(bound) + rounding(robot, order)
+            slack = 1e-9 * np.abs(bound) + rounding(robot, order, motion.q1)
             return Excess(kind, value, bound, slack, names, unit)
 
         top, bottom = bounds["max_position"], -bounds["min_position"]
-        v, a, j = bounds["max_velocity"], bounds["max_acceleration"], bounds["max_jerk"]
+        v, j = bounds["max_velocity"], bounds["max_jerk"]
+        a = np.maximum(bounds["max_acceleration"], bounds["max_deceleration"])
         return [
             *_continuity(robot, motion),
             excess("joint_position", high, top, 0, "rad or m"),
             excess("joint_position", -low, bottom, 0, "rad or m, sign turned"),
             excess("joint_velocity", speed, v, 1, "rad/s or m/s"),
-            excess("joint_acceleration", push, a, 2, "rad/s² or m/s²"),
+            *_acceleration(robot, motion, (first, second)),
             excess("joint_jerk", jerk, j, 3, "rad/s³ or m/s³"),
             excess("joint_velocity", streamed[0], v, 1, "rad/s or m/s, difference"),
             excess("joint_acceleration", streamed[1], a, 2, "rad/s² or m/s², difference"),

@@ -143,7 +143,10 @@ class SimulatedRobot:
             info = world.p.getJointInfo(world.robot, index, physicsClientId=world.client)
             low, high = float(info[8]), float(info[9])
             if not low < high:  # a continuous joint: the URDF gives no stops
-                low, high = float(joint["min_position"]), float(joint["max_position"])
+                low, high = (
+                    joint.get("min_position", -math.inf),
+                    joint.get("max_position", math.inf),
+                )
             self._range.append((low, high))
         self.placed()
 

@@ -5,6 +5,7 @@ Guarantees: plain records; nothing here depends on physics.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,8 +54,10 @@ class Onset:
         return float(self.frozen["period_s"])
 
     def limit(self, key: str) -> Array:  # (n,)
-        """A declared joint limit, for all joints."""
-        return np.array([joint[key] for joint in self.frozen["joints"]], dtype=np.float64)
+        """A declared joint limit, for all joints; half a turn where one turns without end."""
+        half_turn = {"min_position": -math.pi, "max_position": math.pi}
+        joints = [{**half_turn, **joint} for joint in self.frozen["joints"]]
+        return np.array([joint[key] for joint in joints], dtype=np.float64)
 
     def ticks(self, seconds: float) -> int:
         return max(1, round(seconds / self.period_s))

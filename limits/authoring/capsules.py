@@ -54,7 +54,9 @@ def _distances(points: Array, start: Array, end: Array) -> Array:
 
 
 def excess_m(triangles: Array, segments: list[Segment]) -> float:
-    """How far the worst triangle (m, 3, 3) sticks out of its best capsule [m]; <= 0: contained."""
+    """How far the worst triangle (m, 3, 3), or body of c corners (m, c, 3), sticks out of its best
+    capsule [m]; <= 0: contained.
+    """
     if not segments:
         return math.inf
     worst = np.full(len(triangles), np.inf)
@@ -62,7 +64,8 @@ def excess_m(triangles: Array, segments: list[Segment]) -> float:
         distances = _distances(
             triangles.reshape(-1, 3), np.array(segment.start), np.array(segment.end)
         )
-        worst = np.minimum(worst, distances.reshape(-1, 3).max(axis=1) - segment.radius)
+        furthest = distances.reshape(triangles.shape[:2]).max(axis=1)
+        worst = np.minimum(worst, furthest - segment.radius)
     return float(worst.max(initial=-np.inf))
 
 

@@ -7,12 +7,15 @@ and a file in which that word is left is refused with the list of its places.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..units import REQUIRED
-from .capsules import Segment, fit_capsules
+from .capsules import DECIMALS, Segment, fit_capsules
+from .mimic import leader_fields
 from .overlaps import overlap_shares
 from .urdf import Chain, UrdfJoint, load_chain, read_joints
 
@@ -36,7 +39,8 @@ robot:
 
 # tracking_error, velocity_error, effort_error: the largest difference between what was commanded
 # and what was measured, under load. recovery_velocity: how fast a joint comes back from outside.
-# Optional: position_noise, the error of a measured position, if tracking_error is to be without it.
+# Optional: position_noise, the error of a measured position, if tracking_error is to be without it;
+# max_deceleration, where a joint may slow down faster, or only slower, than it speeds up.
 joint_limits:
 """
 TAIL = """
@@ -118,9 +122,22 @@ classifier: REQUIRED
 """
 
 
-def _known(joint: UrdfJoint, field: str) -> str:
+RANGE = ("min_position", "max_position")
+
+
+def _bounds(joint: str, joints: dict[str, UrdfJoint], chain: Chain) -> list[dict[str, float]]:
+    """What the URDF says that bounds a joint, joints that mimic it included."""
+    known = [joints[joint].limit, joints[joint].soft]
+    for one in chain.dependents:
+        if one.leader == joint:
+            own = joints[one.name]
+            known += [leader_fields(one, source) for source in (own.limit, own.soft)]
+    return known
+
+
+def _known(sources: list[dict[str, float]], field: str) -> str:
     """What the URDF says about a field."""
-    values = [source[field] for source in (joint.limit, joint.soft) if field in source]
+    values = [source[field] for source in sources if field in source]
     if not values:
         return REQUIRED
     if field == "min_position":
@@ -128,12 +145,13 @@ def _known(joint: UrdfJoint, field: str) -> str:
     return repr(min(values))
 
 
-def _joint_block(joint: UrdfJoint) -> str:
-    kind = "prismatic" if joint.type == "prismatic" else "revolute"
-    lines = [f"  {joint.name}:", f"    type: {kind}"]
+def _joint_block(joint: UrdfJoint, known: list[dict[str, float]]) -> str:
+    lines = [f"  {joint.name}:", f"    type: {joint.type}"]
+    if joint.type == "continuous":
+        lines.append(f"    position_targets: {REQUIRED}  # literal: they count turns; or nearest")
+    else:
+        lines += [f"    {field}: {_known(known, field)}" for field in RANGE]
     for field in (
-        "min_position",
-        "max_position",
         "max_velocity",
         "max_acceleration",
         "max_jerk",
@@ -143,7 +161,7 @@ def _joint_block(joint: UrdfJoint) -> str:
         "effort_error",
         "recovery_velocity",
     ):
-        lines.append(f"    {field}: {_known(joint, field)}")
+        lines.append(f"    {field}: {_known(known, field)}")
     return "\n".join(lines)
 
 
@@ -153,7 +171,9 @@ def _fitted(chain: Chain) -> dict[str, list[Segment]]:
     for link, triangles in chain.triangles.items():
         if chain.link_joint[link] >= 0:
             rotation, shift = chain.link_pose[link]
-            out[link] = fit_capsules((triangles - shift) @ rotation)
+            fitted = fit_capsules((triangles - shift) @ rotation)
+            more = math.ceil(chain.swell.get(link, 0.0) * 10**DECIMALS) / 10**DECIMALS
+            out[link] = [replace(one, radius=one.radius + more) for one in fitted]
     return out
 
 
@@ -211,5 +231,11 @@ def template(
         home="\n".join(f"  {joint}: {REQUIRED}" for joint in chain.joint_names),
     )
     return (
-        head + "\n".join(_joint_block(joints[joint]) for joint in chain.joint_names) + "\n" + tail
+        head
+        + "\n".join(
+            _joint_block(joints[joint], _bounds(joint, joints, chain))
+            for joint in chain.joint_names
+        )
+        + "\n"
+        + tail
     )

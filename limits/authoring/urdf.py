@@ -3,7 +3,9 @@
 Guarantees:
 - Locked joints, fixed links and added bodies (tool, payload) are merged into the links that carry
   them, inertias by the parallel-axis theorem (Pinocchio does it; the tests do it again, otherwise).
-- A tree, a floating base, a mimic joint that moves, a joint type that is not understood: refused.
+- A tree, a floating base, an arm that goes on beyond a mimic joint, a joint type that is not
+  understood: refused. What a mimic joint moves is covered wherever its leader may be (see `mimic`);
+  its mass stays with its place in the middle.
 - `<limit>` and `<safety_controller>` are both read; who is tighter is decided elsewhere.
 """
 
@@ -17,7 +19,6 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from ..errors import MissingExtraError, RobotError
 from ..records import Array
 from .capsules import box_triangles
 from .meshes import read_triangles
+from .mimic import Dependent, resolved, sweeps, swept
+from .urdf_joints import UrdfJoint, read_joints
 
 __all__ = [
     "Body",
@@ -36,19 +39,7 @@ __all__ = [
     "urdf_sha256",
 ]
 
-URDF_BYTES_MAX = 4 << 20
 CYLINDER_SIDES = 24
-
-
-@dataclass(frozen=True, slots=True)
-class UrdfJoint:
-    """What the URDF says about one joint; SI. None: it says nothing."""
-
-    name: str
-    type: str
-    mimics: str | None
-    limit: dict[str, float]  # min_position, max_position, max_velocity, max_effort
-    soft: dict[str, float]  # min_position, max_position from <safety_controller>
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +67,11 @@ class Chain:
     inertias: list[Array] = field(default_factory=list)
     link_joint: dict[str, int] = field(default_factory=dict)  # -1: fixed to the base
     link_pose: dict[str, tuple[Array, Array]] = field(default_factory=dict)  # in its joint's frame
-    triangles: dict[str, Array] = field(default_factory=dict)  # link: (m, 3, 3), joint's frame
+    # link: (m, 3, 3), joint's frame; where a mimic joint moves it (m, 6, 3), both ends of a step
+    triangles: dict[str, Array] = field(default_factory=dict)
+    swell: dict[str, float] = field(default_factory=dict)  # [m] of those: how much more they need
+    dependents: tuple[Dependent, ...] = ()
+    locked: dict[str, float] = field(default_factory=dict)  # all, mimic joints held in the middle
 
 
 def _pinocchio() -> Any:
@@ -106,86 +101,13 @@ def resolve_urdf(urdf: str, package: str | None, beside: Path | None) -> Path:
     return path
 
 
-def _number(element: ElementTree.Element | None, key: str, where: str) -> float | None:
-    text = None if element is None else element.get(key)
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise RobotError(f"{where}: {key}={text!r} is not a number") from error
-    if not math.isfinite(value):
-        raise RobotError(f"{where}: {key}={text!r} is not finite")
-    return value
-
-
-def _parse(path: Path) -> tuple[ElementTree.Element, bytes]:
-    data = path.read_bytes()
-    if len(data) > URDF_BYTES_MAX:
-        raise RobotError(f"{path}: {len(data)} bytes, more than {URDF_BYTES_MAX}")
-    if b"<!ENTITY" in data:
-        raise RobotError(f"{path}: XML entities are not accepted")
-    try:
-        root = ElementTree.fromstring(data)
-    except ElementTree.ParseError as error:
-        raise RobotError(f"{path}: not XML: {error}") from error
-    if root.tag != "robot":
-        raise RobotError(f"{path}: the root element is <{root.tag}>, expected <robot>")
-    return root, data
-
-
-def _drop_unset(source: dict[str, float | None], kind: str) -> None:
-    """Forget what nobody filled in: exporters write 0 there, and it would bind as a limit."""
-    no_range = source["min_position"] == 0.0 and source["max_position"] == 0.0
-    if kind == "continuous" or no_range:
-        source["min_position"] = source["max_position"] = None
-    for name in ("max_velocity", "max_effort"):
-        value = source.get(name)
-        if value is not None and not value > 0.0:
-            source[name] = None
-
-
-def read_joints(path: Path) -> dict[str, UrdfJoint]:
-    """Every joint that moves, in file order, with what `<limit>` and `<safety_controller>` say."""
-    joints: dict[str, UrdfJoint] = {}
-    for element in _parse(path)[0].findall("joint"):
-        name, kind = element.get("name", ""), element.get("type", "")
-        if kind == "fixed":
-            continue
-        where = f"{path.name}: joint {name!r}"
-        if kind not in ("revolute", "continuous", "prismatic"):
-            raise RobotError(f"{where}: type {kind!r} is not supported")
-        limit, safety = element.find("limit"), element.find("safety_controller")
-        hard = {
-            "min_position": _number(limit, "lower", where),
-            "max_position": _number(limit, "upper", where),
-            "max_velocity": _number(limit, "velocity", where),
-            "max_effort": _number(limit, "effort", where),
-        }
-        soft = {
-            "min_position": _number(safety, "soft_lower_limit", where),
-            "max_position": _number(safety, "soft_upper_limit", where),
-        }
-        for source in (hard, soft):
-            _drop_unset(source, kind)
-        mimic = element.find("mimic")
-        joints[name] = UrdfJoint(
-            name,
-            kind,
-            None if mimic is None else mimic.get("joint"),
-            {key: value for key, value in hard.items() if value is not None},
-            {key: value for key, value in soft.items() if value is not None},
-        )
-    return joints
-
-
 def urdf_sha256(path: Path) -> str:
     """SHA-256 of the URDF's bytes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _build(path: Path, locked: dict[str, float]) -> tuple[Any, Any]:
-    """(model, collision geometry) of the URDF with `locked` joints fixed."""
+def _build(path: Path) -> tuple[Any, Any]:
+    """(model, collision geometry) of the whole URDF."""
     pin = _pinocchio()
     text = path.read_text(encoding="utf-8")
     # Pinocchio gives a continuous joint two coordinates; it is an angle like any other here.
@@ -194,7 +116,7 @@ def _build(path: Path, locked: dict[str, float]) -> tuple[Any, Any]:
         'type="revolute"',
         text,
     )
-    text = re.sub(r"<mimic\b[^>]*/>", "", text)  # a mimic joint must be locked, see load_chain
+    text = re.sub(r"<mimic\b[^>]*/>", "", text)  # none of them moves by itself: see load_chain
     folders = [str(path.parent), *[str(p) for p in path.parents[1:4]]]
     try:
         model = pin.buildModelFromXML(text)
@@ -203,6 +125,13 @@ def _build(path: Path, locked: dict[str, float]) -> tuple[Any, Any]:
         )
     except (ValueError, RuntimeError) as error:
         raise RobotError(f"{path}: {error}") from error
+    return model, geometry
+
+
+def _reduced(
+    pin: Any, model: Any, geometry: Any, locked: dict[str, float], bodies: list[Body]
+) -> tuple[Any, Any]:
+    """The same with `locked` joints fixed and bodies added."""
     ids = []
     reference = pin.neutral(model)
     for name, value in locked.items():
@@ -210,6 +139,16 @@ def _build(path: Path, locked: dict[str, float]) -> tuple[Any, Any]:
         ids.append(joint)
         reference[model.joints[joint].idx_q] = value
     reduced, (shapes,) = pin.buildReducedModel(model, [geometry], ids, reference)
+    for i in range(1, reduced.njoints):
+        if reduced.parents[i] != i - 1:
+            raise RobotError(
+                f"joint {reduced.names[i]!r}: the moving joints must form one serial chain; "
+                f"lock the others in robot.locked_joints (init: --lock JOINT=POSITION)"
+            )
+    if reduced.njoints < 2:
+        raise RobotError("robot: no joint moves")
+    for body in bodies:
+        _add_body(pin, reduced, body)
     return reduced, shapes
 
 
@@ -233,25 +172,61 @@ def load_chain(path: Path, locked: dict[str, float], bodies: list[Body]) -> Chai
             raise RobotError(
                 f"robot.locked_joints: no joint {name!r}; there are: {', '.join(joints)}"
             )
-    for joint in joints.values():
-        free = [name for name in (joint.name, joint.mimics) if name not in locked]
-        if joint.mimics is not None and free:
-            raise RobotError(
-                f"joint {joint.name!r} mimics {joint.mimics!r}: both must be locked; add to "
-                f"robot.locked_joints (init: --lock JOINT=POSITION): {', '.join(map(str, free))}"
-            )
-    model, geometry = _build(path, locked)
-    for i in range(1, model.njoints):
-        if model.parents[i] != i - 1:
-            raise RobotError(
-                f"joint {model.names[i]!r}: the moving joints must form one serial chain; "
-                f"lock the others in robot.locked_joints (init: --lock JOINT=POSITION)"
-            )
-    if model.njoints < 2:
-        raise RobotError("robot: no joint moves")
-    for body in bodies:
-        _add_body(pin, model, body)
-    return _turned(pin, model, geometry, joints)
+    all_locked, moving = resolved(joints, locked)
+    plans = sweeps(joints, moving)
+    held = {
+        one.name: one.at(float(plan.leader[[0, -1]].mean()))
+        for plan in plans
+        for one in plan.dependents
+    }
+    whole, shapes = _build(path)
+    model, geometry = _reduced(pin, whole, shapes, {**all_locked, **held}, bodies)
+    chain = _turned(pin, model, joints)
+    _add_triangles(pin, model, geometry, joints, chain)
+    chain.dependents, chain.locked = moving, {**all_locked, **held}
+
+    def poses(values: dict[str, float]) -> dict[str, tuple[Array, Array]]:
+        other, _ = _reduced(pin, whole, shapes, {**all_locked, **values}, bodies)
+        there = _turned(pin, other, joints)
+        for name, *pair in zip(chain.joint_names, chain.placements, there.placements, strict=True):
+            if any(np.abs(a - b).max() > 1e-9 for a, b in zip(*pair, strict=True)):
+                raise RobotError(
+                    f"joint {name!r} is carried by a joint that mimics another: such an arm is not "
+                    f"understood; lock {name!r} (init: --lock {name}=POSITION)"
+                )
+        return there.link_pose
+
+    for plan in plans:
+        moved = swept(plan, poses, held, _in_links(chain))
+        _require_free(chain, moved, bodies)
+        for link, (prisms, swell) in moved.items():
+            chain.swell[link] = swell
+            if len(prisms):
+                chain.triangles[link] = prisms
+    return chain
+
+
+def _in_links(chain: Chain) -> dict[str, Array]:
+    """Triangles of each link in its own frame; those that no mimic joint moves yet."""
+    out = {}
+    for link, (rotation, shift) in chain.link_pose.items():
+        triangles = chain.triangles.get(link, np.zeros((0, 3, 3)))
+        out[link] = (triangles - shift) @ rotation
+    return out
+
+
+def _require_free(chain: Chain, moved: dict[str, Any], bodies: list[Body]) -> None:
+    """What a mimic joint moves carries nothing, is moved by one leader only, and by the arm."""
+    for link in moved:
+        why = None
+        if link in chain.swell:
+            why = "is carried by joints that mimic two different ones"
+        elif any(body.name == link for body in bodies):
+            why = "is fixed to what a mimic joint moves; its parent must be a link of the arm"
+        elif chain.link_joint[link] < 0:
+            why = "is moved by a mimic joint at the robot's base, beside the arm"
+        if why is not None:
+            raise RobotError(f"{link!r} {why}: lock the joint that is mimicked")
 
 
 def _add_body(pin: Any, model: Any, body: Body) -> None:
@@ -270,18 +245,24 @@ def _frame(model: Any, link: str, where: str) -> int:
     return next(i for i, f in enumerate(model.frames) if f.name == link and str(f.type) == "BODY")
 
 
-def _turned(pin: Any, model: Any, geometry: Any, joints: dict[str, UrdfJoint]) -> Chain:
-    """Turn every joint frame so that its axis is +z, and express all that it carries in it."""
+def _turns(pin: Any, model: Any, joints: dict[str, UrdfJoint]) -> list[Array]:
+    """Of the base and each joint: the least rotation that makes its axis +z."""
     data = model.createData()
     pin.computeJointJacobians(model, data, pin.neutral(model))
     turn = [np.eye(3)]
-    chain = Chain([], [], [])
+    for i in range(1, model.njoints):
+        column = pin.getJointJacobian(model, data, i, pin.ReferenceFrame.LOCAL)[:, i - 1]
+        axis = column[:3] if joints[model.names[i]].type == "prismatic" else column[3:]
+        turn.append(_rotation_to_axis(axis / float(np.sqrt(axis @ axis))))
+    return turn
+
+
+def _turned(pin: Any, model: Any, joints: dict[str, UrdfJoint]) -> Chain:
+    """Turn every joint frame so that its axis is +z, and express all that it carries in it."""
+    turn, chain = _turns(pin, model, joints), Chain([], [], [])
     for i in range(1, model.njoints):
         name = model.names[i]
-        kind = "prismatic" if joints[name].type == "prismatic" else "revolute"
-        column = pin.getJointJacobian(model, data, i, pin.ReferenceFrame.LOCAL)[:, i - 1]
-        axis = column[:3] if kind == "prismatic" else column[3:]
-        turn.append(_rotation_to_axis(axis / float(np.sqrt(axis @ axis))))
+        kind = joints[name].type
         pose = model.jointPlacements[i]
         chain.joint_names.append(name)
         chain.joint_types.append(kind)
@@ -300,13 +281,20 @@ def _turned(pin: Any, model: Any, geometry: Any, joints: dict[str, UrdfJoint]) -
                 turn[joint].T @ frame.placement.rotation,
                 turn[joint].T @ frame.placement.translation,
             )
+    return chain
+
+
+def _add_triangles(
+    pin: Any, model: Any, geometry: Any, joints: dict[str, UrdfJoint], chain: Chain
+) -> None:
+    """Every collision shape, in the turned frame of the joint that carries it."""
+    turn = _turns(pin, model, joints)
     for item in geometry.geometryObjects:
         link = re.sub(r"_\d+$", "", item.name)
         corners = _triangles(item) @ item.placement.rotation.T + item.placement.translation
         corners = corners @ turn[item.parentJoint]
         before = chain.triangles.get(link)
         chain.triangles[link] = corners if before is None else np.concatenate([before, corners])
-    return chain
 
 
 def _triangles(item: Any) -> Array:

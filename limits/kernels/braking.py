@@ -4,6 +4,8 @@ With v, a the joint's velocity and acceleration and n1, n2, n3 whole ticks of T:
     A  = -(v + a·n1·T/2) / ((n1/2 + n2 + n3/2)·T)     plateau acceleration
     j1 = (A - a)/(n1·T),  j2 = 0,  j3 = -A/(n3·T)
 The velocity lost is a·n1·T/2 + A·(n1/2 + n2 + n3/2)·T = -v, so it ends at dq = 0 and ddq = 0.
+A never speeds a joint up: where it acts, a joint only slows down, so its bound is max_deceleration.
+What is above max_acceleration at the start must be given back before a joint turns, in phase 1.
 All joints share n1, n2, n3 (the synchronised family): the tool stays near its line.
 """
 
@@ -12,7 +14,7 @@ from __future__ import annotations
 import math
 
 from .jit import kernel
-from .packed import ACCELERATION, JERK, PERIOD, Floats, Packed
+from .packed import ACCELERATION, DECELERATION, JERK, PERIOD, Floats, Packed
 
 __all__ = ["plan_stop"]
 
@@ -31,7 +33,7 @@ def _plateau_ticks(
     period = packed.scalar[PERIOD]
     need = 0.0
     for i in range(dq.shape[0]):
-        plateau = ease * packed.joint[i, ACCELERATION]
+        plateau = ease * packed.joint[i, DECELERATION]
         limit = min(plateau, packed.joint[i, JERK] * n3 * period) * INSIDE
         lost = dq[i] + ddq[i] * n1 * period / 2.0
         need = max(need, abs(lost) / (limit * period) - (n1 + n3) / 2.0)
@@ -43,6 +45,12 @@ def _plateau_ticks(
         plateau = -lost / ((n1 / 2.0 + n2 + n3 / 2.0) * period)
         if not abs(plateau - ddq[i]) <= packed.joint[i, JERK] * INSIDE * n1 * period:
             return -1.0
+        if abs(ddq[i]) > packed.joint[i, ACCELERATION] and plateau * ddq[i] < 0.0:
+            # It turns in phase 1, where ddq² = ddq0² - 2·j1·dq0, and speeds up from there.
+            turning = ddq[i] * ddq[i] - 2.0 * (plateau - ddq[i]) / (n1 * period) * dq[i]
+            bound = packed.joint[i, ACCELERATION] * INSIDE
+            if not turning <= bound * bound:
+                return -1.0
     return n2
 
 
@@ -52,7 +60,7 @@ def plan_stop(
 ) -> bool:
     """Write the shortest stop found into ticks (3,) and jerk (n, 3); False if there is none.
 
-    ease in (0, 1]: how much of max_acceleration its plateau may take. It looks at plateaus of that
+    ease in (0, 1]: how much of max_deceleration its plateau may take. It looks at plateaus of that
     times a falling factor, then shortens each phase while that helps. Velocity, position, effort
     and everything else is left to the certificate.
     """
@@ -64,7 +72,7 @@ def plan_stop(
         moving = moving or dq[i] != 0.0 or ddq[i] != 0.0
         step = packed.joint[i, JERK] * INSIDE * period
         full1 = max(full1, abs(ddq[i]) / step)
-        full3 = max(full3, ease * packed.joint[i, ACCELERATION] / step)
+        full3 = max(full3, ease * packed.joint[i, DECELERATION] / step)
     ticks[:] = 0.0
     jerk[:] = 0.0
     if not moving:

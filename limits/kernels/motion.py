@@ -12,7 +12,15 @@ import math
 from .jit import kernel
 from .packed import Floats
 
-__all__ = ["build", "departures", "place", "position_range", "speed_sup", "speeds_hull"]
+__all__ = [
+    "build",
+    "departures",
+    "place",
+    "position_range",
+    "speed_sup",
+    "speeds_hull",
+    "velocity_roots",
+]
 
 
 @kernel
@@ -67,7 +75,7 @@ def _cubic(piece: Floats, h: float) -> float:
 
 
 @kernel
-def _velocity_roots(piece: Floats) -> tuple[float, float]:
+def velocity_roots(piece: Floats) -> tuple[float, float]:
     """Times at which dq is zero, or -1: there the position is extremal."""
     a, b, c = piece[3] / 2.0, piece[2], piece[1]
     if a == 0.0:
@@ -99,7 +107,7 @@ def position_range(
         if not (math.isfinite(at_begin) and math.isfinite(at_end)):
             return -math.inf, math.inf
         low, high = min(low, at_begin, at_end), max(high, at_begin, at_end)
-        one, two = _velocity_roots(piece)
+        one, two = velocity_roots(piece)
         for root in (one, two):
             if begin - ends[p] < root < end - ends[p]:
                 value = _cubic(piece, root)

@@ -1,7 +1,7 @@
 """The share of a commanded velocity that the speed of links allows: everywhere, and before zones.
 
 All joints keep their proportions, so a share s of the command w moves every capsule at a share of
-its speed v. Braking takes tau = max|w_i|/a_i from all of w at the joints' accelerations a_i; a
+its speed v. Braking takes tau = max|w_i|/a_i from all of w at the joints' decelerations a_i; a
 motion that comes nearer to a zone at u·s slows down from s to the zone's share s_z within
     u·(tau·(s² - s_z²)/2 + lag·(s - s_z)),
 where lag is what jerk and the tracker take before braking has begun. So the share that may be left
@@ -19,7 +19,7 @@ from .clearance import clearance, is_beyond
 from .jit import kernel
 from .link_motion import axis_velocity, capsule_speed, link_twists
 from .packed import (
-    ACCELERATION,
+    DECELERATION,
     JERK,
     LEVER,
     LINK_SPEED,
@@ -55,7 +55,7 @@ def _braking(packed: Packed, speeds: Floats) -> tuple[float, float]:
     """Seconds that braking takes from `speeds` (n,), and before it has begun."""
     tau, lag = 0.0, packed.scalar[PERIOD]
     for i in range(speeds.shape[0]):
-        a_max = packed.joint[i, ACCELERATION]
+        a_max = packed.joint[i, DECELERATION]
         tau = max(tau, abs(speeds[i]) / a_max)
         lag = max(lag, a_max / packed.joint[i, JERK])
     return tau / BRAKE_SHARE, lag * LAG_RAMPS

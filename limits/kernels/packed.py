@@ -20,13 +20,14 @@ Floats = npt.NDArray[np.float64]
 
 # Columns of `joint`.
 MIN, MAX, VELOCITY, ACCELERATION, JERK, EFFORT, POSITION_ERROR, VELOCITY_ERROR = range(8)
-EFFORT_ERROR, RECOVERY, PRISMATIC, POSITION_NOISE = 8, 9, 10, 11
+EFFORT_ERROR, RECOVERY, PRISMATIC, POSITION_NOISE, DECELERATION = 8, 9, 10, 11, 12
+CONTINUOUS = 13
 # Entries of `scalar`.
 PERIOD, STANDOFF, TCP_SPEED, GRAVITY = 0, 1, 2, 3  # gravity takes 3, 4 and 5
 TCP_ROTATION, TWIST_LENGTH, TWIST_SPEED = 6, 7, 8
 LINK_SPEED, TCP_ACCELERATION, TCP_ROTATIONAL_ACCELERATION = 9, 10, 11
 # Columns of each table.
-SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 12, 12, 12, 11
+SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 12, 14, 12, 11
 CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 6
 # Columns of `volume`: shape, kind, then what the shape needs.
 SHAPE, KIND, DATA = 0, 1, 2
@@ -80,7 +81,7 @@ class Packed(NamedTuple):
     # TCP's mean lever [m] and the speed that a joint gives it there [m/s], link speed [m/s], TCP
     # acceleration [m/s²] and rotational acceleration [rad/s²]
     scalar: Floats
-    joint: Floats  # (n, 12)
+    joint: Floats  # (n, 14)
     chain: Floats  # (n, 12) rotation (row-major), translation [m]
     tcp: Floats  # (3,) [m] in the last joint's frame
     body: Floats  # (n, 11) mass, COM, ixx ixy ixz iyy iyz izz, largest principal inertia
@@ -250,7 +251,8 @@ def pack(limits: Limits) -> Packed:
             (
                 j.min_position, j.max_position, j.max_velocity, j.max_acceleration, j.max_jerk,
                 j.max_effort, j.position_error, j.velocity_error, j.effort_error,
-                j.recovery_velocity, float(j.type == "prismatic"), j.position_noise,
+                j.recovery_velocity, float(j.type == "prismatic"), j.position_noise, j.deceleration,
+                float(j.is_continuous),
             )
             for j in limits.joints
         ],

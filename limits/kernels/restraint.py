@@ -11,7 +11,6 @@ from .jit import kernel
 from .link_motion import is_limited
 from .pace import pace
 from .packed import (
-    ACCELERATION,
     PACE,
     TCP_ACCELERATION,
     TCP_ROTATIONAL_ACCELERATION,
@@ -91,13 +90,23 @@ def _held(
 
 @kernel
 def asks_too_much(
-    packed: Packed, work: Work, wanted: float, i: int, found: Floats, count: int
+    packed: Packed,
+    work: Work,
+    wanted: float,
+    low: float,
+    high: float,
+    i: int,
+    found: Floats,
+    count: int,
 ) -> int:
-    """Find the acceleration that joint i would need to be too much for it, or for the tool."""
-    a_max, what = packed.joint[i, ACCELERATION], work.small[PACE]
-    if not abs(wanted) <= a_max:
-        return note(found, count, _ACCELERATION, i, abs(wanted), a_max)
-    hard = abs(wanted) / (what[GENTLE] * a_max)
+    """Find the acceleration that joint i would need to be too much for it, or for the tool.
+
+    low < 0 and high > 0 are what it may have.
+    """
+    bound, what = -low if wanted < 0.0 else high, work.small[PACE]
+    if not low <= wanted <= high:
+        return note(found, count, _ACCELERATION, i, abs(wanted), bound)
+    hard = abs(wanted) / (what[GENTLE] * bound)
     if hard <= 1.0 or (count > 0 and found[count - 1, 0] == what[HELD_BY]):
         return count
     turning = what[HELD_BY] == _TCP_TURNING

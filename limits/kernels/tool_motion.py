@@ -15,6 +15,7 @@ import math
 from .jit import kernel
 from .packed import (
     ACCELERATION,
+    DECELERATION,
     PRISMATIC,
     TCP_ACCELERATION,
     TCP_ROTATIONAL_ACCELERATION,
@@ -104,7 +105,8 @@ def _push(packed: Packed, work: Work, q: Floats, speeds: Floats) -> tuple[float,
     """The tool's accelerations if joints brake from speeds (n,), together, as hard as they can."""
     zero, push, tau = work.vector[5], work.vector[6], 0.0
     for i in range(speeds.shape[0]):
-        tau = max(tau, abs(speeds[i]) / packed.joint[i, ACCELERATION])
+        hardest = max(packed.joint[i, ACCELERATION], packed.joint[i, DECELERATION])
+        tau = max(tau, abs(speeds[i]) / hardest)
     if not (tau > 0.0 and tau < math.inf):
         return 0.0, 0.0
     for i in range(speeds.shape[0]):

@@ -1,9 +1,11 @@
-"""Joint acceleration: |ddq| <= max_acceleration; linear in each piece, so its ends decide."""
+"""Joint acceleration: |ddq| <= max_acceleration where a joint speeds up, <= max_deceleration where
+it slows down. Linear in each piece: its ends and the instants at which the joint turns decide."""
 
 from __future__ import annotations
 
+from ..kernels.acceleration import within
 from ..kernels.jit import kernel
-from ..kernels.packed import ACCELERATION, ENDS, Floats, Packed, Work
+from ..kernels.packed import ACCELERATION, DECELERATION, ENDS, Floats, Packed, Work
 
 __all__ = ["holds"]
 
@@ -12,12 +14,11 @@ __all__ = ["holds"]
 def holds(packed: Packed, work: Work, report: Floats) -> bool:
     """Whether |ddq| is within its bound throughout; else report joint, value, bound."""
     for i in range(packed.joint.shape[0]):
-        bound = packed.joint[i, ACCELERATION]
+        up, down = packed.joint[i, ACCELERATION], packed.joint[i, DECELERATION]
         for p in range(4):
-            piece, t = work.pieces[p, i], work.small[ENDS, p + 1] - work.small[ENDS, p]
-            # Two comparisons: max would drop a NaN that is its second argument (TRAPS 8).
-            for value in (abs(piece[2]), abs(piece[2] + piece[3] * t)):
-                if not (value <= bound):
-                    report[0], report[1], report[2] = i, value, bound
-                    return False
+            length = work.small[ENDS, p + 1] - work.small[ENDS, p]
+            value, bound = within(work.pieces[p, i], length, up, down)
+            if not (value <= bound):
+                report[0], report[1], report[2] = i, value, bound
+                return False
     return True

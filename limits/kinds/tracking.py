@@ -4,6 +4,8 @@ Smoothness is judged on the command, so the command must not drift away from the
 beyond this bound the certificate's assumption is gone, and the filter stops.
 With e the tracking error and s the position noise, the robot is within e + s of the stream (s: the
 stream was seeded from a measured position), and measured within s of where it is: e + 2 s.
+Of a continuous joint only the place within a turn is compared: it may be measured wrapped. What is
+half a turn or more away is then at least as far off as what is nearer, and as wrong.
 A position that lags behind by up to L ticks is compared with all that the stream passed in them.
 """
 
@@ -11,8 +13,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ..kernels.jit import entry, kernel
-from ..kernels.packed import POSITION_ERROR, POSITION_NOISE, Floats, Packed
+from ..kernels.packed import CONTINUOUS, POSITION_ERROR, POSITION_NOISE, Floats, Packed
 
 __all__ = ["holds", "within"]
 
@@ -21,8 +25,11 @@ __all__ = ["holds", "within"]
 def _near(packed: Packed, i: int, q: float, low: float, high: float) -> bool:
     """Whether q may be measured of joint i whose stream was in [low, high]; a NaN may not."""
     slack = packed.joint[i, POSITION_ERROR] + packed.joint[i, POSITION_NOISE]
-    if not (math.isfinite(low) and math.isfinite(high)):
+    if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(q)):
         return False
+    if packed.joint[i, CONTINUOUS] > 0.0:
+        turn = 2.0 * math.pi
+        q += turn * np.floor((0.5 * (low + high) - q) / turn + 0.5)
     return q - high <= slack and low - q <= slack
 
 

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ...limits.errors import InputError
 from ...sim.oracle import read_robot
 from .campaign import Campaign, open_bench, run_campaign
+from .changing import run_changing
 from .limits_source import LimitsSource, find
 from .matrix import merge, run_matrix
 from .matrix_plan import plan_matrix
@@ -70,10 +71,15 @@ def command(
     resume: Annotated[
         Path | None, typer.Option("--resume", help="Keep a matrix's finished cells here.")
     ] = None,
+    changes: Annotated[
+        bool, typer.Option("--changes", help="Tighten the limits at random on the way.")
+    ] = False,
 ) -> None:
     """Attack the filter with hostile streams; an independent oracle judges every tick."""
     if replay_file is not None:
         raise typer.Exit(_replay(limits, replay_file, json_output))
+    if changes:
+        raise typer.Exit(_changing(limits, steps or STEPS, seed, json_output))
     if limits == MATRIX or (limits is None and random_robots):
         summary = _matrix(
             limits == MATRIX, random_robots, steps, seed, zero_margins, shards, shard,
@@ -94,6 +100,18 @@ def command(
         Console().print(table(summary))
     if not summary.document["passed"]:
         raise typer.Exit(1)
+
+
+def _changing(limits: str | None, steps: int, seed: int, json_output: bool) -> int:
+    if limits is None or limits == MATRIX:
+        raise InputError("fuzz --changes: name limits, e.g. checkrein fuzz xarm6 --changes")
+    document = run_changing(find(limits), steps=steps, seed=seed).document
+    if json_output:
+        print(json.dumps(document, allow_nan=False))
+    else:
+        for name, value in document.items():
+            Console().print(f"{name}: {value}", soft_wrap=True)
+    return 0 if document["passed"] else 1
 
 
 def _processes(steps: int) -> int:

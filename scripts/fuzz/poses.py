@@ -47,7 +47,7 @@ class Poses:
 
 
 def _sample(robot: Robot, rng: np.random.Generator, count: int) -> Array:
-    low, high = robot.bounds["min_position"], robot.bounds["max_position"]
+    low, high = robot.span
     return rng.uniform(low, high, (count, robot.n))
 
 
@@ -70,7 +70,7 @@ def _descend(
 
     Those that arrive. `stride` is the first step, as a share of the joints' ranges.
     """
-    low, high = robot.bounds["min_position"], robot.bounds["max_position"]
+    low, high = robot.span
     at, best = start.copy(), np.full(start.shape[0], np.inf)
     for step in range(REFINEMENTS):
         size = stride * (high - low) * (1.0 - step / REFINEMENTS)
@@ -116,8 +116,9 @@ def find_poses(robot: Robot) -> Poses:
     rng = np.random.default_rng(0)
     q = np.vstack([robot.home[None], _sample(robot, rng, SAMPLES)])
     values, names = _distances(robot, q)
-    low, high = robot.bounds["min_position"], robot.bounds["max_position"]
-    from_end = (np.minimum(q - low, high - q) / (high - low)).min(axis=1)
+    low, high = robot.span
+    inside = np.minimum(q - low, high - q) / (high - low)
+    from_end = np.where(robot.continuous, 0.5, inside).min(axis=1)
     zero = np.zeros_like(q)
     load = np.abs(joint_effort(robot, forward(robot, q), zero, zero)) / robot.bounds["max_effort"]
     links = _volume_columns(names, TOUCHING)

@@ -50,6 +50,7 @@ NOISE_MAX = 0.005  # rad, m
 VOLUMES_MAX = 5
 ZONES_MAX = 2
 PRISMATIC_SHARE = 0.3
+CONTINUOUS_SHARE = 0.15  # of the joints that turn
 # A link nearer than this to a volume at home, tracking errors apart, leaves no room to move.
 HOME_CLEARANCE_M = 0.02
 TOUCHING_MAX = 0.5  # of the samples; links that overlap more often are not kept apart
@@ -91,22 +92,31 @@ def _joint(rng: np.random.Generator, i: int, period_s: float, noisy: bool) -> Do
     errors = {"tracking_error": tracking, **({"position_noise": noise} if noisy else {})}
     acceleration = speed / _log(rng, max(0.03, 2.0 * period_s), 0.8)
     jerk = acceleration / _log(rng, 0.5 * period_s, max(0.1, 4.0 * period_s))
+    # Half of the joints slow down faster, or only slower, than they speed up.
+    braking = acceleration * _log(rng, 0.3, 3.0) if rng.random() < 0.5 else None
+    endless = not prismatic and rng.random() < CONTINUOUS_SHARE
+    half, middle = (math.pi, 0.0) if endless else (half, middle)
     kind: Literal["revolute", "prismatic"] = "prismatic" if prismatic else "revolute"
+    targets = "nearest" if rng.random() < 0.5 else "literal"
+    place: Document = {
+        "min_position": round(middle - half, 9),
+        "max_position": round(middle + half, 9),
+    }
     while speed > 1e-3:
         limits = JointLimits(
             f"joint{i}", kind, middle - half, middle + half, speed, acceleration, jerk,
-            1.0, tracking, 0.0, 0.0, speed, noise,
+            1.0, tracking, 0.0, 0.0, speed, noise, braking,
         )  # fmt: skip
         if stop_distance(limits, period_s) < 0.5 * (2.0 * half - 2.0 * (tracking + noise)):
             break
         speed *= 0.7
     return {
         "name": f"joint{i}",
-        "type": kind,
-        "min_position": round(middle - half, 9),
-        "max_position": round(middle + half, 9),
+        "type": "continuous" if endless else kind,
+        **({"position_targets": targets} if endless else place),
         "max_velocity": round(speed, 9),
         "max_acceleration": round(acceleration, 9),
+        **({} if braking is None else {"max_deceleration": round(braking, 9)}),
         "max_jerk": round(jerk, 9),
         "max_effort": 1e9,
         **errors,
@@ -212,8 +222,9 @@ def _draft(rng: np.random.Generator, name: str) -> Document:
         "tcp": tcp,
         "timing": _timing(rng, period_ms, latency),
         "home": [
-            round(j["min_position"] + float(p) * (j["max_position"] - j["min_position"]), 9)
+            round(low + float(p) * (j.get("max_position", math.pi) - low), 9)
             for j, p in zip(joints, part, strict=True)
+            for low in [j.get("min_position", -math.pi)]
         ],
         "on_violation": on_violation,
         "stop_category": "cat1" if rng.random() < 0.5 else "cat2",
@@ -224,7 +235,7 @@ def _draft(rng: np.random.Generator, name: str) -> Document:
 
 
 def _samples(robot: Robot, rng: np.random.Generator) -> Array:
-    low, high = robot.bounds["min_position"], robot.bounds["max_position"]
+    low, high = robot.span
     return np.vstack([robot.home[None], rng.uniform(low, high, (SAMPLES, robot.n))])
 
 
@@ -237,7 +248,7 @@ def _bound_efforts(document: Document, rng: np.random.Generator) -> None:
     needed = np.abs(gravity)
     for i in range(robot.n):
         push = zero.copy()
-        push[:, i] = robot.bounds["max_acceleration"][i]
+        push[:, i] = max(robot.bounds[f"max_{way}celeration"][i] for way in ("ac", "de"))
         step = joint_effort(robot, frames, zero, push) - gravity
         needed = np.maximum(needed, np.abs(gravity) + np.abs(step))
     margin = float(rng.choice([0.0, 0.03, 0.1]))
@@ -304,8 +315,10 @@ def _slow_links_down(document: Document, rng: np.random.Generator) -> None:
     least = 1.5 * float(
         capsule_speeds(robot, frames, np.tile(robot.bounds["velocity_error"], (len(q), 1))).max()
     )
+    # Where the tool may be fast only, links are slow anyway.
+    usual = min(float(np.quantile(fast, 0.5)), float(document["tcp"]["max_trans_vel"]))
     if rng.random() < 0.4:
-        speed = max(least, float(np.quantile(fast, rng.uniform(0.3, 0.9))))
+        speed = max(least, usual * _log(rng, 0.3, 0.9))
         document["links"] = {"max_speed": round(speed, 6)}
         document["on_violation"]["link_speed"] = _action(rng)
     if rng.random() < 0.5:
@@ -315,7 +328,7 @@ def _slow_links_down(document: Document, rng: np.random.Generator) -> None:
     document["zones"] = [
         random_zone(
             rng, f"zone{i}", SHAPES[int(rng.integers(len(SHAPES)))], places, reach_m,
-            max(least, float(np.quantile(fast, 0.5)) * _log(rng, 0.1, 0.8)),
+            max(least, usual * _log(rng, 0.1, 0.8)),
         )
         for i in range(int(rng.integers(1, ZONES_MAX + 1)))
     ]  # fmt: skip

@@ -181,7 +181,7 @@ def played_stops(record: Record, robot: Robot, motion: Motion) -> list[Violation
     jerk = np.array([_first_jerk(record.stops[k - 1]) for k in rows.tolist()])
     promised = motion.ddq0[rows] + jerk * robot.period_s
     gap = np.abs(motion.ddq1[rows] - promised)
-    slack = 1e-9 * robot.bounds["max_acceleration"] + rounding(robot, 2)
+    slack = 1e-9 * robot.bounds["max_acceleration"] + rounding(robot, 2, motion.q1)
     zero = np.zeros(robot.n)
     names = robot.joint_names
     excess = Excess("stop_not_played", gap, zero, slack, names, "of ddq, rad/s² or m/s²")

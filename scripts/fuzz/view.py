@@ -37,8 +37,7 @@ class View:
         self.binds: Counter[str] = Counter()  # how often each volume has bound in this shard
         self.volume: str | None = None  # the one that the robot starts beside
         self._seq = 0
-        self.low = robot.bounds["min_position"]
-        self.high = robot.bounds["max_position"]
+        self.low, self.high = robot.span
         self.speed = robot.bounds["max_velocity"]
         self.period_ms = robot.period_s * 1e3
         turning = robot.max_rot_vel_rad_s

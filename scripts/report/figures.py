@@ -80,14 +80,14 @@ def joint_figure(
     column, unit = ("executed_q", "rad") if what == "position" else ("executed_dq", "rad/s")
     figure = _subplots(
         [
-            f"{j['name']} [{unit if j['type'] == 'revolute' else unit.replace('rad', 'm')}]"
+            f"{j['name']} [{unit if j['type'] != 'prismatic' else unit.replace('rad', 'm')}]"
             for j in joints
         ]
     )
     for i, joint in enumerate(joints):
         row = i + 1
         if what == "position":
-            low, high = joint["min_position"], joint["max_position"]
+            low, high = joint.get("min_position"), joint.get("max_position")
             _line(
                 figure, row, "proposed", guarded.time_s, guarded.column("proposed")[:, i], PROPOSED
             )
@@ -98,6 +98,8 @@ def joint_figure(
             ("executed, guarded", guarded, GUARDED),
         ):
             _line(figure, row, name, trace.time_s, trace.column(column)[:, i], colour)
+        if low is None or high is None:  # a joint that turns without end
+            continue
         _limit(figure, row, low)
         _limit(figure, row, high)
         _view(figure, row, low, high)

@@ -116,7 +116,14 @@ class TestTighten:
             rig.tick(rig.velocity([0.0, 0.4]))
         assert [found.subject for found in rig.guard.recovering] == ["workspace of link1/wall"]
         assert rig.q[1] <= within + 2e-4
+        rig.run([0.0, -0.4], 10)
+        rig.guard.tighten(slower(rig.guard.limits, 0.9, 5))  # on the way back, in motion
+        assert rig.guard.recovering == ()  # until it rests, and is looked at anew
+        rig.tick(rig.velocity([0.0, -0.4]))
+        assert is_changed(rig.decisions[-1])
+        rig.brake()
         rig.run([0.0, -0.4], 400)
+        assert rig.decisions[-1].stop_state.phase == "running"
         assert rig.guard.recovering == ()
         assert rig.q[1] + 0.14 < tip + 0.01
 

@@ -75,9 +75,9 @@ def test_the_oracle_reads_them_itself() -> None:
 def test_the_observer_judges_the_same_bounds_with_and_without_them() -> None:
     """It judges what is measured without noise, in the simulation: the declared bounds."""
     pytest.importorskip("pybullet")
-    from checkrein.sim.observer import _Bounds
+    from checkrein.sim.observed_bounds import ObservedBounds
 
-    plain, noisy = _Bounds.parse(document()), _Bounds.parse(json.loads(with_noise()))
+    plain, noisy = ObservedBounds.parse(document()), ObservedBounds.parse(json.loads(with_noise()))
     np.testing.assert_array_equal(plain.low, noisy.low)
     np.testing.assert_array_equal(plain.high, noisy.high)
 

@@ -8,9 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.limits.slow_links import ball
 from tests.robots import array, folding, half_space, panda, robots, slider, turntable, with_joint
 
-from checkrein.limits import JointLimits, Limits, LooserLimitsError, OnViolation, Timing
+from checkrein.limits import (
+    JointLimits,
+    Limits,
+    LinkLimits,
+    LooserLimitsError,
+    OnViolation,
+    Timing,
+)
 from checkrein.limits.narrowing import looser, require_nowhere_looser
 
 BOUNDS = (
@@ -54,6 +62,39 @@ def test_what_is_declared_of_the_robot_stays(field: str, change: float) -> None:
     value = getattr(robot.joints[0], field) + change
     with pytest.raises(LooserLimitsError, match=field):
         require_nowhere_looser(robot, with_joint(robot, 0, **{field: value}))
+
+
+def test_speeds_of_links_and_zones_are_tightened_but_never_loosened() -> None:
+    robot = replace(panda(), links=LinkLimits(1.0), zones=(ball([0.5, 0.0, 0.5], 0.2, 0.3),))
+    require_nowhere_looser(panda(), robot)
+    require_nowhere_looser(robot, replace(robot, links=LinkLimits(0.9)))
+    (zone,) = robot.zones
+    larger = replace(zone.volume, radius=0.25)
+    require_nowhere_looser(robot, replace(robot, zones=(replace(zone, volume=larger),)))
+    require_nowhere_looser(robot, replace(robot, zones=(replace(zone, max_speed=0.2),)))
+    for changes, what in (
+        ({"links": LinkLimits(1.1)}, r"links\.max_speed"),
+        ({"links": LinkLimits(None)}, r"links\.max_speed"),
+        ({"zones": ()}, r"zones\.cell: absent"),
+        ({"zones": (replace(zone, max_speed=0.31),)}, r"zones\.cell\.max_speed"),
+        ({"zones": (replace(zone, max_speed=math.nan),)}, r"zones\.cell\.max_speed"),
+        (
+            {"zones": (replace(zone, volume=replace(zone.volume, radius=0.1)),)},
+            r"zones\.cell\.radius",
+        ),
+    ):
+        with pytest.raises(LooserLimitsError, match=what):
+            require_nowhere_looser(robot, replace(robot, **changes))
+
+
+@pytest.mark.parametrize("name", ["max_trans_acc", "max_rot_acc"])
+def test_the_tools_acceleration_is_tightened_but_never_loosened(name: str) -> None:
+    robot = replace(panda(), tcp=replace(panda().tcp, **{name: 2.0}))
+    require_nowhere_looser(panda(), robot)
+    require_nowhere_looser(robot, replace(robot, tcp=replace(robot.tcp, **{name: 1.5})))
+    for wrong in (2.1, None, math.nan):
+        with pytest.raises(LooserLimitsError, match=rf"tcp\.{name}"):
+            require_nowhere_looser(robot, replace(robot, tcp=replace(robot.tcp, **{name: wrong})))
 
 
 def test_no_field_of_a_joint_is_forgotten() -> None:

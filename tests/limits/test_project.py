@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.limits.slow_links import ball
 from tests.robots import column, panda, slider, turntable, with_joints, without_geometry
 
-from checkrein.limits import Limits
+from checkrein.limits import Limits, LinkLimits
 from checkrein.limits.certify import KINDS
 from checkrein.limits.core import Core
 from checkrein.limits.kernels.packed import pack, work_for
@@ -121,3 +123,34 @@ def test_a_velocity_is_reached_and_kept() -> None:
         speeds.append(motion[:-1, 1])
     np.testing.assert_allclose(speeds[-1], 0.1, rtol=1e-4)
     assert np.max(speeds) <= 0.1 * 1.1
+
+
+def test_errors_that_exceed_a_bound_stop_the_motion_and_do_not_turn_it_back() -> None:
+    """A negative bound on the tool's rotation would be a negative share of the command."""
+    robot = with_joints(without_geometry(panda()), velocity_error=0.05)
+    robot = replace(robot, tcp=replace(robot.tcp, max_rot_vel=0.3))
+    wanted = np.array([0.0, 0.0, 0.2, 0.0, 0.3, 0.2, -0.5])
+    for mode in (VELOCITY, POSITION):
+        reference = velocity(robot, wanted)
+        reference[0] = robot.home + wanted
+        ddq, found = projected(robot, mode, reference)
+        assert "tcp_rotational_speed" in kinds(found)
+        assert float(ddq @ wanted) >= 0.0
+        np.testing.assert_allclose(ddq, 0.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("mode", [VELOCITY, POSITION])
+def test_speeds_of_links_and_accelerations_of_the_tool_keep_the_direction(mode: int) -> None:
+    robot = with_joints(without_geometry(panda()), max_acceleration=1e6, max_jerk=1e12)
+    wanted = np.array([1.0, -0.2, 0.5, 0.4, -0.2, 0.1, 1.0])
+    for limits, kind in (
+        (replace(robot, links=LinkLimits(0.3)), "link_speed"),
+        (replace(robot, zones=(ball([0.4, 0.0, 0.4], 0.3, 0.2),)), "zone_speed"),
+        (replace(robot, tcp=replace(robot.tcp, max_trans_acc=0.2)), "tcp_acceleration"),
+    ):
+        reference = velocity(limits, wanted)
+        reference[0] = limits.home + wanted
+        ddq, found = projected(limits, mode, reference)
+        assert kind in kinds(found)
+        if kind != "tcp_acceleration" or mode == VELOCITY:  # position: joint by joint
+            np.testing.assert_allclose(ddq / ddq[0], wanted / wanted[0], rtol=1e-6)

@@ -75,9 +75,11 @@ def test_reason_is_part_of_the_provenance(tmp_path: Path) -> None:
 
 def test_every_joint_value_has_provenance(tmp_path: Path) -> None:
     limits = loaded(tmp_path)
+    # Two may be left out; one is for continuous joints.
+    optional = ("position_noise", "max_deceleration", "position_targets")
     for joint in limits.joints:
         for field in type(joint).__slots__:
-            if field not in ("name", "type", "position_noise"):  # which may be left out
+            if field not in ("name", "type", *optional):
                 assert provenance(limits, f"joints.{joint.name}.{field}")["from"]
 
 
@@ -129,3 +131,53 @@ def test_contradicting_sources_are_refused(case: str, tmp_path: Path) -> None:
     path = small_arm.write(tmp_path, small_arm.YAML.replace(old, new, 1))
     with pytest.raises(LimitsFileError, match=message):
         load_limits(path)
+
+
+class TestDeceleration:
+    """Smaller is tighter; a source that only names max_acceleration bounds both ways."""
+
+    @staticmethod
+    def with_own(value: str) -> str:
+        return small_arm.YAML.replace(
+            "max_acceleration: 10.0, max_jerk: 500.0, max_effort: 40.0",
+            f"max_acceleration: 10.0, max_deceleration: {value}, max_jerk: 500.0, max_effort: 40.0",
+        )
+
+    def test_left_out_it_is_not_in_the_file(self, tmp_path: Path) -> None:
+        elbow = loaded(tmp_path, with_source("elbow", "max_acceleration: 8.0")).joints[1]
+        assert elbow.max_deceleration is None
+        assert (elbow.max_acceleration, elbow.deceleration) == (8.0, 8.0)
+
+    def test_declared_it_may_be_larger_or_smaller(self, tmp_path: Path) -> None:
+        for value in (4.0, 25.0):
+            elbow = loaded(tmp_path, self.with_own(str(value))).joints[1]
+            assert (elbow.max_acceleration, elbow.deceleration) == (10.0, value)
+
+    def test_a_source_bounds_it_by_its_own_or_by_its_acceleration(self, tmp_path: Path) -> None:
+        for fields, expected in (
+            ("max_acceleration: 12.0", (10.0, 12.0)),
+            ("max_acceleration: 12.0, max_deceleration: 14.0", (10.0, 14.0)),
+            ("max_deceleration: 30.0", (10.0, 20.0)),
+        ):
+            text = self.with_own("20.0").replace(
+                "reasons:", SOURCE.format(joint="elbow", fields=fields)
+            )
+            elbow = loaded(tmp_path, text).joints[1]
+            assert (elbow.max_acceleration, elbow.deceleration) == expected
+
+    def test_a_source_alone_can_tighten_it(self, tmp_path: Path) -> None:
+        limits = loaded(tmp_path, with_source("elbow", "max_deceleration: 6.0"))
+        assert limits.joints[1].deceleration == 6.0
+        assert provenance(limits, "joints.elbow.max_deceleration")["from"] == "data sheet"
+        looser = loaded(
+            tmp_path, with_source("elbow", "max_acceleration: 8.0, max_deceleration: 60.0")
+        )
+        assert (looser.joints[1].max_acceleration, looser.joints[1].deceleration) == (8.0, 10.0)
+
+    @pytest.mark.parametrize("value", ["0.0", "-1.0", "400 deg/s", "200.0"])
+    def test_what_cannot_be_is_refused(self, value: str, tmp_path: Path) -> None:
+        text = self.with_own(value).replace(
+            "reasons:", SOURCE.format(joint="elbow", fields="max_deceleration: 10.0")
+        )
+        with pytest.raises(LimitsFileError, match="max_deceleration"):
+            loaded(tmp_path, text)

@@ -46,6 +46,8 @@ def test_explain_says_where_each_value_comes_from(capsys: Capture) -> None:
     for path in ("joints.panda_joint1.position_noise", "timing.latency_ticks"):
         assert values[path]["value"] == 0
         assert values[path]["from"] == "not declared: 0, contained in tracking_error"
+    braking = values["joints.panda_joint1.max_deceleration"]
+    assert (braking["value"], braking["from"]) == (7.5, "not declared: as max_acceleration")
     assert values["self_collision.standoff"]["value"] == 0.002
     assert "panda_hand" in values["self_collision.panda_link1"]["value"]
     (ignored,) = (row for path, row in values.items() if path.startswith("self_collision.ignored"))

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkrein.sim.oracle_file import FrozenFileError, VolumeShape, _mesh
+from checkrein.sim.oracle_file import FrozenFileError
 from checkrein.sim.oracle_geometry import clearance
+from checkrein.sim.oracle_shapes import VolumeShape, _mesh
 
 SHAPES: dict[str, dict[str, Any]] = {
     "half_space": {"normal": [0.6, 0.0, 0.8], "offset": 0.1},

@@ -12,6 +12,7 @@ pytest.importorskip("pinocchio")
 from tests.limits import small_arm
 
 from checkrein.limits.authoring.template import template
+from checkrein.limits.authoring.urdf import load_chain
 from checkrein.limits.document import parse_document
 from checkrein.limits.errors import LimitsFileError, RobotError
 from checkrein.limits.loading import load_limits
@@ -26,8 +27,7 @@ ANSWERS = {
     "velocity_error": "0.01",
     "effort_error": "0.5",
     "recovery_velocity": "0.05",
-    "min_position": "-3.0",
-    "max_position": "3.0",
+    "position_targets": "nearest",
     "tool": "null",
     "payload": "null",
     "max_trans_vel": "250 mm/s",
@@ -67,7 +67,9 @@ def test_copies_the_tighter_bound_of_the_urdf(begun: str) -> None:
 
 def test_what_the_urdf_does_not_say_is_required(begun: str) -> None:
     wrist = begun[begun.index("  wrist:") : begun.index("tool:")]
-    assert "min_position: REQUIRED" in wrist
+    assert "type: continuous" in wrist
+    assert "position_targets: REQUIRED" in wrist
+    assert "min_position" not in wrist
     assert "max_velocity: REQUIRED" in wrist
 
 
@@ -89,13 +91,24 @@ def test_filled_in_it_is_frozen_and_feasible(begun: str, tmp_path: Path) -> None
     path = small_arm.write(tmp_path, filled)
     limits = load_limits(path)
     assert [joint.name for joint in limits.joints] == ["shoulder", "elbow", "slide", "wrist"]
+    assert [joint.type for joint in limits.joints][2:] == ["prismatic", "continuous"]
     assert {capsule.name for capsule in limits.capsules} == {
         "upper", "lower", "carriage", "flange", "plate", "finger",
     }  # fmt: skip
 
 
-def test_a_robot_that_needs_locking_says_so() -> None:
+def test_a_robot_that_needs_locking_says_so(tmp_path: Path) -> None:
+    small_arm.write(tmp_path)
+    urdf = tmp_path / "small.urdf"
+    urdf.write_text(urdf.read_text().replace('<parent link="plate"/>', '<parent link="base"/>'))
+    with pytest.raises(RobotError, match="--lock JOINT=POSITION"):
+        template(urdf, "small.urdf", None, "small", {})
+
+
+def test_fingers_that_mimic_need_no_lock() -> None:
+    """Of the Panda's two, one mimics the other: locked with it, or covered where it may be."""
     data = pytest.importorskip("pybullet_data")
     urdf = Path(data.getDataPath()) / "franka_panda" / "panda.urdf"
-    with pytest.raises(RobotError, match="--lock JOINT=POSITION"):
-        template(urdf, str(urdf), None, "panda", {})
+    chain = load_chain(urdf, {"panda_finger_joint1": 0.03}, [])
+    assert chain.locked == {"panda_finger_joint1": 0.03, "panda_finger_joint2": 0.03}
+    assert "panda_finger_joint1:" in template(urdf, str(urdf), None, "panda", {})

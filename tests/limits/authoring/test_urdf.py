@@ -48,7 +48,7 @@ def test_what_nobody_filled_in_is_no_limit(urdf: Path) -> None:
 def test_axes_are_turned_to_z(urdf: Path) -> None:
     chain = load_chain(urdf, {"grip": 0.0}, [])
     assert chain.joint_names == ["shoulder", "elbow", "slide", "wrist"]
-    assert chain.joint_types == ["revolute", "revolute", "prismatic", "revolute"]
+    assert chain.joint_types == ["revolute", "revolute", "prismatic", "continuous"]
     for rotation, _ in chain.placements:
         assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
         assert np.linalg.det(rotation) > 0.0
@@ -78,12 +78,6 @@ def test_other_root_element_is_refused(urdf: Path) -> None:
 def test_unknown_locked_joint_lists_the_joints(urdf: Path) -> None:
     with pytest.raises(RobotError, match="'gripper'; there are: shoulder, elbow"):
         load_chain(urdf, {"gripper": 0.0}, [])
-
-
-def test_a_joint_that_mimics_must_be_locked_with_its_model(urdf: Path) -> None:
-    rewritten(urdf, '<limit lower="0" upper="0.04"', '<mimic joint="slide"/><limit lower="0"')
-    with pytest.raises(RobotError, match=r"'grip' mimics 'slide': both must be locked.*slide"):
-        load_chain(urdf, {"grip": 0.0}, [])
 
 
 def test_a_tree_is_refused(urdf: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.robots import robots
+from tests.limits.slow_links import ball
+from tests.robots import panda, robots
 
 from checkrein.limits import Limits
 from checkrein.limits.kernels import flat
@@ -53,3 +55,11 @@ def test_work_is_all_there_and_overlaps_nowhere(robot: Limits) -> None:
         assert (getattr(work, name) == number + 1.0).all(), name
     assert (memory > 0.0).all()
     assert memory.size == sum(field.size for field in records)
+
+
+def test_zones_come_back_too() -> None:
+    zones = (ball([0.5, 0.0, 0.5], 0.2, 0.3), ball([0.0, 0.5, 0.5], 0.1, 0.2))
+    packed = pack(replace(panda(), zones=zones))
+    again = plain(packed_in)(flat_packed(packed))
+    for name in ("volume", "checked", "span", "zone"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(packed, name), err_msg=name)

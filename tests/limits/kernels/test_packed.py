@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.limits.slow_chain import frames, point, tcp
+from tests.limits.slow_links import ball
 from tests.robots import array, column, panda, robots, slider
 
-from checkrein.limits import Limits
+from checkrein.limits import Limits, LinkLimits
 from checkrein.limits.kernels import packed as columns
 from checkrein.limits.kernels.packed import pack, work_for
 
@@ -107,3 +108,34 @@ def test_exempt_links_are_not_checked() -> None:
         for k, capsule in enumerate(robot.capsules):
             assert bool(checked[v, k]) == (capsule.name not in volume.exempt)
     assert checked.any(axis=1).all()
+
+
+def test_zones_are_places_that_constrain_nothing_but_speed() -> None:
+    robot = panda()
+    name = robot.capsules[0].name
+    zones = (ball([0.5, 0.0, 0.5], 0.2, 0.3), ball([0.0, 0.5, 0.5], 0.1, 0.2, exempt=(name,)))
+    packed = pack(replace(robot, zones=zones, links=LinkLimits(1.5)))
+    assert packed.scalar[columns.LINK_SPEED] == 1.5
+    assert pack(robot).scalar[columns.LINK_SPEED] == columns.UNDECLARED
+    assert packed.volume.shape[0] == len(robot.volumes) + 2
+    assert not packed.checked[len(robot.volumes) :].any()
+    np.testing.assert_array_equal(packed.volume[: len(robot.volumes)], pack(robot).volume)
+    assert packed.zone[:, columns.ZONE_SPEED].tolist() == [0.3, 0.2]
+    meant = packed.zone[:, columns.ZONED :]
+    assert meant[0].all()
+    assert [bool(flag) for flag in meant[1]] == [c.name != name for c in robot.capsules]
+
+
+@every_robot
+def test_no_configuration_moves_a_capsule_further_than_its_span(robot: Limits) -> None:
+    span, rng = pack(robot).span, np.random.default_rng(1)
+    low, high = column(robot, "min_position"), column(robot, "max_position")
+    for _ in range(50):
+        placed = frames(robot, rng.uniform(low, high))
+        for row, capsule in zip(span, robot.capsules, strict=True):
+            for end in (capsule.start, capsule.end):
+                p = point(placed[capsule.joint], end)
+                for j in range(capsule.joint + 1):
+                    away = float(np.linalg.norm(p - placed[j][:3, 3]))
+                    assert away + capsule.radius <= row[j] + 1e-12
+            assert not row[capsule.joint + 1 :].any()

@@ -37,3 +37,31 @@ class TestJointAcceleration(MotionBattery):
             motion = still()
             motion.jerk[1, phase] = -1.01 * self.bound / PERIOD_S
             assert not self.admitted(self.bound, motion)
+
+
+class TestSlowingDown(TestJointAcceleration):
+    """The same owed of max_deceleration, which is smaller or larger than max_acceleration."""
+
+    def declared(self, bound: float) -> Limits:
+        return with_joint(plain_robot(), 1, max_acceleration=1.0, max_deceleration=bound)
+
+    def case(self, value: float) -> Motion:
+        motion = still()
+        motion.start[1, 1] = 50.0  # so fast that it never turns
+        motion.ddq_next[1] = -value
+        return motion
+
+    def truth(self, case: Motion) -> float:
+        moves = [(dq[1], ddq[1]) for _, dq, ddq in sampled(case, PERIOD_S, 5)]
+        return max(float(abs(ddq)) for dq, ddq in moves if dq * ddq <= 0.0)
+
+    def test_the_end_of_every_phase_is_looked_at(self) -> None:
+        for phase in range(3):
+            motion = self.case(0.0)
+            motion.jerk[1, phase] = -1.01 * self.bound / PERIOD_S
+            assert not self.admitted(self.bound, motion)
+            assert self.admitted(1.02 * self.bound, motion)
+
+    def test_speeding_up_keeps_its_own(self) -> None:
+        for value, ok in ((-0.9, True), (-1.1, False)):
+            assert self.admitted(self.bound, self.case(value)) is ok

@@ -1,0 +1,72 @@
+"""`checkrein fuzz --changes`: limits tightened at random find planted defects, and pass without."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from checkrein.controller import SafetyFilter
+from checkrein.limits import InputError, Limits
+from checkrein.scripts.cli import main
+from checkrein.scripts.fuzz.changing import Changing, run_changing
+from checkrein.scripts.fuzz.limits_source import find
+
+SOURCE = find("xarm6")
+
+
+def run(steps: int = 2500, seed: int = 2) -> Changing:
+    return run_changing(SOURCE, steps=steps, seed=seed)
+
+
+def test_the_filter_passes_and_the_run_shows_something(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fuzz", "xarm6", "--changes", "--steps", "2500", "--seed", "2", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["passed"]
+    assert document["steps"] == 2500
+    assert document["changes"] >= 5
+    assert document["interrupted"] > 20
+    assert document["recovering"] > 20
+    assert document["stops"] > 10
+    assert document["outcomes"]["clamp"] > 1000
+
+
+def test_limits_are_named() -> None:
+    for argument in (["matrix"], []):
+        assert main(["fuzz", *argument, "--changes"]) == 2
+    with pytest.raises(InputError):
+        find("nobody")
+
+
+def test_a_filter_that_goes_on_under_the_limits_of_before_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def deaf(self: SafetyFilter, limits: Limits) -> None:
+        """Nothing."""
+
+    monkeypatch.setattr(SafetyFilter, "tighten", deaf)
+    found = run()
+    assert not found.document["passed"]
+    assert any(item.startswith("in force: joint_velocity") for item in found.violations)
+    assert "vacuous: interrupted is 0" in found.failures
+
+
+def test_a_filter_that_does_not_certify_the_stored_stop_again_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It considers what is new at once: the ticks of the old stop count as its own."""
+    from checkrein.limits.core import Core
+
+    monkeypatch.setattr(Core, "recertify", lambda *_, **__: None)
+    found = run()
+    assert not found.document["passed"]
+    assert any("in force" in item for item in found.violations)
+
+
+def test_a_way_back_that_gets_worse_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from checkrein.controller import recovery
+
+    monkeypatch.setattr(recovery, "ADDED_M", 0.05)
+    monkeypatch.setattr("checkrein.controller.decide.shrinks", lambda *_: True)
+    found = run_changing(SOURCE, steps=6000, seed=2)
+    assert any(item.startswith("way back: ") for item in found.violations)
