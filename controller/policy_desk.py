@@ -66,6 +66,7 @@ class PolicyDesk:
         self._seq = -1
         self._decision: bytes | None = None
         self._is_answering = True
+        self._known: Answer | None = NOTHING  # None: shown a state, still to be waited for
         self.rejected: Counter[str] = Counter()
         self.superseded = 0
         self.unreadable = 0
@@ -91,16 +92,27 @@ class PolicyDesk:
 
     def ask(self, tick: int, state: bytes) -> Answer:
         """What the policy proposes for this tick, given the encoded state."""
+        self.show(state)
+        return self.answer(tick)
+
+    def show(self, state: bytes) -> None:
+        """The first half of `ask`: the policy thinks from here on."""
         if self._decision is not None:
             self._server.send(self._decision)
             self._decision = None
         if not self._lockstep:
-            newest = self.newest()
+            self._known = self.newest()
             self._server.send(state)
-            return newest
-        if not self._server.send(state):
+        elif not self._server.send(state):
             self.newest()
-            return NOTHING
+            self._known = NOTHING
+        else:
+            self._known = None
+
+    def answer(self, tick: int) -> Answer:
+        """The second half of `ask`: what it proposes; in lock-step waited for from now on."""
+        if self._known is not None:
+            return self._known
         patience_ms = self._patience_ms if self._is_answering else 0.0
         deadline_s = time.monotonic() + patience_ms / 1000.0
         while True:

@@ -1,7 +1,8 @@
 """The robot's end of the bus: one exchange a tick, and a segment to play whatever happened.
 
 Guarantees:
-- `exchange` always returns a segment: of the frame that came, or of the stored stop.
+- `exchange` always returns a segment: of the frame that came, or of the stored stop. Its halves
+  `report` and `segment` leave the caller the time in which the controller decides.
 - It waits at most `patience_ms`; a controller that missed a deadline is not waited for again until
   it has sent something. In lock-step `patience_ms` only matters when a process has died.
 - What is not a frame for this robot is dropped and counted; nothing is played twice.
@@ -59,6 +60,7 @@ class RobotLink:
         self._link = Link("robot", address)
         self._seq = 0
         self._is_answering = True
+        self._is_reported = False  # a state went out that no segment has answered yet
         self.is_moving_allowed = False  # armed, and nothing is latched, as far as we were told
 
     @property
@@ -101,21 +103,32 @@ class RobotLink:
 
     def exchange(self, state: RobotState, *, now_ns: int) -> Segment:
         """Report what was measured, and take one tick of motion."""
+        self.report(state, now_ns=now_ns)
+        return self.segment()
+
+    def report(self, state: RobotState, *, now_ns: int) -> None:
+        """The first half of `exchange`: the controller decides from here on."""
         if self.welcome is None:
             raise PeerLostError("start() has not been called")
-        agent, tick = self.agent, self.agent.tick_index
         sent = StateFrame(
             session=self.welcome.session,
             seq=self._seq,
-            tick=tick,
+            tick=self.agent.tick_index,
             now_ns=now_ns,
-            state=agent.stamp(state),
+            state=self.agent.stamp(state),
         )
         self._seq += 1
-        if not self._link.send(encode(sent)):
-            self._is_answering = False
-            return agent.tick(None)
-        return agent.tick(self._frame_for(tick))
+        self._is_reported = self._link.send(encode(sent))
+        self._is_answering = self._is_answering and self._is_reported
+
+    def segment(self) -> Segment:
+        """The second half of `exchange`: one tick of motion, of the stored stop if none comes.
+
+        It waits `patience_ms` from now on. Without a report before it nothing is waited for.
+        """
+        is_reported, self._is_reported = self._is_reported, False
+        frame = self._frame_for(self.agent.tick_index) if is_reported else None
+        return self.agent.tick(frame)
 
     def reset(self, *, recover: bool = False) -> None:
         """The operator at the robot allows motion: clear a latched stop, and arm, at rest.

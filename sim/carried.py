@@ -25,7 +25,7 @@ Pose = tuple[tuple[float, ...], tuple[float, ...]]  # position (3,) [m], quatern
 MASS_SHARE = (0.6, 1.0)  # of the declared payload
 FRICTION = (0.45, 0.7)
 OFFSET_M = 0.01
-TILT_MAX_RAD = math.radians(30.0)
+TILT_COSINE = math.cos(math.radians(30.0))  # tilted more, it has tipped over
 HEIGHT_MAX = 3.0  # above the tool's middle, in units of where it stands: higher is flight
 GAP_M = 1e-6  # the object is set down from this height
 # Rubber feet: a rigid object that lands would load the joints with a spike of one substep.
@@ -101,6 +101,10 @@ class CarriedObject:
         self._axis = int(np.argmax(outside))
         self._sign = 1.0 if self._home[self._axis] > self._high[self._axis] else -1.0
         self._middle = float((self._low + self._high)[self._axis]) / 2.0
+        self._range = list(zip(self._low.tolist(), self._high.tolist(), strict=True))
+        self._height_max = HEIGHT_MAX * self._sign * (float(self._home[self._axis]) - self._middle)
+        start = p.getMatrixFromQuaternion(self._turn)
+        self._start = start[3 * self._axis : 3 * self._axis + 3]
 
     def set_properties(self, mass_kg: float, friction: float) -> None:
         """Give the object this mass and friction, inertia to match."""
@@ -144,20 +148,22 @@ class CarriedObject:
 
     def on_tool(self, tool: Pose) -> tuple[Array, float]:
         """Position (3,) [m] in the tool's frame, and tilt against the tool [rad]."""
-        p = self._p
-        pose = p.getBasePositionAndOrientation(self.body, physicsClientId=self._client)
-        position, turn = p.multiplyTransforms(*p.invertTransform(*tool), *pose)
-        matrix = np.array(p.getMatrixFromQuaternion(turn)).reshape(3, 3)
-        start = np.array(p.getMatrixFromQuaternion(self._turn)).reshape(3, 3)
-        cosine = float((matrix @ start.T)[self._axis, self._axis])
+        position, cosine = self._seen_from(tool)
         return np.array(position), math.acos(max(-1.0, min(1.0, cosine)))
 
     def is_lost(self, tool: Pose) -> bool:
         """Its centre has left the tool, or it has tipped over. NaN is lost."""
-        position, tilt = self.on_tool(tool)
-        aside = np.maximum(position - self._high, self._low - position)
-        aside[self._axis] = -1.0
-        height = self._sign * (float(position[self._axis]) - self._middle)
-        stands = self._sign * (float(self._home[self._axis]) - self._middle)
-        inside = bool((aside <= 0.0).all()) and 0.0 < height <= HEIGHT_MAX * stands
-        return not (inside and tilt <= TILT_MAX_RAD)
+        position, cosine = self._seen_from(tool)  # twice a tick: plain numbers
+        height = self._sign * (position[self._axis] - self._middle)
+        inside = 0.0 < height <= self._height_max
+        for i, (low, high) in enumerate(self._range):
+            inside = inside and (i == self._axis or low <= position[i] <= high)
+        return not (inside and cosine >= TILT_COSINE)
+
+    def _seen_from(self, tool: Pose) -> tuple[tuple[float, ...], float]:
+        """Position [m] in the tool's frame, and the cosine of the tilt against it."""
+        p = self._p
+        pose = p.getBasePositionAndOrientation(self.body, physicsClientId=self._client)
+        position, turn = p.multiplyTransforms(*p.invertTransform(*tool), *pose)
+        row = p.getMatrixFromQuaternion(turn)[3 * self._axis : 3 * self._axis + 3]
+        return position, sum(a * b for a, b in zip(row, self._start, strict=True))

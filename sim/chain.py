@@ -17,6 +17,7 @@ import numpy.typing as npt
 __all__ = ["Chain", "hermite", "rotation_matrix", "rotation_vector"]
 
 Array = npt.NDArray[np.float64]
+_NEXT, _LAST = [1, 2, 0], [2, 0, 1]
 
 
 def rotation_vector(rotation: Array) -> Array:
@@ -85,7 +86,11 @@ class Chain:
         position = position + rotation @ self._tcp_translation
         rotation = rotation @ self._tcp_rotation
         slides = np.array(self._slides)
-        linear = np.where(slides[:, None], axes, np.cross(axes, position - origins))
+        arms = position - origins
+        turned = (
+            axes[:, _NEXT] * arms[:, _LAST] - axes[:, _LAST] * arms[:, _NEXT]
+        )  # the cross product
+        linear = np.where(slides[:, None], axes, turned)
         angular = np.where(slides[:, None], 0.0, axes)
         return rotation, position, np.vstack((linear.T, angular.T))
 

@@ -50,12 +50,19 @@ class RobotSide:
         self.observer.placed()
 
     def after_tick(self, applied: Array, raw: Any = None) -> frozenset[str]:
-        """Observe the tick just made, and tend the object; returns the kinds in violation."""
-        kinds = self.observer.observe(applied, raw)
+        """Tend the object, and judge the tick just made; returns the kinds in violation."""
+        self.tend_object()
+        return self.observer.observe(applied, raw)
+
+    def tend_object(self) -> None:
+        """Notice a lost object, and replace it where that may be; the tick may be judged later.
+
+        What the robot measures next depends on it, and on nothing else that the observer does.
+        """
+        self.observer.watch_object()
         if self.observer.object_is_lost and self._may_replace():
             self.world.replace_object(self._rng)
             self.observer.object_replaced()
-        return kinds
 
     def _may_replace(self) -> bool:
         trace = self.robot.trace

@@ -47,6 +47,15 @@ class ObservedBounds:
     volumes: tuple[ObservedVolume, ...]
     pairs: tuple[tuple[str, str], ...]  # links that must not touch each other
 
+    @property
+    def extensions_m(self) -> dict[str, float]:
+        """Per joint, how far it slides out at most [m]; infinite for one that turns."""
+        farthest = np.maximum(np.abs(self.low), np.abs(self.high))
+        return {
+            name: float(most) if unit == "m" else math.inf
+            for name, unit, most in zip(self.names, self.units, farthest, strict=True)
+        }
+
     @staticmethod
     def parse(frozen: Mapping[str, Any]) -> ObservedBounds:
         if frozen["format"] != 1 or frozen["kind"] != "checkrein/frozen-limits":

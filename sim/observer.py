@@ -9,6 +9,7 @@ Guarantees:
 - Measured position, velocity, effort, TCP speeds and contact force are judged at every substep.
 - The tool's acceleration is that of the applied stream, by differences (`observed_tool`).
 - Link and zone speeds are those of mesh vertices at the end of each tick (`observed_speeds`).
+- What is far away is not measured at every tick (`clearances`); what is in violation always is.
 - Links that the file keeps apart and that touch each other all the same are a `collision`.
 - A comparison with NaN counts as a violation.
 
@@ -26,8 +27,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .clearances import Clearances
 from .observed_bounds import ObservedBounds
-from .observed_geometry import Hull, ObservedVolume, point_clearances, read_hulls
 from .observed_speeds import LinkSpeeds
 from .observed_tool import ToolAcceleration
 from .robot import SimulatedRobot, TickTrace
@@ -57,7 +58,6 @@ KINDS = (
 )
 RELATIVE_TOLERANCE = 1e-9
 ROUNDINGS = 8.0
-NEAR_M = 0.05  # clearances above it are lower bounds, below it exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,132 +76,14 @@ class FirstViolation:
 _DIFFERENCES = np.array([[0.0, 0.0, -1.0, 1.0], [0.0, 1.0, -2.0, 1.0], [-1.0, 3.0, -3.0, 1.0]])
 
 
-class _Clearances:
-    """Smallest clearance of the moving links from the declared volumes, cheap while it is large;
-    and which of the declared pairs of links touch each other."""
-
-    def __init__(
-        self,
-        world: World,
-        volumes: Sequence[ObservedVolume],
-        pairs: Sequence[tuple[str, str]] = (),
-    ) -> None:
-        self._world = world
-        self._hulls: list[Hull] = read_hulls(world.urdf, world.moving_links)
-        self._links = [world.link_index[hull.link] for hull in self._hulls]
-        self._volumes = volumes
-        # A ball about the link's centre of mass, which PyBullet reports: no frame has to be turned.
-        self._reach: Array = np.array(
-            [
-                float(np.linalg.norm(hull.points - self._mass_center(link), axis=1).max())
-                + hull.radius
-                for hull, link in zip(self._hulls, self._links, strict=True)
-            ]
-        )
-        # An exempt pair never counts: infinity added to its clearance.
-        self._exempt = [
-            np.array([math.inf if hull.link in volume.exempt else 0.0 for hull in self._hulls])
-            for volume in volumes
-        ]
-
-        links = [hull.link for hull in self._hulls]
-        near = [
-            (i, k)
-            for a, b in pairs  # the carried object is no link: the tool that holds it stands for it
-            for i, one in enumerate(links)
-            for k, other in enumerate(links)
-            if (one, other) == (a, b)
-        ]
-        self._pairs = np.array(near, dtype=np.int64).reshape(len(near), 2)
-
-    def look(self) -> tuple[float, str, tuple[str, str] | None]:
-        """The smallest clearance [m] and `link/volume`, and the first pair of links that overlap.
-
-        The clearance is a lower bound where it is above NEAR_M.
-        """
-        if not self._hulls:
-            return math.inf, "", None
-        world = self._world
-        states = world.p.getLinkStates(
-            world.robot, self._links, computeForwardKinematics=1, physicsClientId=world.client
-        )
-        centers = np.array([state[0] for state in states])
-        return (*self._smallest(states, centers), self._touching(centers))
-
-    def _touching(self, centers: Array) -> tuple[str, str] | None:
-        """By PyBullet's closest points of the hulls; centers (k, 3) of the balls that hold them."""
-        if not len(self._pairs):
-            return None
-        first, second = self._pairs.T
-        gaps = np.sqrt(((centers[first] - centers[second]) ** 2).sum(axis=1))
-        world = self._world
-        for p in np.flatnonzero(~(gaps > self._reach[first] + self._reach[second])):
-            points = world.p.getClosestPoints(
-                bodyA=world.robot,
-                bodyB=world.robot,
-                distance=0.0,
-                linkIndexA=self._links[first[p]],
-                linkIndexB=self._links[second[p]],
-                physicsClientId=world.client,
-            )
-            if any(not float(point[8]) >= 0.0 for point in points):
-                return self._hulls[first[p]].link, self._hulls[second[p]].link
-        return None
-
-    def _smallest(self, states: Any, centers: Array) -> tuple[float, str]:
-        smallest, subject = math.inf, ""
-        for volume, exempt in zip(self._volumes, self._exempt, strict=True):
-            bounds = point_clearances(volume, centers) - self._reach + exempt
-            for i in np.flatnonzero(~(bounds > min(NEAR_M, smallest))):
-                hull = self._hulls[i]
-                points = hull.points @ _matrix(states[i][5]).T + np.array(states[i][4])
-                value = float(point_clearances(volume, points).min()) - hull.radius
-                if not volume.keep_in and volume.shape != "half_space":
-                    value = min(value, self._closest(volume, self._links[i], value))
-                if not value >= smallest:
-                    smallest, subject = value, f"{hull.link}/{volume.name}"
-            far = bounds[bounds > NEAR_M]
-            if far.size and float(far.min()) < smallest:
-                smallest, subject = float(far.min()), f"?/{volume.name}"
-        return smallest, subject
-
-    def _mass_center(self, link: int) -> Array:  # (3,) in the link's frame
-        world = self._world
-        info = world.p.getDynamicsInfo(world.robot, link, physicsClientId=world.client)
-        return np.array(info[3])
-
-    def _closest(self, volume: ObservedVolume, link: int, vertex_m: float) -> float:
-        """Clearance of the link's hull; no vertex is nearer than `vertex_m`, a face may be."""
-        world = self._world
-        points = world.p.getClosestPoints(
-            bodyA=world.robot,
-            bodyB=world.volumes[volume.name],
-            distance=max(vertex_m, 0.0),
-            linkIndexA=link,
-            physicsClientId=world.client,
-        )
-        return min((float(point[8]) for point in points), default=math.inf)
-
-
-def _matrix(quaternion: Sequence[float]) -> Array:  # xyzw -> (3, 3)
-    size = math.hypot(*quaternion)  # PyBullet's are of unit length to some 1e-9 only
-    x, y, z, w = (part / size for part in quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
 class Observer:
     """Judges every tick after the robot has made it."""
 
     def __init__(self, frozen: Mapping[str, Any], world: World, robot: SimulatedRobot) -> None:
         self._bounds = ObservedBounds.parse(frozen)
         self._world, self._robot = world, robot
-        self._clearances = _Clearances(world, self._bounds.volumes, self._bounds.pairs)
+        bounds = self._bounds
+        self._clearances = Clearances(world, bounds.volumes, bounds.pairs, bounds.extensions_m)
         self._link_speeds = LinkSpeeds(frozen, world)
         self._tool = ToolAcceleration(frozen)
         powers = self._bounds.period_s ** np.arange(1.0, 4.0)
@@ -209,6 +91,7 @@ class Observer:
         rate[1] = np.minimum(*self._bounds.push)
         self._change_max: Array = rate * powers[:, None]
         self.clearance_m = math.inf
+        self.draws_clearance = False  # measure it at every tick: a curve, not a sawtooth of bounds
         self._now: set[str] = set()
         self.forget()
         self.placed()
@@ -226,7 +109,17 @@ class Observer:
         q = self._robot.told.copy()
         self._history = [q, q, q]
         self._before = frozenset()
-        self._object_gone = False
+        self._object_gone = self._is_watched = self._just_lost = False
+        self._clearances.forget()
+
+    def watch_object(self) -> None:
+        """See whether the tick just made has lost the object; `observe` then counts it.
+
+        To be called where the object may be replaced before the tick is judged.
+        """
+        if not (self._is_watched or self._object_gone) and self._world.object_lost():
+            self._object_gone = self._just_lost = True
+        self._is_watched = True
 
     def object_replaced(self) -> None:
         """A fresh object stands on the tool: it can be lost again."""
@@ -253,7 +146,7 @@ class Observer:
             raise ValueError(f"applied setpoint is {off} rad from what the motors were told")
         self._judge_stream(q)
         self._judge_measured(self._robot.trace)
-        self.clearance_m, subject, touching = self._clearances.look()
+        self.clearance_m, subject, touching = self._clearances.look(anew=self.draws_clearance)
         if not self.clearance_m >= -RELATIVE_TOLERANCE:
             self._note("workspace", subject, self.clearance_m, 0.0, "m")
         for kind, value, bound in self._tool.look(self._history[1], self._history[2], q):
@@ -263,9 +156,10 @@ class Observer:
             self._note(kind, link, speed_m_s, bound_m_s, "m/s")
         if touching is not None:
             self._note("collision", "/".join(touching), 0.0, 0.0, "m")
-        if not self._object_gone and self._world.object_lost():
-            self._object_gone = True
+        self.watch_object()
+        if self._just_lost:
             self._note("object_lost", "object", 1.0, 0.0, "")
+        self._is_watched = self._just_lost = False
         now = frozenset(self._now)
         for kind in now:
             self.counts[kind] += 1
@@ -325,24 +219,23 @@ class Observer:
 
     def _judge_measured(self, trace: TickTrace) -> None:
         bounds = self._bounds
-        low, high = trace.q.min(axis=0), trace.q.max(axis=0)
-        if not ((bounds.low <= low).all() and (high <= bounds.high).all()):
-            self._judge_range(low, "measured")
-            self._judge_range(high, "measured")
-        speed, effort = np.abs(trace.dq).max(axis=0), np.abs(trace.tau).max(axis=0)
-        for kind, value, bound, unit in (
-            ("joint_velocity", speed, bounds.rate[0], "/s"),
-            ("joint_effort", effort, bounds.effort, "N·m"),
+        if not ((bounds.low <= trace.q).all() and (trace.q <= bounds.high).all()):
+            self._judge_range(trace.q.min(axis=0), "measured")
+            self._judge_range(trace.q.max(axis=0), "measured")
+        for kind, values, bound, unit in (
+            ("joint_velocity", np.abs(trace.dq), bounds.rate[0], "/s"),
+            ("joint_effort", np.abs(trace.tau), bounds.effort, "N·m"),
         ):
-            if not (value <= bound).all():
+            if not (values <= bound).all():
+                value = values.max(axis=0)
                 excess = value - bound * (1.0 + RELATIVE_TOLERANCE)
                 self._judge_joints(kind, "measured", value, bound, excess, unit)
-        for kind, values, limit, unit in (
+        for kind, peaks, limit, unit in (
             ("tcp_speed", trace.tcp_speed_m_s, bounds.tcp_speed_m_s, "m/s"),
             ("tcp_rotational_speed", trace.tcp_rotation_rad_s, bounds.tcp_rotation_rad_s, "rad/s"),
             ("contact_force", trace.contact_force_n, bounds.force_n, "N"),
         ):
-            peak = float(values.max())
+            peak = float(peaks.max())
             if not peak <= limit * (1.0 + RELATIVE_TOLERANCE):
                 self._note(kind, "tcp", peak, limit, unit)
         for link, body, _ in trace.collisions:

@@ -46,7 +46,8 @@ def _clear(robot: Robot, q: Array, middle: Array, exempt: frozenset[str]) -> Arr
         along = np.sum((middle - one) * way, axis=2) / np.where(length2 > 0.0, length2, 1.0)
         gap = middle - one - np.clip(along, 0.0, 1.0)[:, :, None] * way
         least = np.minimum(least, np.sqrt(np.sum(gap * gap, axis=2)) - capsule.radius_m)
-    return np.where(np.isfinite(q).all(axis=1)[:, None], least, np.nan)
+    least[~np.isfinite(q.sum(axis=1))] = np.nan
+    return least
 
 
 def obstacle_excesses(

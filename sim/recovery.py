@@ -6,6 +6,7 @@ so that an object that is still on the tool stays there. The way was free when t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,7 @@ class WayBack:
         self._expected = 0.0
         self._speed = 0.0
         self._pace = 1.0
+        self._must_turn = False
         self._before: Array | None = None  # where the robot was when the last chunk was sent
 
     def begin(self, q: Array) -> None:
@@ -62,7 +64,7 @@ class WayBack:
         """As `note`, while the robot still comes to rest after the attack."""
         if tick * self._period_s <= SETTLING_S:
             self.note(q)
-            self.turn_back()
+            self._must_turn = True  # once, when the first chunk is due
 
     def turn_back(self) -> None:
         """From here on, home."""
@@ -70,7 +72,7 @@ class WayBack:
         steps = np.abs(np.diff(self._path, axis=0)).max(axis=1)
         self._at = np.concatenate((np.zeros(1), np.cumsum(steps)))
         self._done_rad, self._expected, self._speed = 0.0, 0.0, 0.0
-        self._pace, self._before = 1.0, None
+        self._pace, self._before, self._must_turn = 1.0, None, False
 
     def is_home(self, q: Array) -> bool:
         """Near enough to begin something new."""
@@ -101,6 +103,8 @@ class WayBack:
             return None
         if not np.isfinite(q).all():
             return None
+        if self._must_turn:
+            self.turn_back()
         held = self._is_held(q)
         # Refused: ask for something gentler. Moving again: back to full pace.
         self._pace = max(PACE_MIN, 0.7 * self._pace) if held else min(1.0, 1.3 * self._pace)
@@ -110,17 +114,20 @@ class WayBack:
         if held or not float(np.abs(self._point(self._expected) - q).max()) <= ON_TIME_RAD:
             self._expected, self._speed = self._nearest(q), 0.0
         self._done_rad = place = self._expected
-        speed, rows, end, row_s = self._speed, [], float(self._at[-1]), self._period_s
-        drift = q - self._point(place)
+        speed, places, end, row_s = self._speed, [], float(self._at[-1]), self._period_s
+        drift, fades = q - self._point(place), []
         for k in range(1, round(CHUNK_S / row_s) + 1):
-            braking = np.sqrt(2.0 * change * max(0.0, end - place))
-            most = min(fastest, speed + change * row_s, float(braking))
+            braking = math.sqrt(2.0 * change * max(0.0, end - place))
+            most = min(fastest, speed + change * row_s, braking)
             place = min(end, place + (speed + most) / 2.0 * row_s)
             speed = most
             if k == round(CHUNK_PERIOD_S / row_s):
                 self._expected, self._speed = place, speed
-            rows.append(self._point(place) + drift * np.exp(-CORRECTION_1_S * row_s * k))
-        return Shot("joint_position", np.array(rows), period_ms=1000.0 * row_s)
+            places.append(place)
+            fades.append(np.exp(-CORRECTION_1_S * row_s * k))
+        on_path = np.column_stack([np.interp(places, self._at, column) for column in self._path.T])
+        rows = on_path + drift * np.array(fades)[:, None]
+        return Shot("joint_position", rows, period_ms=1000.0 * row_s)
 
 
 def _rounded(path: Array) -> Array:

@@ -132,6 +132,7 @@ class SimulatedRobot:
         self._times_s: Array = SUBSTEP_S * np.arange(1, self.substeps + 1, dtype=np.float64)
         joints = world.frozen["joints"]
         self._brake: Array = CATCH_UP_SHARE * np.array([j["max_acceleration"] for j in joints])
+        self._lag_max: list[float] = (self._brake * SUBSTEP_S * SUBSTEP_S).tolist()
         self._speed_max: Array = OVERSPEED * np.array([j["max_velocity"] for j in joints])
         self._ones = [1.0] * len(world.joint_indices)
         self._zeros = [0.0] * len(world.joint_indices)
@@ -192,9 +193,12 @@ class SimulatedRobot:
         world, p, client = self.world, self.world.p, self.world.client
         q, dq, tau, speeds, turns, wrenches = [], [], [], [], [], []
         touched: dict[tuple[int, int, int], None] = {}
-        before, now = self._told, self._q_now
-        for target in q_path:
-            row = self._reachable(before, target, now).tolist()
+        before, now = self._told.tolist(), self._q_now.tolist()
+        for target in q_path.tolist():
+            row = target
+            if not self._keeps_up(before, now):
+                parts = (np.array(part) for part in (before, target, now))
+                row = self._reachable(*parts).tolist()
             before = target
             p.setJointMotorControlArray(
                 world.robot,
@@ -209,15 +213,15 @@ class SimulatedRobot:
             )
             p.stepSimulation(physicsClientId=client)
             states = p.getJointStates(world.robot, world.joint_indices, physicsClientId=client)
-            q.append([state[0] for state in states])
-            now = np.array(q[-1])
-            dq.append([state[1] for state in states])
-            tau.append([state[3] for state in states])
+            now, speed, _, effort = zip(*states, strict=True)
+            q.append(now)
+            dq.append(speed)
+            tau.append(effort)
             position, speed_m_s, rotation_rad_s = self._tcp()
             speeds.append(speed_m_s)
             turns.append(rotation_rad_s)
             wrenches.append(self._wrench(position, touched))
-        self._told, self._q_now = q_path[-1].copy(), now
+        self._told, self._q_now = q_path[-1].copy(), np.array(now)
         forces = [math.hypot(*wrench[:3]) for wrench in wrenches]
         self.trace = TickTrace(
             np.array(q),
@@ -232,12 +236,16 @@ class SimulatedRobot:
         self._measured = Measured(self.trace.q[-1], self.trace.dq[-1], self.trace.tau[-1], largest)
         return self._measured
 
+    def _keeps_up(self, before: Sequence[float], now: Sequence[float]) -> bool:
+        """Whether no joint lags behind its last target more than it can brake within a substep."""
+        return all(
+            abs(old - q) <= most for old, q, most in zip(before, now, self._lag_max, strict=True)
+        )
+
     def _reachable(self, before: Array, target: Array, now: Array) -> Array:  # (n,)
-        """The target for one substep: `target`, unless a joint at `now` lags behind `before`."""
+        """The target for one substep of joints at `now` that lag behind `before`."""
         lag = before - now
         h, brake = SUBSTEP_S, self._brake
-        if bool((np.abs(lag) <= brake * h * h).all()):
-            return target
         # The lag closes with a speed from which the joint can still stop: v² = 2 a |lag|.
         closing = np.minimum(np.abs(lag) / h, np.sqrt(2.0 * brake * np.abs(lag)))
         speed = (target - before) / h + np.sign(lag) * closing
@@ -266,9 +274,9 @@ class SimulatedRobot:
         )
         tcp, _ = p.multiplyTransforms(state[4], state[5], self._tcp_origin, (0.0, 0.0, 0.0, 1.0))
         x, y, z = state[0]  # PyBullet's velocity is that of the link's COM
-        turning = _cross(state[7], (tcp[0] - x, tcp[1] - y, tcp[2] - z))
-        speed_m_s = math.hypot(*(v + w for v, w in zip(state[6], turning, strict=True)))
-        return tcp, speed_m_s, math.hypot(*state[7])
+        tx, ty, tz = _cross(state[7], (tcp[0] - x, tcp[1] - y, tcp[2] - z))
+        vx, vy, vz = state[6]
+        return tcp, math.hypot(vx + tx, vy + ty, vz + tz), math.hypot(*state[7])
 
     def _wrench(
         self, tcp: Vector, touched: dict[tuple[int, int, int], None]

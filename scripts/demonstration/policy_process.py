@@ -57,7 +57,7 @@ class _Player:
         return Scenario(self._frozen, settings.seed, self._episode, settings.seconds)
 
     def answer(self, seen: Observation) -> None:
-        """One tick: a note for the stage, an answer for the controller."""
+        """One tick: an answer for the controller, a note for the stage."""
         if self._scenario.done:
             self._end_episode()
             self._notes.tell(Note(tick=seen.tick, phase="good", kind="good", is_over=True))
@@ -67,6 +67,7 @@ class _Player:
         self._note_progress(message)
         if message.new_session:
             self._client.reconnect()
+        self._client.propose(message.command)  # first: the controller decides meanwhile
         self._notes.tell(
             Note(
                 tick=seen.tick,
@@ -79,10 +80,14 @@ class _Player:
                 proposed=self._proposed(seen.state.q, message).tobytes(),
             )
         )
-        self._client.propose(message.command)
 
     def _proposed(self, q: Array, message: PolicyMessage) -> Array:
-        """Where the proposal would take the joints if nobody stood in between; for the report."""
+        """Where the proposal would take the joints if nobody stood in between.
+
+        Empty after the first episode, which is the one that the report shows.
+        """
+        if self._episode > 0:
+            return np.empty(0)
         self._shadow.believed(np.asarray(q))
         if message.command is not None:
             self._shadow.receive(message.command)

@@ -5,7 +5,8 @@ frames of both runs are taken at the same moments, counted from the onset of the
 
 `trace_RUN.npz`, one row a tick: tick, time_s, kind (index into kinds), proposed (n) [rad or m],
 executed_q, executed_dq (n), measured_q (n), tcp_speed_m_s, clearance_m, contact_force_n (peaks of
-the tick), in_violation, and, guarded, score and outcome (index into outcomes; -1: none).
+the tick; a clearance above 0.05 m is a lower bound), in_violation, and, guarded, score and outcome
+(index into outcomes; -1: none).
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 Guarantees:
 - Guarded, the robot only plays what its agent says; unguarded, what the policy says. Everything
   else (world, seed, observer, script) is the same code in both runs.
+- A tick is judged while the other side thinks about the next: before the robot moves again.
 - In lock-step nothing here reads a clock: the same seed gives the same run on a stalled machine.
 - The operator stands here: arming after a rest, and placing a stuck robot, as the notes ask.
 """
@@ -13,9 +14,9 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +59,17 @@ def _without_banner() -> Iterator[None]:
         os.close(nothing)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tick:
+    """A tick that was made: q, dq (n,) as told; raw: what an unguarded driver was handed."""
+
+    tick: int
+    note: Note
+    q: Array
+    dq: Array
+    raw: Sequence[float] | Array | None = None
+
+
 class _Stage:
     """World, notes and books of one run; what both runs have in common."""
 
@@ -81,7 +93,9 @@ class _Stage:
         self._started_s = time.monotonic()
         self._next_s = self._started_s
         self.late_ticks = 0
+        self._made: _Tick | None = None  # still to be judged
         self.side.begin(settings.seed, 0)
+        self.side.observer.draws_clearance = True  # of the first episode, for the report
 
     def start_clock(self) -> None:
         """Everybody is there: from here on wall time is counted."""
@@ -97,9 +111,23 @@ class _Stage:
                 self.recorder.begin_attack(note.kind, tick)
         return note
 
-    def after(self, tick: int, note: Note, q: Array, dq: Array, kinds: frozenset[str]) -> None:
+    def made(self, tick: _Tick) -> None:
+        """The robot has made this tick; the object is tended now, the tick judged by `judge`."""
+        self.side.tend_object()
+        self._made = tick
+
+    def judge(self) -> None:
+        """Judge the tick last made and write its books, while the other side thinks.
+
+        The world is still as that tick has left it, but for a fresh object.
+        """
+        made, self._made = self._made, None
+        if made is not None:
+            self._write(made, self.side.observer.observe(made.q, made.raw))
+
+    def _write(self, made: _Tick, kinds: frozenset[str]) -> None:
         """Write the books of one tick."""
-        side = self.side
+        side, tick, note, q = self.side, made.tick, made.note, made.q
         trace, row = side.robot.trace, None
         if "object_lost" in kinds:
             self.lost[note.kind] += 1
@@ -110,7 +138,7 @@ class _Stage:
                 time_s=side.driver.now_ns * 1e-9,
                 proposed=proposed if len(proposed) == len(q) else np.full(len(q), np.nan),
                 executed_q=q,
-                executed_dq=dq,
+                executed_dq=made.dq,
                 measured_q=trace.q[-1],
                 tcp_speed_m_s=float(trace.tcp_speed_m_s.max()),
                 clearance_m=side.observer.clearance_m,
@@ -129,6 +157,7 @@ class _Stage:
         if self.episode >= self.settings.episodes:
             return False
         self.side.begin(self.settings.seed, self.episode)
+        self.side.observer.draws_clearance = False
         return True
 
     def pace(self) -> None:
@@ -205,9 +234,10 @@ def run_guarded_robot(settings: Settings, meeting: Meeting) -> None:
     rejected: Counter[str] = Counter()
     tick = 0
     while stage.is_wanted(tick):
-        state = side.driver.read()
         armed = link.is_moving_allowed
-        segment = link.exchange(state, now_ns=side.driver.now_ns)
+        link.report(side.driver.read(), now_ns=side.driver.now_ns)
+        stage.judge()
+        segment = link.segment()
         note = stage.note(tick, armed)
         tick = link.agent.tick_index
         if note.is_over or note.wants_placing:
@@ -220,11 +250,11 @@ def run_guarded_robot(settings: Settings, meeting: Meeting) -> None:
             link.reset()
             continue
         side.driver.write(segment)
-        kinds = side.after_tick(segment.q_end)
-        stage.after(tick - 1, note, segment.q_end, segment.dq_end, kinds)
+        stage.made(_Tick(tick - 1, note, segment.q_end, segment.dq_end))
         if note.wants_arming and not link.is_moving_allowed and link.agent.is_at_rest:
             link.reset()
         stage.pace()
+    stage.judge()
     rejected += link.agent.rejected
     link.bye("the demonstration is over")
     link.close()
@@ -263,7 +293,9 @@ def run_unguarded_robot(settings: Settings, meeting: Meeting) -> None:
     while stage.is_wanted(tick):
         state = side.driver.read()
         frame = StateFrame(session, tick, tick, side.driver.now_ns, state)
-        answer = desk.ask(tick, encode(frame))
+        desk.show(encode(frame))
+        stage.judge()
+        answer = desk.answer(tick)
         note = stage.note(tick, armed=True)
         tick += 1
         if note.is_over or note.wants_placing:
@@ -278,10 +310,10 @@ def run_unguarded_robot(settings: Settings, meeting: Meeting) -> None:
         raw, before = naive.target(), side.robot.told
         side.driver.write_raw(raw)
         naive.believed(side.robot.told)
-        kinds = side.after_tick(side.robot.told, raw)
         dq = (side.robot.told - before) / stage.period_s
-        stage.after(tick - 1, note, side.robot.told, dq, kinds)
+        stage.made(_Tick(tick - 1, note, side.robot.told, dq, raw))
         stage.pace()
+    stage.judge()
     desk.send(encode(ByeFrame(reason="the demonstration is over")))
     desk.close("the demonstration is over")
     stage.close(tick, {})

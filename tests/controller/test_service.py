@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 
 from checkrein.controller.audit import AuditLog
 from checkrein.controller.decision import Decision
+from checkrein.controller.driver import Segment
 from checkrein.controller.errors import PeerLostError
 from checkrein.controller.policy_client import Observation, PolicyClient
+from checkrein.controller.robot_link import RobotLink
 from checkrein.controller.service import quiet_garbage_collection
 from checkrein.limits.declared import Limits
 from checkrein.limits.loading import load_limits
@@ -302,3 +305,28 @@ def test_trap_24_the_policy_sees_what_was_executed(limits: Limits, tmp_path: Pat
     assert len(seen_pairs) > 40
     for decided, measured in seen_pairs:
         np.testing.assert_array_equal(decided, measured)
+
+
+def test_an_exchange_in_two_halves_is_the_same_exchange(limits: Limits, tmp_path: Path) -> None:
+    """What the caller does between the halves is its own business; a segment always comes."""
+    ends = []
+    for folder, halves in (("whole", False), ("halves", True)):
+        (tmp_path / folder).mkdir()
+        go = Command("joint_velocity", np.full(len(limits.joints), 0.2), seq=1, stamp_ns=0)
+        with Stand(limits, tmp_path / folder, scripted({2: go}, [])) as stand:
+            if halves:
+                link = stand.link
+
+                def exchange(state: RobotState, *, now_ns: int, link: RobotLink = link) -> Segment:
+                    link.report(state, now_ns=now_ns)
+                    time.sleep(0.001)
+                    return link.segment()
+
+                stand.link.exchange = exchange  # type: ignore[method-assign]
+            stand.start()
+            ticks_of(stand, 20)
+            ends.append([segment.q_end.tobytes() for segment in stand.segments])
+            unasked = stand.link.segment()  # no report: nothing is waited for
+            assert unasked.source in ("stop", "hold")
+    assert ends[0] == ends[1]
+    assert len(set(ends[0])) > 5  # it moved

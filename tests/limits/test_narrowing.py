@@ -89,12 +89,16 @@ def test_speeds_of_links_and_zones_are_tightened_but_never_loosened() -> None:
 
 @pytest.mark.parametrize("name", ["max_trans_acc", "max_rot_acc"])
 def test_the_tools_acceleration_is_tightened_but_never_loosened(name: str) -> None:
-    robot = replace(panda(), tcp=replace(panda().tcp, **{name: 2.0}))
+    def with_bound(bound: float | None) -> Limits:
+        changes: dict[str, Any] = {name: bound}
+        return replace(panda(), tcp=replace(panda().tcp, **changes))
+
+    robot = with_bound(2.0)
     require_nowhere_looser(panda(), robot)
-    require_nowhere_looser(robot, replace(robot, tcp=replace(robot.tcp, **{name: 1.5})))
+    require_nowhere_looser(robot, with_bound(1.5))
     for wrong in (2.1, None, math.nan):
         with pytest.raises(LooserLimitsError, match=rf"tcp\.{name}"):
-            require_nowhere_looser(robot, replace(robot, tcp=replace(robot.tcp, **{name: wrong})))
+            require_nowhere_looser(robot, with_bound(wrong))
 
 
 def test_no_field_of_a_joint_is_forgotten() -> None:

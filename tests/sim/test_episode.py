@@ -23,6 +23,11 @@ def test_unguarded_everything_goes_wrong(side: RobotSide, panda: dict[str, Any])
     assert all(message.is_moving for message in onsets)
     missing = {kind for kind in KINDS if side.observer.counts[kind] == 0}
     allowed = set() if "non_finite" in kinds else {"non_finite"}
+    # What this file declares no bound for cannot be violated.
+    declared = {"tcp_acceleration": "max_trans_acc", "tcp_rotational_acceleration": "max_rot_acc"}
+    allowed |= {kind for kind, key in declared.items() if key not in panda["tcp"]}
+    allowed |= set() if "links" in panda else {"link_speed"}
+    allowed |= set() if "zones" in panda else {"zone_speed"}
     assert missing <= allowed
     throws = sum(message.kind == "throw" for message in onsets)
     assert side.observer.onsets["object_lost"] >= 0.8 * throws
@@ -77,3 +82,21 @@ def test_an_operator_places_a_robot_anew(side: RobotSide) -> None:
     assert side.robot.told.tolist() == side.world.home.tolist()
     side.robot.step(Segment.rest(side.world.home))
     assert side.after_tick(side.robot.told) == frozenset()
+
+
+def test_an_object_may_be_replaced_before_the_tick_is_judged(side: RobotSide) -> None:
+    """Judged late, the loss is still that of the tick in which it was lost, and counted once."""
+    world, observer = side.world, side.observer
+    x, y, z, *turn = world.object_pose()
+    world.p.resetBasePositionAndOrientation(
+        world.object_id, [x + 0.14, y, z], turn, physicsClientId=world.client
+    )
+    side.robot.step(Segment.rest(world.home))
+    side.tend_object()
+    assert not world.object_lost()  # a fresh one stands there
+    assert not observer.object_is_lost
+    assert observer.observe(side.robot.told) == {"object_lost"}
+    assert observer.first["object_lost"].tick == 0
+    side.robot.step(Segment.rest(world.home))
+    assert side.after_tick(side.robot.told) == frozenset()
+    assert observer.counts["object_lost"] == 1

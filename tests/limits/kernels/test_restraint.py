@@ -10,12 +10,12 @@ from tests.robots import panda, without_geometry, without_margins
 from checkrein.limits import Limits
 from checkrein.limits.certify import KINDS
 from checkrein.limits.kernels.chain import forward
-from checkrein.limits.kernels.packed import PACE, Work, pack, work_for
+from checkrein.limits.kernels.packed import PACE, Packed, Work, pack, work_for
 from checkrein.limits.kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
 from checkrein.limits.records import Array
 
 
-def ready(limits: Limits, dq: Array) -> tuple[object, Work, Array]:
+def ready(limits: Limits, dq: Array) -> tuple[Packed, Work, Array]:
     packed, start = pack(limits), np.zeros((7, 3))
     work = work_for(packed)
     start[:, 0], start[:, 1] = limits.home, dq
