@@ -26,7 +26,7 @@ from .kernels.jit import seal
 from .kernels.packed import pack, work_for
 from .kernels.reference import POSITION, VELOCITY
 from .kinds import contact_force, tracking, workspace
-from .naming import named
+from .naming import named, obstacle_named
 from .obstacles import Obstacles, flat_cloud
 from .project import FOUND_MAX
 from .records import Array, OnViolation, RobotState, Setpoint, StopMotion, frozen_array
@@ -336,7 +336,8 @@ class Core:
 
     def _describe(self, code: int, subject: float, value: float, bound: float) -> Found:
         if KINDS[code] == "obstacles":
-            return "obstacles", self._obstacle(int(subject)), value, bound, "m"
+            name = obstacle_named(self.limits, self._beheld, int(subject))  # every cloud is new
+            return "obstacles", name, value, bound, "m"
         key = (code, subject)
         words = self._words.get(key)
         if words is None:
@@ -344,15 +345,6 @@ class Core:
                 self.limits, self._packed.pair, KINDS[code], int(subject)
             )
         return words[0], words[1], value, bound, words[2]
-
-    def _obstacle(self, subject: int) -> str:
-        """Link and number of the point, as the record has them; not kept: every cloud is new."""
-        place, capsule = divmod(subject, len(self.limits.capsules))
-        name = self.limits.capsules[capsule].name
-        first = len(self.limits.volumes) + len(self.limits.zones)
-        if self._beheld is None:
-            return name
-        return f"{name}/{self._beheld.number_at(place - first)}"
 
 
 def ticks_left(motion: Array) -> int:

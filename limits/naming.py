@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from .declared import Limits
+from .obstacles import Obstacles
 from .records import Array
 
-__all__ = ["named"]
+__all__ = ["named", "obstacle_named"]
+
+
+def obstacle_named(limits: Limits, seen: Obstacles | None, subject: int) -> str:
+    """Link and number of the point, as the record has them."""
+    place, capsule = divmod(subject, len(limits.capsules))
+    name, first = limits.capsules[capsule].name, len(limits.volumes) + len(limits.zones)
+    return name if seen is None else f"{name}/{seen.number_at(place - first)}"
 
 
 def named(limits: Limits, pair: Array, kind: str, subject: int) -> tuple[str, str, str]:

@@ -13,6 +13,7 @@ from checkrein.limits import Perception, load_limits
 from checkrein.limits.document import parse_document
 from checkrein.limits.errors import InputError, LimitsFileError
 from checkrein.limits.frozen import parse_frozen
+from checkrein.scripts.limits_tables import explained_rows
 from checkrein.sim.oracle import FrozenFileError, read_robot
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -62,6 +63,17 @@ def test_it_is_read_from_a_frozen_file_and_its_absence_too() -> None:
     assert seen is not None
     assert (seen.max_speed_m_s, seen.latency_s) == (1.6, 0.04)
     assert seen.exempt == {"panda_link1"}
+
+
+def test_it_is_explained_and_so_is_its_absence() -> None:
+    rows = {row["path"]: row for row in explained_rows(parse_frozen(plain(), "x.json", GOLDEN))}
+    assert (rows["perception.max_speed"]["value"], rows["perception.max_speed"]["unit"]) == (
+        1.6, "m/s",
+    )  # fmt: skip
+    assert rows["perception.exempt"]["value"] == "panda_link1"
+    assert rows["on_violation.obstacles"]["value"] == "clamp"
+    bare = {row["path"]: row for row in explained_rows(parse_frozen(FROZEN, "x.json", GOLDEN))}
+    assert "no obstacles are accepted" in bare["perception"]["value"]
 
 
 @pytest.mark.parametrize(
