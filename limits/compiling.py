@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from . import calls
+from .kernels.flat import flat_packed, flat_work
 from .kernels.jit import COMPILES, cache_folder, compile_for
 from .kernels.packed import MEASURED, REPORT, WANTED, pack, work_for
 from .kernels.tray import Arm
 from .kernels.twist import in_joints
-from .kinds import joint_effort, link_speed, tcp_acceleration, tcp_rotation, tcp_speed
+from .kinds import joint_effort, link_speed, tcp_acceleration, tcp_rotation, tcp_speed, workspace
 from .loading import load_limits
 from .project import FOUND_MAX, project, slid
 
@@ -73,7 +75,9 @@ def _help() -> None:
     work = work_for(packed)
     report, row, table = work.small[REPORT], work.triples[WANTED, 0], work.triples[MEASURED]
     found, rows = np.zeros((FOUND_MAX, 4)), np.zeros((1, 1))
-    rows.setflags(write=False)  # as commands are
+    model, scratch, motion = flat_packed(packed), flat_work(packed), np.zeros((1, 6))
+    rows.setflags(write=False)  # as commands and motions are
+    motion.setflags(write=False)
     compiled: Any = (
         (joint_effort.holds, (packed, work, report)),
         (link_speed.violated, (packed, work, report)),
@@ -89,6 +93,10 @@ def _help() -> None:
                 0, rows, 0.0, 0.0, row, 0.0, work.task, table, table,
             ),
         ),
+        (calls.brake, (model, scratch, motion, table)),
+        (workspace.gaps, (packed, row, work, row)),
+        (workspace.least_clearance, (packed, row, work)),
+        (calls.recertify, (model, scratch, motion, report)),
     )  # fmt: skip
     for function, values in compiled:
         compile_for(function, *values)

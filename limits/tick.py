@@ -297,7 +297,7 @@ def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     )
 
 
-@kernel
+@inlined
 def certify_stop(packed: Packed, motion: Floats, work: Work, report: Floats) -> int:
     """Certify what is left of the stop that a motion (n + 1, 6) carries, as `certify` does.
 

@@ -70,16 +70,20 @@ def test_without_a_second_process_it_is_merely_slower(
 def test_the_helper_compiles_just_what_the_filter_needs() -> None:
     """Types that differ would be compiled twice, and the help would be none."""
     script = """
-from checkrein.limits import compiling, load_limits
+from checkrein.limits import calls, compiling, load_limits
 from checkrein.limits.core import Core
 from checkrein.limits.kernels.twist import in_joints
-from checkrein.limits.kinds import joint_effort, tcp_rotation, tcp_speed
+from checkrein.limits.kinds import (
+    joint_effort, link_speed, tcp_acceleration, tcp_rotation, tcp_speed, workspace
+)
 from checkrein.limits.project import project, slid
 
 compiling._help()
 Core(load_limits("franka_panda"))
 for kernel in (
-    joint_effort.holds, tcp_rotation.holds, tcp_speed.holds, project, slid, in_joints
+    joint_effort.holds, tcp_rotation.holds, tcp_speed.holds, project, slid, in_joints,
+    link_speed.violated, tcp_acceleration.violated, workspace.gaps, workspace.least_clearance,
+    calls.brake, calls.recertify,
 ):
     print(kernel.py_func.__name__, len(kernel.overloads))
 """
@@ -91,4 +95,4 @@ for kernel in (
         check=True,
     )
     counts = [int(line.split()[1]) for line in run.stdout.splitlines()]
-    assert counts == [1] * 6
+    assert counts == [1] * 12
