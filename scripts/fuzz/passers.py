@@ -72,7 +72,10 @@ class Passers:
         self._standing = WALL_POINTS if movers > 0 and self._view.chance(0.3) else 0
         wanted, found = movers + self._standing, np.empty((0, 3))
         for _ in range(20):
-            low, high = robot.bounds["min_position"], robot.bounds["max_position"]
+            low, high = (  # a continuous joint has no bounds: one turn is all of it
+                np.clip(robot.bounds[name], -np.pi, np.pi)
+                for name in ("min_position", "max_position")
+            )
             frames = forward(robot, rng.uniform(low, high, (8, robot.n)))
             links = [capsule_ends(frames, capsule)[1].T for capsule in robot.capsules]
             near = np.vstack(links) + rng.normal(size=(8 * len(links), 3)) * AROUND_M

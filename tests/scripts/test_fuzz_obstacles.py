@@ -24,7 +24,7 @@ from checkrein.scripts.fuzz.report import required_binds
 from checkrein.scripts.fuzz.shard import Bench
 from checkrein.scripts.fuzz.view import View
 
-SOURCE = with_perception(find("franka_panda"), 6)
+SOURCE = with_perception(find("franka_panda"), 1)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def ran(bench: Bench, steps: int, kind: type[SafetyFilter] = SafetyFilter) -> Ca
     def make(limits: Limits, scorer: ScorerDouble | None) -> SafetyFilter:
         return kind(limits, scorer=scorer)
 
-    return run_campaign(SOURCE, steps=steps, seed=2, bench=replace(bench, make_filter=make))
+    return run_campaign(SOURCE, steps=steps, seed=1, bench=replace(bench, make_filter=make))
 
 
 def test_the_filter_touches_nothing_and_that_is_not_for_want_of_obstacles(bench: Bench) -> None:
