@@ -15,6 +15,7 @@ import math
 
 from .kernels.acceleration import least, most
 from .kernels.chain import forward, tcp_velocity
+from .kernels.clearance import is_beyond
 from .kernels.jit import kernel
 from .kernels.packed import (
     ACCELERATION,
@@ -42,7 +43,7 @@ from .kernels.pursuit import (
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
 from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
-from .kernels.sliding import slide
+from .kernels.sliding import far_from, slide
 from .kinds import tcp_rotation
 
 __all__ = ["FOUND_MAX", "project", "slid"]
@@ -195,10 +196,13 @@ def _damped(
     for again in range(2):  # what one volume changes may lead towards another
         changed = False
         for k in range(capsules):
+            x, y, z, far = far_from(packed, work, k)
             for v in range(packed.volume.shape[0]):
-                if packed.checked[v, k] != 0.0 and slide(
-                    packed, work, v, k, room_s, margin, speeds
-                ):
+                if packed.checked[v, k] == 0.0:
+                    continue
+                if is_beyond(packed.volume[v], packed.mesh, x, y, z, far):
+                    continue
+                if slide(packed, work, v, k, room_s, margin, speeds):
                     changed = is_damped = True
                     if again == 0:
                         pair = v * capsules + k

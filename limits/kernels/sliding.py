@@ -16,7 +16,7 @@ from .jit import kernel
 from .packed import PLANE, POSITION_ERROR, PRISMATIC, REPORT, SHIFTED, Floats, Packed, Work
 from .separation import uphill
 
-__all__ = ["slide"]
+__all__ = ["far_from", "slide"]
 
 ROUNDING_M = 1e-9
 # Damping [m] of the inverse: a place that can hardly be moved along n is left alone.
@@ -30,15 +30,22 @@ LEVEL_M = 2e-3
 
 
 @kernel
-def _clearance(packed: Packed, work: Work, v: int, k: int) -> float:
-    """Clearance [m] of capsule k from volume v; NEAR_M where it is surely more than that."""
-    axis, radius = work.segment[k], packed.capsule[k, 7]
+def far_from(packed: Packed, work: Work, k: int) -> tuple[float, float, float, float]:
+    """A ball [m]: a volume that is beyond it is too far from capsule k to be slid along."""
+    axis = work.segment[k]
     x, y, z = 0.5 * (axis[0] + axis[3]), 0.5 * (axis[1] + axis[4]), 0.5 * (axis[2] + axis[5])
     half = math.sqrt((axis[0] - x) ** 2 + (axis[1] - y) ** 2 + (axis[2] - z) ** 2)
+    return x, y, z, half + packed.capsule[k, 7] + NEAR_M + ROUNDING_M
+
+
+@kernel
+def _clearance(packed: Packed, work: Work, v: int, k: int) -> float:
+    """Clearance [m] of capsule k from volume v; NEAR_M where it is surely more than that."""
+    x, y, z, far = far_from(packed, work, k)
     volume = volume_row(packed, work, v)
-    if is_beyond(volume, packed.mesh, x, y, z, half + radius + NEAR_M + ROUNDING_M):
+    if is_beyond(volume, packed.mesh, x, y, z, far):
         return NEAR_M
-    return clearance(volume, packed.mesh, axis, radius, work.simplex)
+    return clearance(volume, packed.mesh, work.segment[k], packed.capsule[k, 7], work.simplex)
 
 
 @kernel
@@ -85,7 +92,8 @@ def slide(
     False, with w as it was, if it is slower already or nothing can be done.
     """
     n, p, joint = work.small[PLANE], work.small[SHIFTED], int(packed.capsule[k, 0])
-    if packed.eased[v, k] > 0.0:  # too near already, and on its own way back
+    # Too near already, and on its own way back; what comes after the volumes is seen, never eased.
+    if v < packed.eased.shape[0] and packed.eased[v, k] > 0.0:
         return False
     clear = _clearance(packed, work, v, k)
     if not clear < NEAR_M or not uphill(packed, work, v, k, clear, n):
