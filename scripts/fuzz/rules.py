@@ -15,11 +15,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...controller.decision import Decision, Outcome
-from ...limits.records import Candidates, Command, RobotState
+from ...limits.records import Array, Candidates, Command, RobotState
 from ...sim.oracle import Robot, Violation
 from .doubles import ScorerDouble
 
 __all__ = ["RULES", "RunRules", "as_candidates", "violation"]
+
+# A turn is added in floating point: so much of one may be lost after some ten thousand.
+TURN_ROUNDING = 1e-9
 
 RULES = (
     "contact_force",
@@ -74,8 +77,16 @@ class RunRules:
         return [
             self._scorer.allows(risk)
             for scored, elapsed_s, risk in self._scorer.log
-            if (elapsed_s == 0.0) is new and np.array_equal(scored, rows)
+            if (elapsed_s == 0.0) is new and self._is_same(command.mode, rows, scored)
         ]
+
+    def _is_same(self, mode: str, rows: Array, scored: Array) -> bool:
+        """Whether what was scored is what was asked for, but for whole turns without an end."""
+        if mode != "joint_position" or scored.shape != rows.shape:
+            return bool(np.array_equal(scored, rows))
+        turns = (scored - rows) / (2.0 * math.pi)
+        whole = self._robot.continuous & (np.abs(turns - np.round(turns)) <= TURN_ROUNDING)
+        return bool(((scored == rows) | whole).all())
 
     def _motion(self, decision: Decision, new: bool) -> tuple[str, str] | None:
         """What is wrong with fresh motion: rule and subject."""
