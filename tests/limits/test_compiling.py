@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import select
 import subprocess
 import sys
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -14,43 +13,60 @@ import pytest
 from checkrein.limits import compiling
 from checkrein.limits.kernels.jit import COMPILES, cache_folder
 
-SPAWN = multiprocessing.get_context("spawn")
-PATIENCE_S = 60.0
 pytestmark = pytest.mark.skipif(not COMPILES, reason="nothing is compiled")
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+COMPILE = """
+from checkrein.limits import compiling
+
+print("ready", flush=True)
+with compiling.only_here():
+    print("entered", flush=True)
+    input()
+"""
 
 
-def _compile(home: str, entered: Event, leave: Event) -> None:
-    os.environ["XDG_CACHE_HOME"] = home
-    with compiling.only_here():
-        entered.set()
-        leave.wait(PATIENCE_S)
+def compiling_in(home: Path) -> subprocess.Popen[str]:
+    """A process that is about to compile into the cache of this home, and waits for a line then."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMPILE],
+        env=ENVIRONMENT | {"XDG_CACHE_HOME": str(home)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert line_of(process) == "ready"
+    return process
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def is_done(process: subprocess.Popen[str]) -> bool:
+    process.communicate("go on\n", timeout=60.0)
+    return process.returncode == 0
 
 
 def test_who_comes_second_waits_and_then_finds_all_done(tmp_path: Path) -> None:
-    first, second, leave = SPAWN.Event(), SPAWN.Event(), SPAWN.Event()
-    one = SPAWN.Process(target=_compile, args=(str(tmp_path), first, leave))
-    other = SPAWN.Process(target=_compile, args=(str(tmp_path), second, leave))
-    one.start()
-    assert first.wait(PATIENCE_S)
-    other.start()
-    assert not second.wait(2.0)
-    leave.set()
-    assert second.wait(PATIENCE_S)
-    one.join(PATIENCE_S)
-    other.join(PATIENCE_S)
-    assert (one.exitcode, other.exitcode) == (0, 0)
+    one = compiling_in(tmp_path)
+    assert line_of(one) == "entered"
+    other = compiling_in(tmp_path)
+    assert other.stdout is not None
+    assert select.select([other.stdout], [], [], 1.0)[0] == []
+    assert is_done(one)
+    assert line_of(other) == "entered"
+    assert is_done(other)
 
 
 def test_who_dies_while_it_compiles_holds_nobody_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    entered, leave = SPAWN.Event(), SPAWN.Event()
-    one = SPAWN.Process(target=_compile, args=(str(tmp_path), entered, leave))
-    one.start()
-    assert entered.wait(PATIENCE_S)
+    one = compiling_in(tmp_path)
+    assert line_of(one) == "entered"
     one.kill()
-    one.join(PATIENCE_S)
+    one.communicate()
     with compiling.only_here():
         pass
     folder = cache_folder()
@@ -89,7 +105,7 @@ for kernel in (
 """
     run = subprocess.run(
         [sys.executable, "-c", script],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=True,
