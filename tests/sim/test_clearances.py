@@ -16,6 +16,8 @@ from checkrein.sim.observed_geometry import Hull
 from checkrein.sim.scenario import Scenario
 from checkrein.sim.travel import hull_arms
 
+pytest.importorskip("pybullet")
+
 ROBOTS = Path(str(checkrein.limits.__file__)).parent / "robots"
 
 RAIL = """<robot name="r"><link name="floor"/><link name="cart"/><link name="arm"/>
