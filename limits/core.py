@@ -81,6 +81,10 @@ class Core:
         self._words: dict[tuple[int, float], tuple[str, str, str]] = {}
         self._turning = np.array([joint.is_continuous for joint in limits.joints])
         self._to_nearest = targets_of(limits)
+        self._is_turning, self._is_rewritten = (
+            bool(self._turning.any()),
+            bool(self._to_nearest.any()),
+        )
         # For whoever words findings: joints by name, and what a violation leads to.
         self.middles = {j.name: 0.5 * (j.min_position + j.max_position) for j in limits.joints}
         refuse = OnViolation.REFUSE
@@ -160,8 +164,10 @@ class Core:
 
     def ramp_share(self, ticks: int) -> float:
         """The share of the speeds that is allowed with so many ticks of the ramp to go."""
+        if ticks <= 0:
+            return 1.0
         total = duration_ticks(self.limits.ramp_s, self.limits.period_s)
-        return 1.0 if ticks <= 0 else 1.0 - (1.0 - RAMP_FROM) * min(1.0, ticks / max(1, total))
+        return 1.0 - (1.0 - RAMP_FROM) * min(1.0, ticks / max(1, total))
 
     def rest(self, q: Array, *, eased: Array | None = None) -> tuple[Array, Found | None]:
         """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
@@ -258,17 +264,17 @@ class Core:
 
     def on_branch(self, q: Array, near: Array) -> Array:
         """A measured q (n,), continuous joints on the branch nearest to near (n,)."""
-        return unwrapped(q, near, self._turning) if self._turning.any() else q
+        return unwrapped(q, near, self._turning) if self._is_turning else q
 
     def targets(self, mode: int, rows: Array, q: Array) -> Array:
         """The rows of a command as they are followed from q (n,): see limits.turns."""
-        if mode != POSITION or not self._to_nearest.any():
+        if mode != POSITION or not self._is_rewritten:
             return rows
         return nearest_targets(rows, q, self._to_nearest)
 
     def batch_targets(self, mode: int, rows: Array, q: Array) -> Array:
         """As `targets`, of commands of one row each: rows and q (b, n)."""
-        if mode != POSITION or not self._to_nearest.any():
+        if mode != POSITION or not self._is_rewritten:
             return rows
         return unwrapped(rows, q, self._to_nearest)
 

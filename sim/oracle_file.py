@@ -135,10 +135,10 @@ def _link_speed(value: Any) -> float | None:
     )
 
 
-def _endless(row: Any, where: str) -> dict[str, Any]:
+def _endless(row: Any, where: str) -> Any:
     """A continuous joint as one of those with a range; every other row as it is."""
     if not isinstance(row, dict) or row.get("type") != "continuous":
-        return row  # type: ignore[no-any-return]
+        return row
     if row.get("position_targets") not in ("literal", "nearest"):
         raise FrozenFileError(f"{where}.position_targets: neither literal nor nearest")
     if "min_position" in row or "max_position" in row:
