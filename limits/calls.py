@@ -1,4 +1,4 @@
-"""What `core` calls: kernels with few, flat arguments (see kernels.flat), one per step of a tick.
+"""What `core` calls: kernels with few, flat arguments (see kernels.views), one per step of a tick.
 
 Guarantees: arrays that come in are only read; every argument has one layout, so each kernel here
 is compiled once.
@@ -9,20 +9,34 @@ from __future__ import annotations
 import math
 
 from .certify import SINGULARITY
-from .kernels.flat import packed_in, work_in
-from .kernels.jit import entry, inlined, kernel
+from .kernels.chain import inverse_dynamics
+from .kernels.jit import entry, kernel
 from .kernels.motion import build, position_range
-from .kernels.packed import ENDS, MEASURED, PERIOD, REPORT, STORED, WANTED, Floats, Work
+from .kernels.packed import (
+    ENDS,
+    MEASURED,
+    PERIOD,
+    REPORT,
+    STORED,
+    WANTED,
+    Floats,
+    Work,
+    packed_in,
+    work_in,
+)
 from .kernels.reference import TWIST, VELOCITY, reference
 from .kernels.tray import Arm
 from .kernels.twist import in_joints, remember
-from .kinds import contact_force, tracking
+from .kinds import contact_force, tracking, workspace
 from .tick import ALTERED, PASSED, advance, certify_rest, certify_stop, next_of_stop
 
 __all__ = [
     "brake",
+    "efforts",
     "follow",
+    "gaps",
     "is_finite",
+    "least_clearance",
     "passed",
     "recertify",
     "rest",
@@ -37,6 +51,8 @@ _norm = contact_force.norm
 _force_holds = contact_force.holds
 _tracks = tracking.holds
 _tracks_within = tracking.within
+_gaps = workspace.gaps
+_least_clearance = workspace.least_clearance
 
 
 @entry
@@ -60,11 +76,6 @@ def _load(work: Work, motion: Floats) -> None:
             work.start[i, p] = motion[i, p]
 
 
-@inlined
-def _work(model: Floats, scratch: Floats) -> Work:
-    return work_in(scratch, int(model[0]), int(model[1]), int(model[4]))
-
-
 @entry
 def state_holds(
     model: Floats,
@@ -81,7 +92,7 @@ def state_holds(
 
     motion (n + 1, 6); q, dq, tau, tau_ext (n,); wrench (6,).
     """
-    work = _work(model, scratch)
+    work = work_in(scratch)
     _load(work, motion)
     for i in range(q.shape[0]):
         work.triples[MEASURED, 0, i], work.triples[MEASURED, 1, i] = q[i], dq[i]
@@ -105,7 +116,7 @@ def state_within(
     force_max_n: float,
 ) -> bool:
     """As `state_holds`, for a stream that lately passed all of [passed[0], passed[1]], (2, n)."""
-    work = _work(model, scratch)
+    work = work_in(scratch)
     for i in range(q.shape[0]):
         work.triples[MEASURED, 0, i], work.triples[MEASURED, 1, i] = q[i], dq[i]
     if _tracks_within(packed_in(model), work.triples[MEASURED], passed) >= 0:
@@ -118,7 +129,7 @@ def state_within(
 @entry
 def passed(model: Floats, scratch: Floats, motions: Floats, out: Floats) -> None:
     """Write least and largest position (2, n) over the ticks between motions (m, n + 1, 6)."""
-    work, n = _work(model, scratch), out.shape[1]
+    work, n = work_in(scratch), out.shape[1]
     period = packed_in(model).scalar[PERIOD]
     ticks, jerk = work.motions[STORED, n, :3], work.motions[STORED, :n, 3:]
     for i in range(n):
@@ -157,7 +168,7 @@ def follow(
     the TCP modes, which are followed as the joint velocity that they ask for, with a finding where
     the arm cannot make that twist. Without rows, wanted is what is asked for.
     """
-    work, packed, share = _work(model, scratch), packed_in(model), 1.0
+    work, packed, share = work_in(scratch), packed_in(model), 1.0
     _load(work, motion)
     held = mode in (VELOCITY, TWIST) and not row_period_s > 0.0
     if rows.shape[0] > 0 and mode >= TWIST:
@@ -185,7 +196,7 @@ def follow(
 @entry
 def brake(model: Floats, scratch: Floats, motion: Floats, out: Floats) -> None:
     """The next tick of the stop that `motion` carries; both (n + 1, 6)."""
-    work = _work(model, scratch)
+    work = work_in(scratch)
     _load(work, motion)
     next_of_stop(packed_in(model), work.start, work.motions[STORED], out)
 
@@ -193,7 +204,7 @@ def brake(model: Floats, scratch: Floats, motion: Floats, out: Floats) -> None:
 @entry
 def rest(model: Floats, scratch: Floats, q: Floats, report: Floats, out: Floats) -> int:
     """A motion (n + 1, 6) that rests at q (n,); code and report (3,) as certify."""
-    work = _work(model, scratch)
+    work = work_in(scratch)
     for i in range(q.shape[0]):
         work.start[i, 0], work.start[i, 1], work.start[i, 2] = q[i], 0.0, 0.0
     code = certify_rest(packed_in(model), work.start, work, out)
@@ -208,9 +219,29 @@ def recertify(model: Floats, scratch: Floats, motion: Floats, report: Floats) ->
 
     For a stop that was certified under others; code and report (3,) as certify.
     """
-    work = _work(model, scratch)
+    work = work_in(scratch)
     _load(work, motion)
     code = certify_stop(packed_in(model), work.motions[STORED], work, work.small[REPORT])
     for p in range(3):
         report[p] = work.small[REPORT, p]
     return code
+
+
+@entry
+def efforts(
+    model: Floats, scratch: Floats, q: Floats, dq: Floats, ddq: Floats, out: Floats
+) -> None:
+    """Inverse dynamics (n,) [N·m or N], payload and gravity included; all (n,)."""
+    inverse_dynamics(packed_in(model), q, dq, ddq, work_in(scratch), out)
+
+
+@entry
+def gaps(model: Floats, scratch: Floats, q: Floats, out: Floats) -> None:
+    """Clearances without margins at q (n,), as workspace.gaps."""
+    _gaps(packed_in(model), q, work_in(scratch), out)
+
+
+@entry
+def least_clearance(model: Floats, scratch: Floats, q: Floats) -> float:
+    """Least clearance [m] at q (n,), as workspace.least_clearance."""
+    return _least_clearance(packed_in(model), q, work_in(scratch))

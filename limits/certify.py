@@ -7,9 +7,9 @@ accepts depends on what came before, only on (start, ddq_next, stop).
 
 from __future__ import annotations
 
-from .kernels.jit import kernel
+from .kernels.jit import apart
 from .kernels.motion import build
-from .kernels.packed import ENDS, PERIOD, Floats, Packed, Work
+from .kernels.packed import ENDS, LOOSE, PACKED, PERIOD, ROW, TABLE, WORK, Floats, Packed, Work
 from .kinds import (
     certified_stop,
     joint_acceleration,
@@ -62,7 +62,7 @@ _tcp_violates = tcp_acceleration.violated
 _effort_holds = joint_effort.holds
 
 
-@kernel
+@apart(PACKED, TABLE, ROW, ROW, LOOSE, TABLE, WORK, ROW)
 def certify(
     packed: Packed,
     start: Floats,

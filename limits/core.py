@@ -19,13 +19,11 @@ from .certify import CERTIFIED, KINDS
 from .compiling import only_here
 from .declared import Limits
 from .easing import RAMP_FROM, EasedModel, is_measurable
-from .kernels.chain import inverse_dynamics
 from .kernels.cloud_layout import AGE, CLOUD_STANDOFF
-from .kernels.flat import flat_packed, flat_work
 from .kernels.jit import seal
-from .kernels.packed import pack, work_for
+from .kernels.packed import Packed, pack, work_for
 from .kernels.reference import POSITION, VELOCITY
-from .kinds import contact_force, tracking, workspace
+from .kinds import contact_force, tracking
 from .naming import named, obstacle_named
 from .obstacles import Obstacles, flat_cloud
 from .project import FOUND_MAX
@@ -56,16 +54,15 @@ class Core:
         """
         self.limits = limits
         self._packed = pack(limits)
-        for name, values in self._packed._asdict().items():
+        for name, values in self._packed.fields().items():
             if not bool(np.isfinite(values).all()):
                 raise ValueError(f"limits '{limits.name}': {name} holds {values.tolist()}")
         self._work = work_for(self._packed)
-        self._model, self._scratch = flat_packed(self._packed), flat_work(self._packed)
-        self._without_cloud = self._model.size - self._packed.cloud.size
+        self._model, self._scratch = self._packed.flat, self._work.flat
         # How much longer than declared a tick may take: what moves by itself does not wait.
         self.stretch = 1.0 + limits.timing.period_tolerance
         self._beheld: Obstacles | None = None  # the cloud in the model below
-        self._clouded = self._model
+        self._clouded = self._packed
         self.eased_model = EasedModel(self._packed)
         n = self.n = len(limits.joints)
         self._vector_shape = (n,)
@@ -133,9 +130,9 @@ class Core:
 
     def scratch(self) -> Array:
         """Scratch memory for the kernels of `calls`, for one more thread."""
-        return np.zeros_like(self._scratch)
+        return self._scratch.copy()
 
-    def _model_with(self, sight: Sight) -> Array:
+    def _seeing(self, sight: Sight) -> Packed:
         """The packed limits with a cloud; the last one is kept, so that it is copied once."""
         declared = self.limits.perception
         if declared is None:
@@ -146,21 +143,20 @@ class Core:
                 sight.obstacles, declared.max_speed, np.array(checked, dtype=np.float64),
                 self.stretch, 0.0,
             )  # fmt: skip
-            self._clouded = np.concatenate([self._model[: self._without_cloud], cloud])
+            self._clouded = self._packed.with_(cloud=cloud)
             self._beheld = sight.obstacles
-        self._clouded[self._without_cloud + AGE] = sight.age_s
-        self._clouded[self._without_cloud + CLOUD_STANDOFF] = sight.standoff_m
+        self._clouded.cloud[AGE] = sight.age_s
+        self._clouded.cloud[CLOUD_STANDOFF] = sight.standoff_m
         return self._clouded
 
     def _model_for(self, sight: Sight | None, eased: Array | None, share: float) -> Array:
         """As declared, or with what is seen, or with some of it eased or ramped (limits.easing)."""
         if eased is None and share >= 1.0:
-            return self._model if sight is None else self._model_with(sight)
-        model = self.eased_model.of(eased, share)
-        if sight is None:
-            return model
-        at = self._without_cloud
-        return np.concatenate([model[:at], self._model_with(sight)[at:]])
+            return self._model if sight is None else self._seeing(sight).flat
+        packed = self.eased_model.of(eased, share)
+        if sight is not None:
+            packed = packed.with_(cloud=self._seeing(sight).cloud)
+        return packed.flat
 
     def ramp_share(self, ticks: int) -> float:
         """The share of the speeds that is allowed with so many ticks of the ramp to go."""
@@ -234,13 +230,13 @@ class Core:
         """Inverse dynamics (n,) [N·m or N], payload and gravity included."""
         out = np.empty(self.n)
         q, dq, ddq = (np.array(values, dtype=np.float64) for values in (q, dq, ddq))
-        inverse_dynamics(self._packed, q, dq, ddq, self._work, out)
+        calls.efforts(self._model, self._scratch, q, dq, ddq, out)
         return out
 
     def clearance(self, q: Array) -> float:
         """Least distance [m] of any link to any volume that constrains it, without margins."""
         copied = np.array(q, dtype=np.float64)
-        return float(workspace.least_clearance(self._packed, copied, self._work))
+        return float(calls.least_clearance(self._model, self._scratch, copied))
 
     def gaps(self, q: Array) -> Array:
         """Clearance [m] of every capsule from every volume (v·k), then of every pair of capsules.
@@ -248,7 +244,7 @@ class Core:
         Without margins; inf where a volume does not constrain a capsule.
         """
         out = np.empty(self.eased_model.items)
-        workspace.gaps(self._packed, np.array(q, dtype=np.float64), self._work, out)
+        calls.gaps(self._model, self._scratch, np.array(q, dtype=np.float64), out)
         return out
 
     def pair_name(self, item: int) -> tuple[str, str]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .kernels.flat import HEADER, flat_packed
 from .kernels.packed import (
     ACCELERATION,
     BOX,
@@ -59,15 +58,7 @@ class EasedModel:
 
     def __init__(self, packed: Packed) -> None:
         self._packed = packed
-        self._flat = flat_packed(packed)
-        views, at = {}, HEADER
-        for name, field in packed._asdict().items():
-            views[name] = self._flat[at : at + field.size].reshape(field.shape)
-            at += field.size
-        self._joint: Array = views["joint"]
-        self._scalar: Array = views["scalar"]
-        self._pair: Array = views["pair"]
-        self._eased: Array = views["eased"]
+        self._own = packed.with_()
         joint = packed.joint
         self._back = np.minimum(joint[:, VELOCITY], joint[:, RECOVERY] + joint[:, VELOCITY_ERROR])
         spins = 1.0 - joint[:, PRISMATIC]
@@ -76,27 +67,27 @@ class EasedModel:
             TCP_SPEED: float(errors @ packed.reach[-1]),
             TCP_ROTATION: float(errors @ spins),
         }
-        self.items = self._eased.size + len(self._pair)
+        self.items = self._own.eased.size + len(self._own.pair)
 
-    def of(self, eased: Array | None, share: float) -> Array:
-        """The model with `eased` (items,) [m] and a share (0, 1] of the speeds; until the next."""
+    def of(self, eased: Array | None, share: float) -> Packed:
+        """The limits with `eased` (items,) [m] and a share (0, 1] of the speeds; until the next."""
         joint, scalar = self._packed.joint, self._packed.scalar
         above = joint[:, VELOCITY] - joint[:, VELOCITY_ERROR]
-        self._joint[:, VELOCITY] = joint[:, VELOCITY_ERROR] + share * above
+        self._own.joint[:, VELOCITY] = joint[:, VELOCITY_ERROR] + share * above
         for column in (ACCELERATION, DECELERATION):
-            self._joint[:, column] = share * joint[:, column]
+            self._own.joint[:, column] = share * joint[:, column]
         for entry, errors in self._errors.items():
             declared = scalar[entry]
             if declared < UNDECLARED_RAD_S:
-                self._scalar[entry] = declared - (1.0 - share) * max(0.0, declared - errors)
-        self._eased[...] = 0.0
-        self._pair[:, PAIR_EASED] = 0.0
+                self._own.scalar[entry] = declared - (1.0 - share) * max(0.0, declared - errors)
+        self._own.eased[...] = 0.0
+        self._own.pair[:, PAIR_EASED] = 0.0
         if eased is not None:
-            split = self._eased.size
-            self._eased[...] = eased[:split].reshape(self._eased.shape)
-            self._pair[:, PAIR_EASED] = eased[split:]
-            self._joint[:, VELOCITY] = np.minimum(self._joint[:, VELOCITY], self._back)
-        return self._flat
+            split = self._own.eased.size
+            self._own.eased[...] = eased[:split].reshape(self._own.eased.shape)
+            self._own.pair[:, PAIR_EASED] = eased[split:]
+            self._own.joint[:, VELOCITY] = np.minimum(self._own.joint[:, VELOCITY], self._back)
+        return self._own
 
 
 def is_measurable(packed: Packed, item: int, gap: float) -> bool:

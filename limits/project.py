@@ -16,18 +16,25 @@ import math
 from .kernels.acceleration import least, most
 from .kernels.chain import forward, tcp_velocity
 from .kernels.clearance import is_beyond
-from .kernels.jit import kernel
+from .kernels.jit import apart, kernel
 from .kernels.packed import (
     ACCELERATION,
     DECELERATION,
+    FLAG,
     JERK,
+    NUMBER,
     PACE,
+    PACKED,
     PERIOD,
     REPORT,
+    ROW,
     STANDOFF,
+    TABLE,
     TCP_SPEED,
     VELOCITY_ERROR,
     WALLS,
+    WHOLE,
+    WORK,
     Floats,
     Packed,
     Work,
@@ -264,7 +271,7 @@ def _pursued(
     return count
 
 
-@kernel
+@apart(PACKED, TABLE, TABLE, TABLE, WHOLE, NUMBER, WORK, TABLE, ROW, ROW)
 def slid(
     packed: Packed,
     start: Floats,
@@ -341,7 +348,7 @@ def _cascade(
     return count
 
 
-@kernel
+@apart(PACKED, TABLE, WHOLE, FLAG, TABLE, TABLE, WORK, TABLE, ROW, ROW)
 def project(
     packed: Packed,
     start: Floats,

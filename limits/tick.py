@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .certify import CERTIFIED, EFFORT, NO_STOP, certify
 from .kernels.braking import plan_stop
-from .kernels.jit import entry, inlined, kernel
+from .kernels.jit import apart, entry, kernel
 from .kernels.packed import (
     BOUNDS,
     HINT,
@@ -21,16 +21,20 @@ from .kernels.packed import (
     MAX,
     MEASURED,
     MIN,
+    PACKED,
     PERIOD,
     POSITION_ERROR,
     RECOVERY,
     REPORT,
+    ROW,
+    TABLE,
     TRIAL,
     VELOCITY,
     VELOCITY_ERROR,
     WALLS,
     WALLS_MAX,
     WANTED,
+    WORK,
     Floats,
     Packed,
     Work,
@@ -119,7 +123,7 @@ def next_of_stop(packed: Packed, start: Floats, stop: Floats, out: Floats) -> No
             out[i, 3 + p] = stop[i, 3 + p]
 
 
-@inlined
+@apart(PACKED, TABLE, ROW, TABLE, WORK, ROW, TABLE)
 def _try(
     packed: Packed,
     start: Floats,
@@ -158,7 +162,7 @@ def _copy(source: Floats, target: Floats) -> None:
             target[i, p] = source[i, p]
 
 
-@inlined
+@kernel
 def _bisected(
     packed: Packed, start: Floats, safe: Floats, bold: Floats, times: int, work: Work, out: Floats
 ) -> bool:
@@ -187,7 +191,7 @@ def _bisected(
     return certified
 
 
-@inlined
+@kernel
 def _slides(
     packed: Packed,
     start: Floats,
@@ -223,7 +227,7 @@ def _slides(
     return False
 
 
-@inlined
+@kernel
 def advance(
     packed: Packed,
     start: Floats,
@@ -285,7 +289,7 @@ def advance(
     return STOP_TICK, count
 
 
-@inlined
+@kernel
 def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     """Certify staying where the robot is: what arming needs. Code as `certify`; out as above."""
     for i in range(start.shape[0]):
@@ -297,7 +301,7 @@ def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     )
 
 
-@inlined
+@kernel
 def certify_stop(packed: Packed, motion: Floats, work: Work, report: Floats) -> int:
     """Certify what is left of the stop that a motion (n + 1, 6) carries, as `certify` does.
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from .jit import entry, kernel
-from .packed import GRAVITY, PRISMATIC, Floats, Packed, Work
+from .jit import apart, kernel
+from .packed import GRAVITY, PACKED, PRISMATIC, ROW, WORK, Floats, Packed, Work
 
 __all__ = ["forward", "inverse_dynamics", "tcp_levers", "tcp_velocity"]
 
@@ -65,7 +65,7 @@ def _cross(
     return ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
 
 
-@entry
+@apart(PACKED, ROW, ROW, ROW, WORK, ROW)
 # tidy: kernel
 def inverse_dynamics(
     packed: Packed, q: Floats, dq: Floats, ddq: Floats, work: Work, tau: Floats

@@ -23,8 +23,8 @@ from .cloud_layout import (
     NODE_SPEED,
     STRETCH,
 )
-from .jit import kernel
-from .packed import PLANE, STILL, SWEEP, Floats, Packed, Work
+from .jit import apart, kernel
+from .packed import NUMBER, PACKED, PLANE, ROW, STILL, SWEEP, WHOLE, WORK, Floats, Packed, Work
 from .separation import bend, stays_beyond
 
 __all__ = ["cloud_judged", "is_cloudy"]
@@ -127,7 +127,7 @@ def _ball_judged(
     return 0
 
 
-@kernel
+@apart(PACKED, WORK, WHOLE, ROW, NUMBER, NUMBER, ROW)
 def cloud_judged(
     packed: Packed, work: Work, k: int, moved: Floats, first: float, last: float, report: Floats
 ) -> int:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 
-from .jit import kernel
-from .packed import CYLINDER, DATA, SHAPE, Floats
+from .jit import apart, kernel
+from .packed import CYLINDER, DATA, ROW, SHAPE, TABLE, Floats
 
 __all__ = ["beyond_cylinder", "beyond_mesh", "convex_distance", "cylinder_depth", "mesh_depth"]
 
@@ -161,7 +161,7 @@ def _nearest(simplex: Floats, count: int) -> tuple[int, float, float, float]:
     return kept, nx, ny, nz
 
 
-@kernel
+@apart(ROW, TABLE, ROW, TABLE)
 def convex_distance(volume: Floats, mesh: Floats, a: Floats, simplex: Floats) -> float:
     """Distance [m] of the segment a (6,) from a cylinder or mesh; never above the truth.
 

@@ -1,9 +1,8 @@
 """How every kernel is compiled: strict IEEE arithmetic, no exceptions, a cache that cannot lie.
 
-A `kernel` is called by other kernels, an `entry` by Python, at every tick: what Python needs to
-call a function, unpacking each of thirty arrays, takes as long to compile as the function itself.
-What is `inlined` becomes part of each of its callers: every level of calls above the certificate
-makes LLVM optimise the whole of it once more.
+A `kernel` is called by other kernels, an `entry` by Python, at every tick. Numba makes all that a
+kernel calls part of it, so that LLVM optimises the innermost again at every level of calls; what is
+`apart` is compiled once, and called by its address. Small kernels had better not be: a call costs.
 
 Guarantees:
 - `fastmath` is off and division by zero gives inf or NaN, never an exception (DESIGN §4).
@@ -17,10 +16,11 @@ Guarantees:
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -30,7 +30,7 @@ import numba
 import numpy as np
 from numba.core.registry import CPUDispatcher
 
-__all__ = ["COMPILES", "cache_folder", "compile_for", "entry", "inlined", "kernel", "seal"]
+__all__ = ["COMPILES", "apart", "cache_folder", "entry", "inlined", "kernel", "ready", "seal"]
 
 # Plain Python functions otherwise: NUMBA_DISABLE_JIT.
 COMPILES = not cast(Any, numba.config).DISABLE_JIT
@@ -98,8 +98,17 @@ def _compiled(function: F, **options: Any) -> F:
     return cast(F, compiled)
 
 
-class _Inner(CPUDispatcher):
-    """Has nothing that Python could call; where it does so all the same, it is compiled once more.
+class _Kernel(CPUDispatcher):
+    """Has all code that its own calls by address in memory before it is compiled or read."""
+
+    def compile(self, sig: Any) -> Any:
+        for callee in _apart_below(self.py_func, set()):
+            callee.compile()
+        return super().compile(sig)
+
+
+class _Inner(_Kernel):
+    """Has nothing that Python could call; where it does so all the same, by way of a small entry.
 
     Numba itself would jump to address 0 then.
     """
@@ -108,22 +117,73 @@ class _Inner(CPUDispatcher):
         self.overloads[tuple(result.signature.args)] = result  # and nothing for Python to find
 
     def _compile_for_args(self, *args: Any, **kws: Any) -> Any:
-        if not hasattr(self, "entry"):  # not cached: in the cache it would be the same function
-            self.entry = numba.njit(**_OPTIONS)(self.py_func)
-        return self.entry._compile_for_args(*args, **kws)
+        if not hasattr(self, "called"):  # not cached: in the cache all of them would be the same
+
+            def called(*args: Any) -> Any:
+                return self(*args)
+
+            self.called = numba.njit(**_OPTIONS)(called)
+        return self.called  # which numba then calls
+
+
+class _Apart(_Inner):
+    """Compiled once, for the declared types; callers know its name and where it lies."""
+
+    types: tuple[Any, ...]
+
+    def compile(self, sig: Any = None) -> Any:
+        """For the declared types; what does not convert to them does not compile."""
+        return super().compile(self.types)
+
+    def add_overload(self, result: Any) -> None:
+        super().add_overload(result)
+        # Numba's own name for it differs from process to process, and cached callers know it.
+        described, types = copy.copy(result.fndesc), str(result.signature)
+        digest = hashlib.sha256(types.encode()).hexdigest()[:16]
+        described.mangled_name = f"{self.py_func.__module__}.{self.py_func.__qualname__}.{digest}"
+        address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+        llvmlite.binding.add_symbol(described.mangled_name, address)
+        # Replaces what numba registered, which would link all of its code into every caller.
+        cast(Any, self.targetctx).insert_user_function(result.entry_point, described, [])
+
+
+def _apart_below(function: Any, seen: set[Any]) -> Iterator[_Apart]:
+    """What a function calls by address, itself or in what becomes part of it."""
+    for name in function.__code__.co_names:
+        callee = function.__globals__.get(name)
+        if isinstance(callee, _Apart):
+            yield callee
+        elif isinstance(callee, CPUDispatcher) and callee not in seen:
+            seen.add(callee)
+            yield from _apart_below(callee.py_func, seen)
 
 
 def kernel(function: F) -> F:
     """A function for other kernels to call. A call by Python works, and is slow."""
-    compiled = _compiled(function, no_cpython_wrapper=True)
+    compiled = _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
     if COMPILES:
         cast(Any, compiled).__class__ = _Inner
     return compiled
 
 
+def apart(*types: Any) -> Callable[[F], F]:
+    """A kernel that is compiled once, not once more in each of its callers; types of arguments."""
+
+    def compiled(function: F) -> F:
+        made: Any = kernel(function)
+        if COMPILES:
+            made.__class__, made.types = _Apart, types
+        return cast(F, made)
+
+    return compiled
+
+
 def entry(function: F) -> F:
     """A function for Python to call, and for kernels."""
-    return _compiled(function)
+    compiled = _compiled(function, no_cfunc_wrapper=True)
+    if COMPILES:
+        cast(Any, compiled).__class__ = _Kernel
+    return compiled
 
 
 def inlined(function: F) -> F:
@@ -131,11 +191,9 @@ def inlined(function: F) -> F:
     return cast(F, numba.njit(inline="always", **_OPTIONS)(function))
 
 
-def compile_for(function: Callable[..., Any], *values: Any) -> None:
-    """Compile `function` for arguments of the types that `values` have, without calling it."""
-    compiled: Any = function
-    typed: Any = numba.typeof
-    compiled.compile(tuple(typed(value) for value in values))
+def ready(function: Callable[..., Any]) -> None:
+    """Compile what is `apart`, or read it from the cache."""
+    cast(Any, function).compile()
 
 
 def seal(function: Callable[..., Any]) -> None:

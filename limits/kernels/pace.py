@@ -16,17 +16,21 @@ from __future__ import annotations
 import math
 
 from .clearance import clearance, is_beyond
-from .jit import inlined, kernel
+from .jit import apart, kernel
 from .link_motion import axis_velocity, capsule_speed, link_twists
 from .packed import (
     DECELERATION,
     JERK,
     LEVER,
     LINK_SPEED,
+    NUMBER,
+    PACKED,
     PERIOD,
     PLANE,
+    ROW,
     STILL,
     VELOCITY_ERROR,
+    WORK,
     ZONE_SPEED,
     ZONED,
     Floats,
@@ -50,7 +54,7 @@ SHARE_MIN = 1e-6
 ROUNDING_M = 1e-9
 
 
-@inlined
+@kernel
 def _braking(packed: Packed, speeds: Floats) -> tuple[float, float]:
     """Seconds that braking takes from `speeds` (n,), and before it has begun."""
     tau, lag = 0.0, packed.scalar[PERIOD]
@@ -61,7 +65,7 @@ def _braking(packed: Packed, speeds: Floats) -> tuple[float, float]:
     return tau / BRAKE_SHARE, lag * LAG_RAMPS
 
 
-@inlined
+@kernel
 def _errors(packed: Packed, work: Work, k: int) -> float:
     """What velocity errors of the servos add to capsule k's speed [m/s]."""
     total = 0.0
@@ -71,7 +75,7 @@ def _errors(packed: Packed, work: Work, k: int) -> float:
     return total
 
 
-@inlined
+@kernel
 def _before_zone(
     packed: Packed,
     work: Work,
@@ -107,7 +111,7 @@ def _before_zone(
     return min(share, max(slow, left))
 
 
-@kernel
+@apart(PACKED, WORK, ROW, NUMBER, ROW)
 def pace(
     packed: Packed, work: Work, speeds: Floats, gentle: float, report: Floats
 ) -> tuple[float, bool, bool]:

@@ -1,20 +1,22 @@
 """Declared limits as a few contiguous float64 arrays: what the kernels read.
 
-Thirty array arguments cost microseconds a call; eleven packed ones do not. Columns are named here,
+Python hands a kernel one flat array of them, and one of scratch memory; columns are named here,
 and only here. `pack` also computes the configuration-free reaches that the interval bounds need.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from numba import boolean, float64, int64, types
 
 from ..declared import Limits, Volume
 from .cloud_layout import no_cloud
+from .views import Sizes, Views, reader, type_of
 
-__all__ = ["Packed", "Work", "pack", "work_for"]
+__all__ = ["Packed", "Work", "pack", "packed_in", "work_for", "work_in"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,7 +76,7 @@ UNDECLARED_RAD_S = UNDECLARED = 1e9
 LEVER_MIN_M = 0.05
 
 
-class Packed(NamedTuple):
+class Packed(Views):
     """One robot's limits for the kernels; n joints, k capsules, v volumes."""
 
     # (12,) period [s], standoff [m], TCP speed [m/s], gravity [m/s²], TCP rotation [rad/s], the
@@ -98,8 +100,26 @@ class Packed(NamedTuple):
     eased: Floats
     cloud: Floats  # what perception sees, see limits.obstacles; empty unless it is put here
 
+    FIELDS: ClassVar[Sizes] = {
+        "scalar": (SCALARS,),
+        "joint": (None, JOINT_COLUMNS),
+        "chain": (None, CHAIN_COLUMNS),
+        "tcp": (3,),
+        "body": (None, BODY_COLUMNS),
+        "reach": (None, None),
+        "capsule": (None, CAPSULE_COLUMNS),
+        "volume": (None, VOLUME_COLUMNS),
+        "checked": (None, None),
+        "mesh": (None, MESH_COLUMNS),
+        "pair": (None, PAIR_COLUMNS),
+        "span": (None, None),
+        "zone": (None, None),
+        "eased": (None, None),
+        "cloud": (None,),
+    }
 
-class Work(NamedTuple):
+
+class Work(Views):
     """Scratch memory of the kernels; owned by one filter, never shared between threads."""
 
     # What belongs together shares an array: a kernel is handed each in seven parts, which is most
@@ -123,6 +143,37 @@ class Work(NamedTuple):
     combined: Floats  # (4, 1, 4) pieces of a sum of joint motions
     middle: Floats  # (k, 3) [m] of each capsule
     simplex: Floats  # (4, 3) of the distance to a convex body
+
+    FIELDS: ClassVar[Sizes] = {
+        "pieces": (4, None, 4),
+        "small": (8, 8),
+        "triples": (3, 3, None),
+        "motions": (3, None, 6),
+        "swept": (3, None, None),
+        "rotation": (None, 9),
+        "origin": (None, 3),
+        "segment": (None, 6),
+        "vector": (10, None),
+        "spatial": (None, 24),
+        "stack": (STACK_ROWS, 2),
+        "ray": (None, RAY_COLUMNS),
+        "start": (None, 3),
+        "task": (None, 6),
+        "known": (None,),
+        "open": (STACK_ROWS, None),
+        "combined": (4, 1, 4),
+        "middle": (None, 3),
+        "simplex": (4, 3),
+    }
+
+
+# The types of arguments, for kernels.jit.apart.
+PACKED, WORK = type_of(Packed), type_of(Work)
+ROW, TABLE, LOOSE = float64[::1], float64[:, ::1], float64[:, :]
+READ_ONLY = types.Array(float64, 2, "C", readonly=True)  # a table that a caller may write to, too
+NUMBER, WHOLE, FLAG = float64, int64, boolean
+# A record of its flat array.
+packed_in, work_in = reader(Packed), reader(Work)
 
 
 def _cylinder(volume: Volume) -> tuple[object, ...]:
@@ -268,7 +319,7 @@ def pack(limits: Limits) -> Packed:
     checked += [[False] * len(limits.capsules)] * len(limits.zones)
     count, reach = len(limits.capsules), _reach(limits)
     tcp = limits.tcp
-    return Packed(
+    return Packed.of(
         scalar=np.r_[
             limits.period_s,
             limits.standoff,
@@ -300,7 +351,7 @@ def pack(limits: Limits) -> Packed:
 def work_for(packed: Packed) -> Work:
     """Scratch memory that fits `packed`."""
     n, k = packed.joint.shape[0], packed.capsule.shape[0]
-    return Work(
+    return Work.of(
         pieces=np.zeros((4, n, 4)),
         small=np.zeros((8, 8)),
         triples=np.zeros((3, 3, n)),

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import math
 
-from .jit import kernel
-from .packed import Floats
+from .jit import apart, kernel
+from .packed import NUMBER, ROW, TABLE, Floats
 
 __all__ = [
     "HIGHEST",
@@ -161,7 +161,7 @@ def _together(start: Floats, ray: Floats, period: float, ddq: Floats) -> None:
         ddq[i] = min(row[HIGHEST], max(row[LOWEST], wanted))
 
 
-@kernel
+@apart(TABLE, TABLE, NUMBER, ROW, ROW)
 def pursue(start: Floats, ray: Floats, period: float, ddq: Floats, slow: Floats) -> None:
     """Write the accelerations (n,) at the end of the tick, and those of the slowest way (n,).
 

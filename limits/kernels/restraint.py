@@ -7,13 +7,18 @@ none of these limits, `project` asks once and goes on.
 
 from __future__ import annotations
 
-from .jit import inlined, kernel
+from .jit import apart, kernel
 from .link_motion import is_limited
 from .pace import pace
 from .packed import (
     PACE,
+    PACKED,
+    ROW,
+    TABLE,
     TCP_ACCELERATION,
     TCP_ROTATIONAL_ACCELERATION,
+    WHOLE,
+    WORK,
     Floats,
     Packed,
     Work,
@@ -40,7 +45,7 @@ def note(found: Floats, count: int, kind: float, subject: int, value: float, bou
     return count + 1
 
 
-@inlined
+@kernel
 def _paced(packed: Packed, work: Work, speeds: Floats, found: Floats, count: int) -> int:
     """Scale speeds (n,) by what the links' own limits leave; return the number of findings."""
     what = work.small[PACE]
@@ -66,7 +71,7 @@ def brakes_with(packed: Packed, start: Floats, work: Work) -> float:
     return tool_pace(packed, work, q, now, now)[1]
 
 
-@inlined
+@kernel
 def _held(
     packed: Packed, start: Floats, work: Work, speeds: Floats, found: Floats, count: int
 ) -> int:
@@ -114,7 +119,7 @@ def asks_too_much(
     return note(found, count, what[HELD_BY], 0, hard * bound, bound)
 
 
-@kernel
+@apart(PACKED, TABLE, WORK, ROW, TABLE, WHOLE)
 def restrain(
     packed: Packed, start: Floats, work: Work, speeds: Floats, found: Floats, count: int
 ) -> int:

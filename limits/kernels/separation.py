@@ -18,7 +18,7 @@ import math
 
 from .balls import volume_row
 from .clearance import clearance, segment_segment
-from .jit import kernel
+from .jit import apart, kernel
 from .motion import position_range
 from .packed import (
     BOX,
@@ -29,13 +29,18 @@ from .packed import (
     HALF_SPACE,
     LEVER,
     MESH,
+    NUMBER,
+    PACKED,
     POSITION_ERROR,
     PRISMATIC,
+    ROW,
     SHAPE,
     SHIFTED,
     SPHERE,
     STILL,
     SWEEP,
+    WHOLE,
+    WORK,
     Floats,
     Packed,
     Work,
@@ -110,7 +115,7 @@ def bend(packed: Packed, work: Work, k: int, base: int, moved: Floats) -> float:
     return bent
 
 
-@kernel
+@apart(PACKED, WORK, WHOLE, WHOLE, ROW, NUMBER, NUMBER, NUMBER)
 def stays_beyond(
     packed: Packed,
     work: Work,

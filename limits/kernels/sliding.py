@@ -12,8 +12,22 @@ import math
 
 from .balls import volume_row
 from .clearance import clearance, is_beyond
-from .jit import kernel
-from .packed import PLANE, POSITION_ERROR, PRISMATIC, REPORT, SHIFTED, Floats, Packed, Work
+from .jit import apart, kernel
+from .packed import (
+    NUMBER,
+    PACKED,
+    PLANE,
+    POSITION_ERROR,
+    PRISMATIC,
+    REPORT,
+    ROW,
+    SHIFTED,
+    WHOLE,
+    WORK,
+    Floats,
+    Packed,
+    Work,
+)
 from .separation import uphill
 
 __all__ = ["far_from", "slide"]
@@ -80,7 +94,7 @@ def _solved(a: Floats, b: Floats, x: Floats) -> bool:
     return True
 
 
-@kernel
+@apart(PACKED, WORK, WHOLE, WHOLE, NUMBER, NUMBER, ROW)
 def slide(
     packed: Packed, work: Work, v: int, k: int, room_s: float, margin: float, w: Floats
 ) -> bool:

@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import math
 
-from .jit import inlined, kernel
+from .jit import apart, kernel
 from .packed import (
     ACCELERATION,
     DECELERATION,
+    LOOSE,
+    PACKED,
     PRISMATIC,
+    ROW,
     TCP_ACCELERATION,
     TCP_ROTATIONAL_ACCELERATION,
     UNDECLARED,
+    WORK,
     Floats,
     Packed,
     Work,
@@ -100,7 +104,7 @@ def tool_accelerations(packed: Packed, q: Floats, dq: Floats, ddq: Floats) -> tu
     )
 
 
-@inlined
+@kernel
 def _push(packed: Packed, work: Work, q: Floats, speeds: Floats) -> tuple[float, float]:
     """The tool's accelerations if joints brake from speeds (n,), together, as hard as they can."""
     zero, push, tau = work.vector[5], work.vector[6], 0.0
@@ -114,7 +118,7 @@ def _push(packed: Packed, work: Work, q: Floats, speeds: Floats) -> tuple[float,
     return tool_accelerations(packed, q, zero, push)
 
 
-@inlined
+@kernel
 def _share(bound: float, bent: float) -> float:
     """Of speeds that bend the way by `bent`."""
     if bent <= BEND_SHARE * bound:
@@ -122,14 +126,14 @@ def _share(bound: float, bent: float) -> float:
     return math.sqrt(BEND_SHARE * bound / bent) if bent < math.inf else 0.0
 
 
-@inlined
+@kernel
 def _gentle(bound: float, bent: float, pushed: float) -> float:
     """Of accelerations that add `pushed` to what the way bends now."""
     left = WHOLE_SHARE * bound - bent
     return 1.0 if pushed <= left else max(GENTLE_MIN, left / pushed)
 
 
-@kernel
+@apart(PACKED, WORK, ROW, ROW, ROW)
 def tool_pace(
     packed: Packed, work: Work, q: Floats, speeds: Floats, now: Floats
 ) -> tuple[float, float, bool]:
@@ -155,7 +159,7 @@ def tool_pace(
     return min(share, other), min(gentle, softer), turning
 
 
-@kernel
+@apart(PACKED, WORK, LOOSE)
 def gentleness(packed: Packed, work: Work, at: Floats) -> float:
     """The share of the joints' accelerations that a stop from q, dq, ddq, at (n, 3), may take.
 

@@ -9,16 +9,27 @@ numerical derivatives of the forward kinematics.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+from numba import types
 
 from ..declared import Limits
 from ..records import Array
 from .jit import kernel
-from .packed import GRAVITY, PRISMATIC, Floats, pack
+from .packed import GRAVITY, PRISMATIC, ROW, TABLE, Floats, pack
 
-__all__ = ["FELT", "STANDARD_GRAVITY", "Arm", "arm_of", "feel", "slide", "theta_eff", "tray_axes"]
+__all__ = [
+    "ARM",
+    "FELT",
+    "STANDARD_GRAVITY",
+    "Arm",
+    "arm_of",
+    "feel",
+    "slide",
+    "theta_eff",
+    "tray_axes",
+]
 
 STANDARD_GRAVITY = 9.81  # m/s²
 FELT = 17  # numbers that `feel` writes
@@ -31,6 +42,10 @@ class Arm(NamedTuple):
     joint: Floats
     chain: Floats
     tcp: Floats
+
+
+# Its type, for kernels.jit.apart.
+ARM: Any = cast(Any, types).NamedTuple((ROW, TABLE, TABLE, ROW), Arm)
 
 
 def arm_of(limits: Limits) -> Arm:

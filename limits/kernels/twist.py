@@ -29,10 +29,23 @@ from .jacobian import (
     TURN,
     walk,
 )
-from .jit import kernel
-from .packed import ACCELERATION, DECELERATION, JERK, PERIOD, TWIST_LENGTH, VELOCITY, Floats
+from .jit import apart, kernel
+from .packed import (
+    ACCELERATION,
+    DECELERATION,
+    JERK,
+    NUMBER,
+    PERIOD,
+    READ_ONLY,
+    ROW,
+    TABLE,
+    TWIST_LENGTH,
+    VELOCITY,
+    WHOLE,
+    Floats,
+)
 from .reference import TWIST
-from .tray import Arm
+from .tray import ARM, Arm
 
 __all__ = ["in_joints", "remember"]
 
@@ -262,7 +275,7 @@ def _weigh(arm: Arm, x: Floats, out: Floats) -> None:
         out[c] = x[c] * (arm.scalar[TWIST_LENGTH] if c > 2 else 1.0)
 
 
-@kernel
+@apart(ARM, WHOLE, READ_ONLY, NUMBER, NUMBER, ROW, NUMBER, TABLE, TABLE, TABLE)
 def in_joints(
     arm: Arm,
     mode: int,

@@ -21,9 +21,20 @@ from __future__ import annotations
 import math
 
 from ..kernels.chain import inverse_dynamics
-from ..kernels.jit import kernel
+from ..kernels.jit import apart, kernel
 from ..kernels.motion import speed_sup
-from ..kernels.packed import EFFORT, EFFORT_ERROR, ENDS, GRAVITY, Floats, Packed, Work
+from ..kernels.packed import (
+    EFFORT,
+    EFFORT_ERROR,
+    ENDS,
+    GRAVITY,
+    PACKED,
+    ROW,
+    WORK,
+    Floats,
+    Packed,
+    Work,
+)
 
 __all__ = ["holds"]
 
@@ -116,7 +127,7 @@ def _samples_needed(packed: Packed, largest: Floats, curvature: Floats, length: 
     return math.ceil(need)
 
 
-@kernel
+@apart(PACKED, WORK, ROW)
 def holds(packed: Packed, work: Work, report: Floats) -> bool:
     """Whether every effort is within its bound during tick and stop; else report it."""
     n = packed.joint.shape[0]

@@ -25,19 +25,22 @@ import math
 
 from ..kernels.chain import forward
 from ..kernels.clearance import clearance, is_beyond
-from ..kernels.jit import inlined, kernel
+from ..kernels.jit import apart, kernel
 from ..kernels.link_motion import TWISTS, capsule_speed, is_limited, link_twists
 from ..kernels.motion import departures, place, speed_sup, speeds_hull
 from ..kernels.packed import (
     ENDS,
     LEVER,
     LINK_SPEED,
+    PACKED,
     PLANE,
     POSITION_ERROR,
     PRISMATIC,
+    ROW,
     STILL,
     SWEEP,
     VELOCITY_ERROR,
+    WORK,
     ZONE_SPEED,
     ZONED,
     Floats,
@@ -56,7 +59,7 @@ ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
 BASE = -1
 
 
-@inlined
+@kernel
 def _open(packed: Packed, work: Work, p: int, sup: Floats, opened: Floats) -> bool:
     """Mark (k,) the capsules that piece p could make too fast somewhere; False if none.
 
@@ -77,7 +80,7 @@ def _open(packed: Packed, work: Work, p: int, sup: Floats, opened: Floats) -> bo
     return any_open
 
 
-@inlined
+@kernel
 def _bent(packed: Packed, work: Work, k: int, sup: Floats, moved: Floats, errors: bool) -> float:
     """How much faster [m/s] capsule k's points can be than at m: joints with speeds `sup` move by
     `moved`, both (n,) and with the declared errors. errors: what velocity errors do by themselves.
@@ -101,7 +104,7 @@ def _bent(packed: Packed, work: Work, k: int, sup: Floats, moved: Floats, errors
     return total
 
 
-@inlined
+@kernel
 def _fastest(packed: Packed, work: Work, k: int) -> float:
     """Fastest point of capsule k [m/s] over the three sets of joint velocities."""
     fastest = 0.0
@@ -111,7 +114,7 @@ def _fastest(packed: Packed, work: Work, k: int) -> float:
     return fastest
 
 
-@inlined
+@kernel
 def _stays_out(
     packed: Packed,
     work: Work,
@@ -130,7 +133,7 @@ def _stays_out(
     return stays_beyond(packed, work, k, BASE, n, needed, begin, end)
 
 
-@inlined
+@kernel
 def _outside(
     packed: Packed, work: Work, v: int, k: int, moved: Floats, begin: float, end: float
 ) -> tuple[bool, bool]:
@@ -149,7 +152,7 @@ def _outside(
     return False, not (clear > still)
 
 
-@inlined
+@kernel
 # tidy: kernel
 def _judge(
     packed: Packed,
@@ -198,7 +201,7 @@ def _judge(
     return verdict, code
 
 
-@inlined
+@kernel
 def _look(
     packed: Packed, work: Work, p: int, first: float, last: float, opened: Floats, report: Floats
 ) -> tuple[int, int]:
@@ -224,7 +227,7 @@ def _look(
     return _judge(packed, work, sup, moved, opened, begin, end, report)
 
 
-@kernel
+@apart(PACKED, WORK, ROW)
 def violated(packed: Packed, work: Work, report: Floats) -> int:
     """0 if all links are slow enough during the tick and its stop, else LINK or ZONE.
 

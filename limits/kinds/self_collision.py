@@ -17,17 +17,22 @@ from __future__ import annotations
 import math
 
 from ..kernels.clearance import segment_segment
-from ..kernels.jit import kernel
+from ..kernels.jit import apart, kernel
 from ..kernels.packed import (
     FIRST,
+    FLAG,
     MIDDLES,
+    NUMBER,
+    PACKED,
     PAIR_EASED,
     PAIR_STANDOFF,
     PLANE,
     RADII,
+    ROW,
     SECOND,
     STILL,
     SWEEP,
+    WORK,
     Floats,
     Packed,
     Work,
@@ -59,7 +64,7 @@ def _stays_apart(
     return stays_beyond(packed, work, b, base, n, needed, first, last)
 
 
-@kernel
+@apart(PACKED, WORK, ROW, ROW, NUMBER, NUMBER, ROW, FLAG)
 def judge(
     packed: Packed,
     work: Work,

@@ -22,13 +22,16 @@ from __future__ import annotations
 
 import math
 
-from ..kernels.jit import inlined, kernel
+from ..kernels.jit import apart, kernel
 from ..kernels.motion import speed_sup
 from ..kernels.packed import (
     ENDS,
+    PACKED,
     PRISMATIC,
+    ROW,
     TCP_ACCELERATION,
     TCP_ROTATIONAL_ACCELERATION,
+    WORK,
     Floats,
     Packed,
     Work,
@@ -42,7 +45,7 @@ TRANSLATIONAL, ROTATIONAL = 15, 16
 EVALUATIONS_MAX = 24
 
 
-@inlined
+@kernel
 def _suprema(
     packed: Packed, work: Work, p: int, first: float, last: float, turning: bool
 ) -> tuple[float, float]:
@@ -71,7 +74,7 @@ def _suprema(
     return (e, h) if turning else (second, fourth)
 
 
-@inlined
+@kernel
 def _at(packed: Packed, work: Work, p: int, t: float) -> tuple[float, float]:
     """The tool's accelerations at time t of piece p."""
     q, dq, ddq = work.vector[7], work.vector[8], work.vector[9]
@@ -83,7 +86,7 @@ def _at(packed: Packed, work: Work, p: int, t: float) -> tuple[float, float]:
     return tool_accelerations(packed, q, dq, ddq)
 
 
-@inlined
+@kernel
 def _judge(
     packed: Packed, work: Work, p: int, first: float, last: float, report: Floats
 ) -> tuple[int, int]:
@@ -111,7 +114,7 @@ def _judge(
     return 1, TRANSLATIONAL
 
 
-@kernel
+@apart(PACKED, WORK, ROW)
 def violated(packed: Packed, work: Work, report: Floats) -> int:
     """0 if the tool keeps to both bounds during the tick and its stop, else the one it breaks.
 

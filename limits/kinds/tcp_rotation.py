@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import math
 
-from ..kernels.jit import kernel
+from ..kernels.jit import apart, kernel
 from ..kernels.motion import departures, place, speed_sup, speeds_hull
 from ..kernels.packed import (
     ENDS,
+    PACKED,
     POSITION_ERROR,
     PRISMATIC,
+    ROW,
     TCP_ROTATION,
     VELOCITY_ERROR,
+    WORK,
     Floats,
     Packed,
     Work,
@@ -108,7 +111,7 @@ def _sups(
     return coarse, errors
 
 
-@kernel
+@apart(PACKED, WORK, ROW)
 def holds(packed: Packed, work: Work, report: Floats) -> bool:
     """Whether the TCP turns no faster than max_rot_vel during tick and stop; else report it."""
     n, declared = packed.joint.shape[0], packed.scalar[TCP_ROTATION]

@@ -15,14 +15,17 @@ the measured robot.
 from __future__ import annotations
 
 from ..kernels.chain import forward, tcp_levers, tcp_velocity
-from ..kernels.jit import kernel
+from ..kernels.jit import apart, kernel
 from ..kernels.motion import departures, place, speed_sup, speeds_hull
 from ..kernels.packed import (
     ENDS,
+    PACKED,
     POSITION_ERROR,
     PRISMATIC,
+    ROW,
     TCP_SPEED,
     VELOCITY_ERROR,
+    WORK,
     Floats,
     Packed,
     Work,
@@ -72,7 +75,7 @@ def _fastest(packed: Packed, work: Work, p: int, first: float, last: float) -> f
     return fastest
 
 
-@kernel
+@apart(PACKED, WORK, ROW)
 def holds(packed: Packed, work: Work, report: Floats) -> bool:
     """Whether the TCP keeps below max_trans_vel during tick and stop; else report it."""
     n = packed.joint.shape[0]

@@ -20,7 +20,7 @@ import math
 from ..kernels.chain import forward
 from ..kernels.clearance import clearance, is_beyond, segment_segment
 from ..kernels.cloud import cloud_judged, is_cloudy
-from ..kernels.jit import entry, kernel
+from ..kernels.jit import apart, kernel
 from ..kernels.motion import departures, place
 from ..kernels.packed import (
     BOX,
@@ -32,13 +32,16 @@ from ..kernels.packed import (
     KEEP_IN,
     KIND,
     MESH,
+    PACKED,
     PLANE,
     RADII,
+    ROW,
     SECOND,
     SHAPE,
     STANDOFF,
     STILL,
     SWEEP,
+    WORK,
     Floats,
     Packed,
     Work,
@@ -213,7 +216,7 @@ def _look(
     return (paired, SELF_COLLISION) if paired < verdict else (verdict, code)
 
 
-@kernel
+@apart(PACKED, WORK, ROW)
 def violated(packed: Packed, work: Work, report: Floats) -> int:
     """0 if all links stay clear of volumes and of each other during the tick and its stop.
 
@@ -255,7 +258,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
     return 0
 
 
-@entry
+@kernel
 def gaps(packed: Packed, q: Floats, work: Work, out: Floats) -> None:
     """Write the clearance [m] of each volume from each capsule, then of each pair: (v·k + p,).
 
@@ -278,7 +281,7 @@ def gaps(packed: Packed, q: Floats, work: Work, out: Floats) -> None:
         out[first + p] = apart - packed.pair[p, RADII]
 
 
-@entry
+@kernel
 def least_clearance(packed: Packed, q: Floats, work: Work) -> float:
     """Smallest clearance [m] of any checked pair at q, without margins; inf without volumes."""
     forward(packed, q, work)

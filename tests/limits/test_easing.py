@@ -12,31 +12,18 @@ from tests.robots import folding, half_space, panda, robots, slider
 from checkrein.limits import Limits
 from checkrein.limits.core import Core
 from checkrein.limits.easing import ADDED_M, SLACK_M, EasedModel, eased_at
-from checkrein.limits.kernels.flat import HEADER, flat_packed
 from checkrein.limits.kernels.packed import (
     ACCELERATION,
     PAIR_EASED,
     TCP_SPEED,
     VELOCITY,
     VELOCITY_ERROR,
-    Packed,
     pack,
 )
 from checkrein.limits.kernels.reference import VELOCITY as HELD_VELOCITY
 from checkrein.limits.posture import clearances, pair_clearances
-from checkrein.limits.records import Array
 
 every_robot = pytest.mark.parametrize("robot", robots().values(), ids=robots().keys())
-
-
-def fields(packed: Packed, flat: Array) -> Packed:
-    """A copy of the model, by its fields."""
-    out, at = {}, HEADER
-    for name, field in packed._asdict().items():
-        out[name] = flat[at : at + field.size].reshape(field.shape).copy()
-        at += field.size
-    assert at == flat.size
-    return Packed(**out)
 
 
 @every_robot
@@ -45,7 +32,7 @@ def test_a_full_share_with_nothing_eased_is_what_is_declared(robot: Limits) -> N
     model = EasedModel(packed)
     eased = np.arange(1.0, model.items + 1.0)
     model.of(eased, 0.5)
-    np.testing.assert_allclose(model.of(None, 1.0), flat_packed(packed), rtol=1e-15)
+    np.testing.assert_allclose(model.of(None, 1.0).flat, packed.flat, rtol=1e-15)
 
 
 @every_robot
@@ -53,7 +40,7 @@ def test_each_entry_eases_its_own_pair_and_joints_go_at_recovery_velocity(robot:
     packed = pack(robot)
     model = EasedModel(packed)
     eased = np.arange(1.0, model.items + 1.0) * 1e-3
-    found = fields(packed, model.of(eased, 1.0))
+    found = model.of(eased, 1.0)
     first = packed.eased.size
     np.testing.assert_array_equal(found.eased.ravel(), eased[:first])
     np.testing.assert_array_equal(found.pair[:, PAIR_EASED], eased[first:])
@@ -70,7 +57,7 @@ def test_a_ramp_leaves_room_for_the_declared_errors_and_grows(robot: Limits) -> 
     packed, before = pack(robot), None
     model = EasedModel(packed)
     for share in (0.1, 0.3, 0.31, 0.9, 1.0):
-        found = fields(packed, model.of(None, share))
+        found = model.of(None, share)
         speed = found.joint[:, VELOCITY] - packed.joint[:, VELOCITY_ERROR]
         np.testing.assert_allclose(
             speed, share * (packed.joint[:, VELOCITY] - packed.joint[:, VELOCITY_ERROR]), rtol=1e-12

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +74,8 @@ def test_every_file_with_a_kernel_counts() -> None:
     files = [
         path for name in ("limits", "models", "controller") for path in (root / name).rglob("*.py")
     ]
-    with_kernels = {path for path in files if "@kernel\n" in path.read_text(encoding="utf-8")}
+    decorated = re.compile(r"^@(kernel|entry|inlined|apart)\b", re.MULTILINE)
+    with_kernels = {path for path in files if decorated.search(path.read_text(encoding="utf-8"))}
     assert with_kernels
     assert with_kernels <= set(jit._SOURCES)
 
@@ -114,3 +118,71 @@ def test_python_can_call_a_kernel_that_only_kernels_call() -> None:
     assert far == [False, True, True]
     with pytest.raises(TypeError):
         is_beyond(sphere)  # type: ignore[call-arg]
+
+
+APART = """
+from numba import float64
+
+from checkrein.limits.kernels.jit import apart, entry, kernel
+
+
+@apart(float64, float64[:])
+def _inner(x, row):
+    return x + row[0]
+
+
+@kernel
+def _middle(x, row):
+    return 2.0 * _inner(x, row)
+
+
+@entry
+def outer(x, row):
+    return _middle(x, row) + 1.0
+"""
+ASK = """
+import numpy as np
+
+import of_calls
+
+print(of_calls.outer(3.0, np.ones(2)), of_calls._inner(3.0, np.ones(2)))
+print(*(len(k.stats.cache_hits) for k in (of_calls._inner, of_calls.outer)))
+try:
+    of_calls.outer(3.0, "row")
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.skipif(not jit.COMPILES, reason="nothing is compiled")
+def test_who_is_read_from_the_cache_finds_what_it_calls_by_address(home: Path) -> None:
+    """Where it is not there, LLVM ends the process."""
+    (home / "of_calls.py").write_text(APART)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(home), *filter(None, sys.path)])}
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        for _ in range(2)
+    ]
+    assert said == [
+        ["9.0 4.0", "0 0", "TypingError"],
+        ["9.0 4.0", "1 1", "TypingError"],
+    ]
+
+
+def test_kernels_call_each_other_by_plain_names() -> None:
+    """Only so it is known, before one is read from the cache, what it calls by address."""
+    for path in sorted(path for path in jit._SOURCES if path.is_file()):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.FunctionDef) or not any(
+                re.match(r"(kernel|entry|inlined|apart)\b", ast.unparse(d))
+                for d in node.decorator_list
+            ):
+                continue
+            for call in ast.walk(node):
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+                    called = ast.unparse(call.func)
+                    assert called.startswith(("math.", "np.")) or called.endswith(".reshape"), (
+                        f"{path.name}:{call.lineno}: {called}"
+                    )
