@@ -95,6 +95,11 @@ class BatchFilter:
                 f"limits '{limits.name}': perception.required: a batch takes no obstacles; use one "
                 "SafetyFilter for each robot, or limits that do not require them"
             )
+        if limits.gripper is not None:
+            raise ValueError(
+                f"limits '{limits.name}': gripper: a batch takes no gripper commands; use one "
+                "SafetyFilter for each robot, or limits without the section `gripper`"
+            )
         self.limits, self.count = limits, count
         self._scorer = scorer_for(limits, scorer)
         core = self._core = Core(limits)

@@ -19,6 +19,7 @@ from .certify import CERTIFIED, KINDS
 from .compiling import only_here
 from .declared import Limits
 from .easing import RAMP_FROM, EasedModel, is_measurable
+from .gripper import GripperSetpoint
 from .kernels.cloud_layout import AGE, CLOUD_STANDOFF
 from .kernels.jit import seal
 from .kernels.packed import Packed, pack, work_for
@@ -359,7 +360,7 @@ def is_at_rest(motion: Array) -> bool:
     return ticks_left(motion) == 0
 
 
-def setpoint_of(motion: Array, period_s: float) -> Setpoint:
+def setpoint_of(motion: Array, period_s: float, gripper: GripperSetpoint | None = None) -> Setpoint:
     """The motion as a public record, its arrays contiguous and read-only."""
     n = motion.shape[0] - 1
     columns, ticks = np.empty((3, n)), np.empty((n, 3), np.int64)
@@ -368,7 +369,7 @@ def setpoint_of(motion: Array, period_s: float) -> Setpoint:
     ticks.setflags(write=False)
     q, dq, ddq = columns[0], columns[1], columns[2]
     stop = _stop_motion(q, dq, ddq, ticks, motion[:n, 3:], period_s)
-    return _setpoint(q, dq, ddq, stop, None)
+    return _setpoint(q, dq, ddq, stop, None, gripper)
 
 
 def duration_ticks(duration_s: float, period_s: float) -> int:
