@@ -72,15 +72,23 @@ def fingers_of(value: Any) -> Fingers | None:
 
 
 def judge_fingers(
-    fingers: Fingers, period_s: float, ticks: list[Asked]
+    fingers: Fingers,
+    period_s: float,
+    ticks: list[Asked],
+    kept: tuple[float, float] | None = None,
 ) -> list[tuple[int, str, float, float, str]]:
-    """(tick, kind, value, bound, unit) of all that one run asked too much of its fingers."""
+    """(tick, kind, value, bound, unit) of all that one run asked too much of its fingers.
+
+    kept: position and max_effort from before arming, where a filter may go on with them, because
+    nobody has touched the fingers since; else it must begin where they were measured.
+    """
     found: list[tuple[int, str, float, float, str]] = []
     low, high, reach = fingers.min_width_m, fingers.max_width_m, fingers.max_speed_m_s * period_s
     position: float | None = None
     force: float | None = None
     for k, tick in enumerate(ticks):
-        if tick.is_held and (tick.position, tick.max_effort) != (position, force):
+        may_keep = [kept] if k == 0 and kept is not None else []
+        if tick.is_held and (tick.position, tick.max_effort) not in [(position, force), *may_keep]:
             value = math.nan if tick.position is None else tick.position
             bound = math.nan if position is None else position
             found.append((k, "gripper_held", value, bound, "m"))
@@ -93,9 +101,9 @@ def judge_fingers(
             found.append((k, "gripper_width", tick.position, bound, "m"))
         if not 0.0 <= tick.max_effort <= fingers.max_force_n:
             found.append((k, "gripper_force", tick.max_effort, fingers.max_force_n, "N"))
-        start = min(max(tick.measured, low), high) if position is None else position
-        step = abs(tick.position - start)
-        if not step <= reach * (1.0 + ROUNDING) + ROUNDING * high * 1e-3:
+        starts = [min(max(tick.measured, low), high) if position is None else position]
+        step = min(abs(tick.position - at) for at in [*starts, *(width for width, _ in may_keep)])
+        if not step <= reach * (1.0 + ROUNDING) + ROUNDING * 1e-3 * high:
             found.append((k, "gripper_speed", step / period_s, fingers.max_speed_m_s, "m/s"))
         position, force = tick.position, tick.max_effort
     return found
