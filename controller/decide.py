@@ -219,8 +219,11 @@ def _grasp(core: Core, memory: Memory, draft: _Draft) -> None:
     plan, period_s = draft.plan, core.limits.period_s
     if plan is None or plan.gripper is None or memory.grip is None or plan.elapsed >= plan.ticks:
         return
-    declared, elapsed_s = core.limits.gripper, plan.elapsed * period_s
-    draft.gripper, found = gripper.follow(declared, memory.grip, plan.gripper, elapsed_s, period_s)
+    limits, elapsed_s = core.limits, plan.elapsed * period_s
+    carried = limits.payload if "gripper_release" in limits.on_violation else None
+    draft.gripper, found = gripper.follow(
+        limits.gripper, memory.grip, plan.gripper, elapsed_s, period_s, carried
+    )
     draft.findings += found
     if any(refuses(core, finding) for finding in found):
         draft.outcome, draft.plan = Outcome.REFUSE, None

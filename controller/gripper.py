@@ -8,6 +8,8 @@ Guarantees:
   It does so whenever the arm does not follow a command, while disarmed too.
 - Nothing is asked for before the first command. It then starts at the last setpoint if nobody has
   touched the fingers since, so that a grasp does not loosen; else where they were measured.
+- Where `gripper_release` is declared, nothing that is carried is let go: with a payload in force
+  (set_payload) the fingers neither open nor grasp more gently than they were asked to.
 - A measurement that is missing, not finite or out of bounds stops the arm as any bad state does.
 """
 
@@ -169,12 +171,30 @@ def _target(declared: Gripper, asked: Wanted, elapsed_s: float, period_s: float)
     return float(np.interp(elapsed_s + period_s, ends, widths))
 
 
+def _kept(
+    grip: Grip, payload: str, start: float, target: float, effort: float, found: list[Finding]
+) -> tuple[float, float]:
+    """Width and force that do not let go of what is carried; both as asked for if they do not."""
+    least = 0.0 if grip.setpoint is None else grip.setpoint.max_effort
+    if not target <= start:
+        found.append(Finding("gripper_release", payload, target, start, "m", start - target))
+    if not effort >= least:
+        found.append(Finding("gripper_release", payload, effort, least, "N", effort - least))
+    return min(target, start), max(effort, least)
+
+
 def follow(
-    declared: Gripper | None, grip: Grip, asked: Wanted, elapsed_s: float, period_s: float
+    declared: Gripper | None,
+    grip: Grip,
+    asked: Wanted,
+    elapsed_s: float,
+    period_s: float,
+    payload: str | None = None,
 ) -> tuple[GripperSetpoint | None, list[Finding]]:
     """The setpoint for the tick that begins elapsed_s after the command was accepted.
 
-    None: it holds, as a gripper does that is not declared (any more).
+    payload: what must not be let go; None: nothing. A setpoint of None: it holds, as a gripper does
+    that is not declared (any more).
     """
     found: list[Finding] = []
     if declared is None:
@@ -191,6 +211,8 @@ def follow(
         found.append(Finding("gripper_force", "gripper", effort, most, "N", most - effort))
         effort = most
     start = _start(declared, grip)
+    if payload is not None:
+        target, effort = _kept(grip, payload, start, target, effort, found)
     step, reach = target - start, declared.max_speed * period_s
     if abs(step) <= reach * ROUNDING:
         return GripperSetpoint(target, effort), found

@@ -28,6 +28,11 @@ def gripper_of(document: Document) -> Gripper | None:
                 f"on_violation.{kind}: "
                 + ("missing" if is_wanted else "there, but nothing declared can violate it")
             )
+    has_payloads = document.variants is not None
+    if on.gripper_release is not None and not (layout is not None and has_payloads):
+        raise LimitsFileError(
+            "on_violation.gripper_release: without a gripper, or without variants"
+        )
     if layout is None:
         return None
     gripper = Gripper(**msgspec.structs.asdict(layout))

@@ -275,6 +275,7 @@ class OnViolationLayout(Layout):
     gripper_width: OnViolation | None = None
     gripper_speed: OnViolation | None = None
     gripper_force: OnViolation | None = None
+    gripper_release: OnViolation | None = None
 
 
 class ClassifierLayout(Layout):

@@ -64,9 +64,17 @@ class GripperModel(Model):
 
 
 def require_gripper_choices(
-    gripper: GripperModel | None, choices: dict[str, OnViolation | None]
+    gripper: GripperModel | None, choices: dict[str, OnViolation | None], has_payloads: bool
 ) -> None:
-    """Raise ValueError unless on_violation says what it must of the gripper, and no more."""
+    """Raise ValueError unless on_violation says what it must of the gripper, and no more.
+
+    has_payloads: whether payloads are declared that can be chosen at run time.
+    """
+    if choices["gripper_release"] is not None and not (gripper is not None and has_payloads):
+        raise ValueError(
+            "on_violation.gripper_release: belongs to a gripper, and to payloads that set_payload "
+            "chooses from (`payloads`); it says what is done while one of them is carried"
+        )
     wanted = {"gripper_force": gripper is not None}
     by_width = gripper is not None and gripper.command == "width"
     wanted |= {"gripper_width": by_width, "gripper_speed": by_width}

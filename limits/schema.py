@@ -257,6 +257,7 @@ class OnViolationModel(Model):
     gripper_width: OnViolation | None = None  # where gripper.command is width
     gripper_speed: OnViolation | None = None  # where gripper.command is width
     gripper_force: OnViolation | None = None  # where gripper is
+    gripper_release: OnViolation | None = None  # of a payload; absent: it may be let go
 
 
 class ClassifierModel(Model):
@@ -376,7 +377,9 @@ class LimitsFile(Model):
                 "gripper_width": on.gripper_width,
                 "gripper_speed": on.gripper_speed,
                 "gripper_force": on.gripper_force,
+                "gripper_release": on.gripper_release,
             },
+            bool(self.payloads),
         )
         bodies = [tool.name for tool in (self.tool, *self.tools) if tool is not None]
         bodies += [load.name for load in (self.payload, *self.payloads) if load is not None]

@@ -135,10 +135,13 @@ def _gripper_rows(limits: Limits) -> list[dict[str, Any]]:
     units = {"command": "", "min_width": "m", "max_width": "m", "max_speed": "m/s"}
     units |= {"max_force": "N", "width_error": "m", "force_error": "N"}
     units |= {"force_required": "", "on_stop": ""}
-    return [
+    rows = [
         _row(limits, f"gripper.{field}", getattr(declared, field), unit)
         for field, unit in units.items()
     ]
+    if "gripper_release" not in limits.on_violation:
+        rows.append(_row(limits, "gripper.release", "not declared: at any time", ""))
+    return rows
 
 
 def _three(values: Any) -> str:

@@ -164,7 +164,7 @@ class TestTrap15:
             lost = np.full(7, np.nan)
             decision = hand.tick(hand.rig.velocity(0.3, gripper=towards(0.08)), q=lost)
             assert decision.setpoint.gripper == grasp
-        assert decision.stop_state.latched
+        assert hand.rig.decisions[-1].stop_state.latched
         assert not hand.rig.dq.any()
         assert hand.width == 0.03
 

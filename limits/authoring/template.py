@@ -123,6 +123,7 @@ on_violation:
   # gripper_width: clamp  # with gripper, where its command is width
   # gripper_speed: clamp  # likewise
   # gripper_force: clamp  # with gripper
+  # gripper_release: refuse  # with gripper and payloads: while one is carried; see set_payload
   contact_force: refuse
 stop_category: REQUIRED  # what a latched stop ends in: cat1 (power off) or cat2 (hold, powered)
 

@@ -104,6 +104,18 @@ def test_what_cannot_be_meant_is_refused(old: str, new: str, message: str) -> No
         parse_document(YAML.replace(old, new, 1).encode(), "small.yaml")
 
 
+def test_a_release_is_declared_with_payloads_that_can_be_chosen() -> None:
+    text = YAML.replace("gripper_force: clamp", "gripper_force: clamp, gripper_release: refuse", 1)
+    with pytest.raises(LimitsFileError, match="payloads that set_payload chooses from"):
+        parse_document(text.encode(), "small.yaml")
+    payloads = "payloads:\n  - {name: crate, parent: plate, xyz: [0.0, 0.0, 0.1], mass: 1.5,\n"
+    payloads += "     inertia: [0.01, 0.0, 0.0, 0.01, 0.0, 0.01], size: [0.2, 0.1, 0.1]}\ntcp:"
+    text = text.replace("\ntcp:", "\n" + payloads, 1)
+    assert parse_document(text.encode(), "small.yaml").on_violation.gripper_release == "refuse"
+    with pytest.raises(InputError, match="gripper_release"):
+        parse_frozen(plain((*KINDS, "gripper_release")), "x.json", GOLDEN)
+
+
 def test_choices_without_a_gripper_are_refused() -> None:
     text = small_arm.YAML.replace("joint_position: clamp", CHOICES, 1)
     with pytest.raises(LimitsFileError, match="gripper is not declared"):
