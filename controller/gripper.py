@@ -130,10 +130,8 @@ def executed(grip: Grip | None, seq: int) -> Grip | None:
     return grip._replace(setpoint=setpoint)
 
 
-def sent(grip: Grip | None, setpoint: GripperSetpoint | None, seq: int) -> Grip | None:
+def sent(grip: Grip, setpoint: GripperSetpoint | None, seq: int) -> Grip:
     """As setpoint `seq` carries it; None: it holds, and the last one is sent again."""
-    if grip is None:
-        return None
     setpoint = grip.setpoint if setpoint is None else setpoint
     return grip._replace(setpoint=setpoint, history=(*grip.history[1 - KEPT :], (seq, setpoint)))
 
