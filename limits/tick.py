@@ -85,6 +85,12 @@ def _bounds(packed: Packed, start: Floats, bounds: Floats) -> None:
 
 
 @kernel
+def _forget(work: Work) -> None:
+    """Nothing is known yet of the motions that this tick tries."""
+    work.small[HINT, 0], work.small[HINT, 1], work.small[HINT, 3] = -1.0, 0.0, 0.0
+
+
+@kernel
 def _end_of_tick(packed: Packed, start: Floats, ddq: Floats, out: Floats) -> None:
     """Write (n, 3) q, dq, ddq at the end of a tick of constant jerk."""
     t = packed.scalar[PERIOD]
@@ -250,7 +256,7 @@ def advance(
         work.triples[WANTED, 2],
         work.small[REPORT],
     )
-    work.small[HINT, 0], work.small[HINT, 1] = -1.0, 0.0
+    _forget(work)
     _bounds(packed, start, bounds)
     count = project(packed, start, mode, held, reference, bounds, work, found, wanted, slow)
     code = _try(packed, start, wanted, bounds, work, report, out)
@@ -294,7 +300,7 @@ def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     """Certify staying where the robot is: what arming needs. Code as `certify`; out as above."""
     for i in range(start.shape[0]):
         work.triples[WANTED, 0, i] = start[i, 2]
-    work.small[HINT, 0], work.small[HINT, 1] = -1.0, 0.0
+    _forget(work)
     _bounds(packed, start, work.triples[BOUNDS])
     return _try(
         packed, start, work.triples[WANTED, 0], work.triples[BOUNDS], work, work.small[REPORT], out
@@ -315,7 +321,7 @@ def certify_stop(packed: Packed, motion: Floats, work: Work, report: Floats) -> 
     next_of_stop(packed, work.start, motion, kept)
     for i in range(n):
         ddq[i] = kept[i, 2]
-    work.small[HINT, 0], work.small[HINT, 1] = -1.0, 0.0
+    _forget(work)
     _bounds(packed, work.start, work.triples[BOUNDS])
     return certify(
         packed, work.start, ddq, kept[n, :3], kept[:n, 3:], work.triples[BOUNDS], work, report
@@ -323,13 +329,14 @@ def certify_stop(packed: Packed, motion: Floats, work: Work, report: Floats) -> 
 
 
 @entry
-def split(motion: Floats, columns: Floats, ticks: npt.NDArray[np.int64]) -> None:
-    """Write q, dq, ddq (3, n) and the stop's ticks (n, 3) of a motion (n + 1, 6)."""
+def split(motion: Floats, columns: Floats, ticks: npt.NDArray[np.int64]) -> int:
+    """Write q, dq, ddq (3, n) and the stop's ticks (n, 3) of a motion; ticks until it rests."""
     n = columns.shape[1]
     for i in range(n):
         for r in range(3):
             columns[r, i] = motion[i, r]
             ticks[i, r] = int(motion[n, r])
+    return int(motion[n, 0] + motion[n, 1] + motion[n, 2])
 
 
 @entry
