@@ -15,7 +15,7 @@ import math
 
 from .kernels.acceleration import least, most
 from .kernels.chain import forward, tcp_velocity
-from .kernels.clearance import is_beyond
+from .kernels.clearance import clearance, is_beyond
 from .kernels.jit import apart, kernel
 from .kernels.packed import (
     ACCELERATION,
@@ -50,7 +50,7 @@ from .kernels.pursuit import (
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
 from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
-from .kernels.sliding import far_from, slide
+from .kernels.sliding import NEAR_M, far_from, slide, slide_at
 from .kinds import tcp_rotation
 
 __all__ = ["FOUND_MAX", "project", "slid"]
@@ -209,7 +209,11 @@ def _damped(
                     continue
                 if is_beyond(packed.volume[v], packed.mesh, x, y, z, far):
                     continue
-                if slide(packed, work, v, k, room_s, margin, speeds):
+                radius, axis = packed.capsule[k, 7], work.segment[k]
+                clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
+                if not clear < NEAR_M:
+                    continue
+                if slide_at(packed, work, v, k, clear, room_s, margin, speeds):
                     changed = is_damped = True
                     if again == 0:
                         pair = v * capsules + k

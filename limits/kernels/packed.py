@@ -141,7 +141,7 @@ class Work(Views):
     ray: Floats  # (n, RAY_COLUMNS) see kernels.pursuit
     start: Floats  # (n, 3) q, dq, ddq at the start of the tick
     task: Floats  # (n + TASK_ROWS, 6) scratch of the translation of TCP commands
-    known: Floats  # (k,) 1 where `swept` is that of the configuration looked at
+    known: Floats  # (k,) whether `swept` is that of the configuration looked at: 0, ROUGH or EXACT
     open: Floats  # (STACK_ROWS, k + p) 1 where a capsule or a pair is not yet decided
     combined: Floats  # (4, 1, 4) pieces of a sum of joint motions
     middle: Floats  # (k, 3) [m] of each capsule

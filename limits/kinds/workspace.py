@@ -46,7 +46,7 @@ from ..kernels.packed import (
     Packed,
     Work,
 )
-from ..kernels.separation import bend, direction, extent, stays_beyond, sweeps
+from ..kernels.separation import bend, direction, extent, rough_sweeps, stays_beyond, sweeps
 from .self_collision import judge as pairs_judged
 
 __all__ = [
@@ -147,7 +147,7 @@ def _judge(
         if opened[k] == 0.0:
             continue
         opened[k] = 0.0
-        sweeps(packed, work, k, moved)
+        rough_sweeps(packed, work, k, moved)
         joint, axis = int(packed.capsule[k, 0]), work.segment[k]
         still, sweep = (
             work.swept[STILL, k, joint] + packed.scalar[STANDOFF],
@@ -170,6 +170,11 @@ def _judge(
             eased = packed.eased[v, k]
             if clear > still + sweep - eased:
                 continue
+            sweeps(packed, work, k, moved)
+            still = work.swept[STILL, k, joint] + packed.scalar[STANDOFF]
+            sweep = work.swept[SWEEP, k, joint]
+            if clear > still + sweep - eased:
+                continue
             if _stays_clear(packed, work, v, k, clear, moved, first, last):
                 continue
             report[0], report[1] = v * packed.capsule.shape[0] + k, clear
@@ -182,6 +187,7 @@ def _judge(
             verdict, code = 0, WORKSPACE
         if not cloudy:
             continue
+        sweeps(packed, work, k, moved)
         judged = cloud_judged(packed, work, k, moved, first, last, report)
         if judged < 1:
             verdict, code, opened[k] = judged, OBSTACLES, 1.0

@@ -129,7 +129,7 @@ def test_nothing_that_is_not_finite_is_certified(robot: Limits, bad: float) -> N
 def test_the_same_question_has_the_same_answer(robot: Limits) -> None:
     """Scratch memory is reused: what was judged before must leave no trace.
 
-    But for what the motions of one tick leave to each other: where to look first. It may change what
+    But for what motions of one tick leave to each other: where to look first. It may change what
     is found to speak against a motion, never whether something does.
     """
     motions = random_motions(robot, seed=1, count=40, speed=0.6)
