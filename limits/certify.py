@@ -24,8 +24,18 @@ from .kinds import (
     workspace,
 )
 
-__all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "SINGULARITY", "TCP_ROTATIONAL", "certify"]
+__all__ = [
+    "CERTIFIED",
+    "EFFORT",
+    "KINDS",
+    "NO_STOP",
+    "POSITION",
+    "SINGULARITY",
+    "TCP_ROTATIONAL",
+    "certify",
+]
 
+POSITION = 4
 CERTIFIED, EFFORT, NO_STOP, TCP_ROTATIONAL, SINGULARITY = 0, 7, 8, 10, 11
 # What a rejection's code means; 0 is no rejection, NO_STOP "there is no stop, or it does not end at
 # rest". SINGULARITY rejects nothing: a twist that the arm cannot make, see kernels.twist.
@@ -75,7 +85,7 @@ def certify(
 ) -> int:
     """CERTIFIED, or the code of the first limit that could not be proven (see KINDS).
 
-    start (n, 3) q, dq, ddq now; ddq_next (n,) at the end of the tick; ticks (3,), jerk (n, 3) of
+    start (n, 3) q, dq, ddq now; ddq_next (n,) at the end of the tick; ticks (m,), jerk (n, m) of
     the stop; bounds (3, n) least and largest position, largest speed; report (3,) receives
     subject, value and bound of a rejection.
     """
@@ -87,7 +97,7 @@ def certify(
     if not _velocity_holds(bounds[2], work, report):
         return 3
     if not _position_holds(bounds[0], bounds[1], work, report):
-        return 4
+        return POSITION
     code = _body_violates(packed, work, report)
     if code != CERTIFIED:
         return code

@@ -1,8 +1,9 @@
 """The kernels of one robot behind numpy: owned buffers in, fresh read-only arrays out.
 
-A motion is an array (n + 1, 6), see `tick.next_of_stop`: row i holds q, dq, ddq of joint i at the
-end of a setpoint and the jerks of the three phases of the stop behind it; the last row the phases'
-ticks. It is everything that the next decision needs to know about the last one.
+A motion is an array (n + 1, 3 + m), see `tick.next_of_stop`: row i holds q, dq, ddq of joint i at
+the end of a setpoint and the jerks of the m phases of the stop behind it; the last row the phases'
+ticks. Three phases are enough where all joints brake together, 3·n where each does for itself.
+It is everything that the next decision needs to know about the last one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .declared import Limits
 from .easing import RAMP_FROM, EasedModel, is_measurable
 from .kernels.cloud_layout import AGE, CLOUD_STANDOFF
 from .kernels.jit import seal
-from .kernels.packed import Packed, pack, work_for
+from .kernels.packed import Packed, motion_shape, pack, work_for
 from .kernels.reference import POSITION, VELOCITY
 from .kinds import contact_force, tracking
 from .naming import named, obstacle_named
@@ -168,7 +169,7 @@ class Core:
     def rest(self, q: Array, *, eased: Array | None = None) -> tuple[Array, Found | None]:
         """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
         self._measured[0] = q
-        out = np.empty((self.n + 1, 6))
+        out = np.empty(motion_shape(self.n))
         model = self._model_for(None, eased, 1.0)
         code = calls.rest(model, self._scratch, self._measured[0], self._report, out)
         out.setflags(write=False)
@@ -194,7 +195,7 @@ class Core:
         tick.PASSED | ALTERED | STOP_TICK, what was found, the reference (3, n)); the reference is
         overwritten by the next call.
         """
-        out = np.empty((self.n + 1, 6))
+        out = np.empty(motion_shape(self.n))
         model = self._model_for(sight, eased, share)
         code, count = calls.follow(
             model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
@@ -210,7 +211,7 @@ class Core:
 
     def brake(self, motion: Array) -> Array:
         """The next tick of the stop that `motion` carries; where it is, once at rest."""
-        out = np.empty((self.n + 1, 6))
+        out = np.empty(motion_shape(self.n))
         calls.brake(self._model, self._scratch, motion, out)
         out.setflags(write=False)
         return out
@@ -362,12 +363,13 @@ def is_at_rest(motion: Array) -> bool:
 def setpoint_of(motion: Array, period_s: float) -> Setpoint:
     """The motion as a public record, its arrays contiguous and read-only."""
     n = motion.shape[0] - 1
-    columns, ticks = np.empty((3, n)), np.empty((n, 3), np.int64)
-    tick.split(motion, columns, ticks)
+    columns, ticks, jerk = np.empty((3, n)), np.empty((n, 3), np.int64), np.empty((n, 3))
+    tick.split(motion, columns, ticks, jerk, np.empty(6))
     columns.setflags(write=False)
     ticks.setflags(write=False)
+    jerk.setflags(write=False)
     q, dq, ddq = columns[0], columns[1], columns[2]
-    stop = _stop_motion(q, dq, ddq, ticks, motion[:n, 3:], period_s)
+    stop = _stop_motion(q, dq, ddq, ticks, jerk, period_s)
     return _setpoint(q, dq, ddq, stop, None)
 
 

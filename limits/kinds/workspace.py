@@ -21,7 +21,7 @@ from ..kernels.chain import forward
 from ..kernels.clearance import clearance, is_beyond, segment_segment
 from ..kernels.cloud import cloud_judged, is_cloudy
 from ..kernels.jit import apart, kernel
-from ..kernels.motion import departures, place
+from ..kernels.motion import departures, pieces_in, place
 from ..kernels.packed import (
     BOX,
     DATA,
@@ -228,9 +228,9 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
     if packed.volume.shape[0] == 0 and packed.pair.shape[0] == 0 and not is_cloudy(packed):
         return 0
     stack, count, evaluations = work.stack, 1, 0
-    items = work.open.shape[1]
+    items, end_s = work.open.shape[1], work.small[ENDS, pieces_in(work.small[ENDS])]
     if work.small[HINT, 0] >= 0.0:
-        at = min(work.small[HINT, 0], work.small[ENDS, 4])
+        at = min(work.small[HINT, 0], end_s)
         for i in range(items):
             work.open[1, i] = 1.0
         verdict, code = _look(packed, work, work.open[1], at, at, report)
@@ -238,7 +238,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
             return code
     for i in range(items):
         work.open[0, i] = 1.0
-    stack[0, 0], stack[0, 1] = 0.0, work.small[ENDS, 4]
+    stack[0, 0], stack[0, 1] = 0.0, end_s
     while count > 0:
         count -= 1
         first, last, opened = stack[count, 0], stack[count, 1], work.open[count]
