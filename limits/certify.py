@@ -31,11 +31,12 @@ __all__ = [
     "NO_STOP",
     "POSITION",
     "SINGULARITY",
+    "SPEED",
     "TCP_ROTATIONAL",
     "certify",
 ]
 
-POSITION = 4
+SPEED, POSITION = 3, 4
 CERTIFIED, EFFORT, NO_STOP, TCP_ROTATIONAL, SINGULARITY = 0, 7, 8, 10, 11
 # What a rejection's code means; 0 is no rejection, NO_STOP "there is no stop, or it does not end at
 # rest". SINGULARITY rejects nothing: a twist that the arm cannot make, see kernels.twist.
@@ -95,7 +96,7 @@ def certify(
     if not _acceleration_holds(packed, work, report):
         return 2
     if not _velocity_holds(bounds[2], work, report):
-        return 3
+        return SPEED
     if not _position_holds(bounds[0], bounds[1], work, report):
         return POSITION
     code = _body_violates(packed, work, report)

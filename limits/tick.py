@@ -11,7 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .certify import CERTIFIED, EFFORT, NO_STOP, POSITION, certify
+from .certify import CERTIFIED, EFFORT, NO_STOP, POSITION, SPEED, certify
 from .kernels.braking import plan_each, plan_stop, runs_of
 from .kernels.jit import apart, entry, kernel
 from .kernels.packed import (
@@ -138,7 +138,7 @@ def _try(
     """Certify one acceleration with a stop of its own; write setpoint and stop into out.
 
     Where the synchronised stop leads beyond a joint's bound, because a joint brakes for as long as
-    the others do, each joint's own is tried.
+    the others do, each joint's own is tried. Other rejections it hardly ever changes (ADR 11).
     """
     n, phases = start.shape[0], out.shape[1] - 3
     end, ticks, jerk = out[:n, :3], out[n, :phases], out[:n, 3:]
@@ -158,14 +158,13 @@ def _try(
             break
         # What needs too much effort here does so a little further on the way to the stop, too.
         work.small[HINT, 1] = which + 1.0 if which + 1 < len(EASES) else work.small[HINT, 1]
-    if code == POSITION and n > 1:
-        subject, value, bound = report[0], report[1], report[2]
+    if code in (SPEED, POSITION) and n > 1:
+        first, subject, value, bound = code, report[0], report[1], report[2]
         if plan_each(packed, end, ease, work, ticks, jerk):
             code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
         if code == CERTIFIED:
             return CERTIFIED
-        code = POSITION
-        report[0], report[1], report[2] = subject, value, bound
+        code, report[0], report[1], report[2] = first, subject, value, bound
     return code
 
 

@@ -65,7 +65,7 @@ def test_a_joint_brakes_no_sooner_than_it_has_to() -> None:
     asked[1:] *= [-1.0, 1.0, -1.0, 1.0, 1.0, 1.0]
     states = played(limits, held(*asked.tolist()), 900).states[:, 0]
     v, a, j = joint.max_velocity, joint.max_acceleration, joint.max_jerk
-    braking = int(np.argmax((states[:, 2] < 0.0) & (states[:, 1] > 0.9 * v)))
+    braking = int(np.flatnonzero(states[:, 1] >= v * (1.0 - 1e-6))[-1])
     room = joint.max_position - states[braking, 0]
     least = v * v / (2.0 * a) + v * a / (2.0 * j)
     assert least <= room <= least + 3.0 * v * T
@@ -75,24 +75,25 @@ def test_a_joint_brakes_no_sooner_than_it_has_to() -> None:
 
 def test_with_the_direction_kept_the_others_wait_for_it() -> None:
     """The option is what makes the difference."""
-    asked = np.zeros(7)
-    asked[0], asked[6] = 1.0, 1.0
+    asked = 2.0 * column(panda(), "max_velocity") * [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.3]
     moved = []
     for limits in (bare(panda()), replace(bare(panda()), keeps_direction=True)):
-        states = played(limits, held(*asked.tolist()), 700).states
+        states = played(limits, held(*asked.tolist()), 200).states
         moved.append(float(states[-1, 6, 0] - states[0, 6, 0]))
-    assert moved[0] > moved[1] + 0.01
+    assert moved[0] > 1.5 * moved[1]
 
 
-@pytest.mark.parametrize("name", ["franka_panda", "kuka_iiwa7", "xarm6"])
+@pytest.mark.parametrize("name", ["franka_panda", "kuka_iiwa7"])
 def test_nothing_is_violated_and_every_stop_rests(name: str) -> None:
     """All limits, volumes included, by the oracle; stops of joints that switch on their own."""
     limits = alone(shipped(name))
     core, own = Core(limits), 0
     motion, _ = core.rest(limits.home)
     states, stops = [np.array(motion[:-1, :3])], []
-    wanted = hostile(limits, seed=6, ticks=700, hold=90)
-    for k in range(700):
+    wanted = hostile(limits, seed=6, ticks=1500, hold=400)
+    wanted[:, : core.n - 3] *= 0.02  # the wrist to its ends, the arm hardly at all
+    wanted[:, core.n - 3 :] *= 1.5
+    for k in range(1500):
         mode = POSITION if k % 200 > 170 else VELOCITY
         reference = np.zeros((3, core.n))
         reference[0], reference[1] = motion[:-1, 0] + 0.3 * np.sign(wanted[k]), wanted[k]
