@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from .kernels.jit import apart
 from .kernels.motion import build
-from .kernels.packed import ENDS, LOOSE, PACKED, PERIOD, ROW, TABLE, WORK, Floats, Packed, Work
+from .kernels.packed import (
+    ENDS,
+    HINT,
+    LOOSE,
+    PACKED,
+    PERIOD,
+    ROW,
+    TABLE,
+    WORK,
+    Floats,
+    Packed,
+    Work,
+)
 from .kinds import (
     certified_stop,
     joint_acceleration,
@@ -99,6 +111,10 @@ def certify(
         return SPEED
     if not _position_holds(bounds[0], bounds[1], work, report):
         return POSITION
+    # What another motion of this tick asked too much of, this one probably does, too.
+    is_asked = work.small[HINT, 3] == EFFORT
+    if is_asked and not _effort_holds(packed, work, report):
+        return EFFORT
     code = _body_violates(packed, work, report)
     if code != CERTIFIED:
         return code
@@ -112,7 +128,8 @@ def certify(
     code = _tcp_violates(packed, work, report)
     if code != CERTIFIED:
         return code
-    if not _effort_holds(packed, work, report):
+    if not is_asked and not _effort_holds(packed, work, report):
+        work.small[HINT, 3] = EFFORT
         return EFFORT
     if not _rests(packed, ticks, work, report):
         return NO_STOP

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from . import calls, tick
 from .building import builder_of
@@ -31,7 +32,16 @@ from .project import FOUND_MAX
 from .records import Array, OnViolation, RobotState, Setpoint, StopMotion, frozen_array
 from .turns import nearest_targets, targets_of, unwrapped
 
-__all__ = ["Core", "Found", "Sight", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
+__all__ = [
+    "Core",
+    "Found",
+    "Sight",
+    "duration_ticks",
+    "is_at_rest",
+    "public",
+    "setpoint_of",
+    "ticks_left",
+]
 
 _setpoint, _stop_motion = builder_of(Setpoint), builder_of(StopMotion)
 Found = tuple[str, str, float, float, str]  # limit, subject, value, bound, unit
@@ -119,6 +129,7 @@ class Core:
             seal(calls.passed)
         self.is_finite(home)
         setpoint_of(motion, self.limits.period_s)
+        _own_phases(motion)
         ticks_left(motion)
         for entry in (calls.brake, calls.follow, calls.is_finite, calls.rest, calls.state_holds):
             seal(entry)
@@ -144,7 +155,7 @@ class Core:
                 sight.obstacles, declared.max_speed, np.array(checked, dtype=np.float64),
                 self.stretch, 0.0,
             )  # fmt: skip
-            self._clouded = self._packed.with_(cloud=cloud)
+            self._clouded = self._packed.with_last(cloud)
             self._beheld = sight.obstacles
         self._clouded.cloud[AGE] = sight.age_s
         self._clouded.cloud[CLOUD_STANDOFF] = sight.standoff_m
@@ -156,7 +167,7 @@ class Core:
             return self._model if sight is None else self._seeing(sight).flat
         packed = self.eased_model.of(eased, share)
         if sight is not None:
-            packed = packed.with_(cloud=self._seeing(sight).cloud)
+            packed = packed.with_last(self._seeing(sight).cloud)
         return packed.flat
 
     def ramp_share(self, ticks: int) -> float:
@@ -325,7 +336,7 @@ class Core:
     @staticmethod
     def is_finite(values: Array) -> bool:
         """Whether every element of a read-only array is."""
-        return calls.is_finite(values.ravel())
+        return calls.is_finite(values if values.ndim == 1 else values.ravel())
 
     def force_exceeded(self, wrench_tcp: Array) -> float | None:
         """The measured TCP force [N] if it is not within max_force, else None. NaN is not."""
@@ -362,15 +373,32 @@ def is_at_rest(motion: Array) -> bool:
 
 def setpoint_of(motion: Array, period_s: float) -> Setpoint:
     """The motion as a public record, its arrays contiguous and read-only."""
+    return public(motion, period_s)[0]
+
+
+def _own_phases(motion: Array) -> tuple[npt.NDArray[np.int64], Array]:
+    """Ticks and jerks (n, 3) of the stop that each joint has for itself, read-only."""
     n = motion.shape[0] - 1
-    columns, ticks, jerk = np.empty((3, n)), np.empty((n, 3), np.int64), np.empty((n, 3))
-    tick.split(motion, columns, ticks, jerk, np.empty(6))
-    columns.setflags(write=False)
+    ticks, jerk = np.empty((n, 3), np.int64), np.empty((n, 3))
+    tick.split_each(motion, ticks, jerk, np.empty(6))
     ticks.setflags(write=False)
     jerk.setflags(write=False)
+    return ticks, jerk
+
+
+def public(motion: Array, period_s: float) -> tuple[Setpoint, int]:
+    """As `setpoint_of`, and as `ticks_left`."""
+    n = motion.shape[0] - 1
+    columns, ticks = np.empty((3, n)), np.empty((n, 3), np.int64)
+    left, together = tick.split(motion, columns, ticks)
+    jerk = motion[:n, 3:6]
+    columns.setflags(write=False)
+    ticks.setflags(write=False)
     q, dq, ddq = columns[0], columns[1], columns[2]
+    if not together:
+        ticks, jerk = _own_phases(motion)
     stop = _stop_motion(q, dq, ddq, ticks, jerk, period_s)
-    return _setpoint(q, dq, ddq, stop, None)
+    return _setpoint(q, dq, ddq, stop, None), left
 
 
 def duration_ticks(duration_s: float, period_s: float) -> int:

@@ -17,6 +17,7 @@ from .kernels.jit import apart, entry, kernel
 from .kernels.packed import (
     BOUNDS,
     HINT,
+    KEEPS_DIRECTION,
     KEPT,
     MAX,
     MEASURED,
@@ -53,6 +54,7 @@ __all__ = [
     "certify_stop",
     "next_of_stop",
     "split",
+    "split_each",
     "ticks_left",
 ]
 
@@ -82,6 +84,14 @@ def _bounds(packed: Packed, start: Floats, bounds: Floats) -> None:
     if outside:
         for i in range(start.shape[0]):
             bounds[2, i] = min(bounds[2, i], packed.joint[i, RECOVERY])
+
+
+@kernel
+def _forget(work: Work) -> None:
+    """Nothing is known yet of the motions that this tick tries."""
+    work.small[HINT, 0], work.small[HINT, 1], work.small[HINT, 3] = -1.0, 0.0, 0.0
+    for i in range(work.start.shape[0]):
+        work.motions[KEPT, i, 2] = math.nan  # nobody follows it
 
 
 @kernel
@@ -264,9 +274,11 @@ def advance(
         work.triples[WANTED, 2],
         work.small[REPORT],
     )
-    work.small[HINT, 0], work.small[HINT, 1] = -1.0, 0.0
+    _forget(work)
     _bounds(packed, start, bounds)
-    next_of_stop(packed, start, stop, work.motions[KEPT])
+    alone = not packed.scalar[KEEPS_DIRECTION] > 0.0
+    if alone:
+        next_of_stop(packed, start, stop, work.motions[KEPT])
     count = project(packed, start, mode, held, reference, bounds, work, found, wanted, slow)
     code = _try(packed, start, wanted, bounds, work, report, out)
     if code == CERTIFIED:
@@ -275,6 +287,8 @@ def advance(
         found[count, 0], found[count, 1] = code, report[0]
         found[count, 2], found[count, 3] = report[1], report[2]
         count += 1
+    if not alone:
+        next_of_stop(packed, start, stop, work.motions[KEPT])
     if math.isfinite(slow[0]):  # slower, in the commanded direction, before anything else
         if _bisected(packed, start, slow, wanted, ON_RAY, work, out):
             return ALTERED, count
@@ -308,7 +322,7 @@ def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     """Certify staying where the robot is: what arming needs. Code as `certify`; out as above."""
     for i in range(start.shape[0]):
         work.triples[WANTED, 0, i] = start[i, 2]
-    work.small[HINT, 0], work.small[HINT, 1] = -1.0, 0.0
+    _forget(work)
     _bounds(packed, start, work.triples[BOUNDS])
     return _try(
         packed, start, work.triples[WANTED, 0], work.triples[BOUNDS], work, work.small[REPORT], out
@@ -330,7 +344,7 @@ def certify_stop(packed: Packed, motion: Floats, work: Work, report: Floats) -> 
     next_of_stop(packed, work.start, motion, kept)
     for i in range(n):
         ddq[i] = kept[i, 2]
-    work.small[HINT, 0], work.small[HINT, 1] = -1.0, 0.0
+    _forget(work)
     _bounds(packed, work.start, work.triples[BOUNDS])
     return certify(
         packed, work.start, ddq, kept[n, :phases], kept[:n, 3:], work.triples[BOUNDS], work, report
@@ -338,23 +352,32 @@ def certify_stop(packed: Packed, motion: Floats, work: Work, report: Floats) -> 
 
 
 @entry
-def split(
-    motion: Floats, columns: Floats, ticks: npt.NDArray[np.int64], jerk: Floats, row: Floats
-) -> None:
-    """Write q, dq, ddq (3, n) and the stop's ticks and jerks (n, 3) of a motion (n + 1, 3 + m).
+def split(motion: Floats, columns: Floats, ticks: npt.NDArray[np.int64]) -> tuple[int, bool]:
+    """Write q, dq, ddq (3, n) and the stop's first three ticks (n, 3) of a motion.
 
-    Each joint's own ticks, where not all switch together. row (6,): scratch.
+    Ticks until it rests, and whether all joints switch together, so that these are all phases.
     """
-    n, together = columns.shape[1], True
-    for p in range(3, motion.shape[1] - 3):
-        together = together and not motion[n, p] > 0.0
+    n, left = columns.shape[1], 0.0
+    for p in range(motion.shape[1] - 3):
+        left += motion[n, p]
+    together = left == motion[n, 0] + motion[n, 1] + motion[n, 2]
     for i in range(n):
-        if not together:
-            runs_of(motion, i, row)
         for r in range(3):
             columns[r, i] = motion[i, r]
-            ticks[i, r] = int(motion[n, r] if together else row[r])
-            jerk[i, r] = motion[i, 3 + r] if together else row[3 + r]
+            ticks[i, r] = int(motion[n, r])
+    return int(left), together
+
+
+@entry
+def split_each(motion: Floats, ticks: npt.NDArray[np.int64], jerk: Floats, row: Floats) -> None:
+    """Write the ticks and jerks (n, 3) of the stop that each joint of a motion has for itself.
+
+    row (6,): scratch.
+    """
+    for i in range(jerk.shape[0]):
+        runs_of(motion, i, row)
+        for r in range(3):
+            ticks[i, r], jerk[i, r] = int(row[r]), row[3 + r]
 
 
 @entry

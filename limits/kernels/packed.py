@@ -51,9 +51,10 @@ FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES, PAIR_EASED = 0, 1, 2, 3, 4, 5
 ZONE_SPEED, ZONED = 0, 1
 # Rows of `small`: [s] times at which pieces begin and end (m + 2); subject, value, bound of the
 # last rejection (3); a unit normal (3); a capsule's axis, moved a little (6); pairs of volume and
-# capsule that a held velocity slides along (3); [s] when the last rejection was certain, or
-# negative, and the first ease that is worth a try (2); what slowed links down (6); a ball as a row
-# of `volume` (6).
+# capsule that a held velocity slides along (3); of the motions that this tick has tried: the share
+# of its time at which one was certainly too near, or negative, the first ease that is worth a try,
+# the capsule or pair that was too near, and EFFORT where one needed too much (4); what slowed links
+# down (6); a ball as a row of `volume` (6).
 ENDS, REPORT, PLANE, SHIFTED, WALLS, HINT, PACE, BALL = range(8)
 # Of `triples`, (3, n) each: least and largest position and largest speed; accelerations: wanted, on
 # trial, of the slowest way; measured q and dq.
@@ -101,7 +102,9 @@ class Packed(Views):
     # (v, k) [m] by how much less than declared a capsule may be clear of a volume: 0, but while a
     # robot that was found too near comes back (limits.easing)
     eased: Floats
-    cloud: Floats  # what perception sees, see limits.obstacles; empty unless it is put here
+    cloud: (
+        Floats  # the last, see `with_last`: what perception sees, see limits.obstacles; else empty
+    )
 
     FIELDS: ClassVar[Sizes] = {
         "scalar": (SCALARS,),

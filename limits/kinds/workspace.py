@@ -222,17 +222,17 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
 
     Else WORKSPACE, OBSTACLES or SELF_COLLISION, and report gets subject, value, bound: the subject
     is volume · (number of capsules) + capsule, obstacles counting on from the volumes; or the pair.
-    work.small[HINT] holds the time that was certainly too near when another motion was judged, or
-    negative: that is looked at first.
+    Where another motion was certainly too near, this one is looked at first: work.small[HINT] holds
+    the share of its time, or a negative number, and the capsule or pair.
     """
     if packed.volume.shape[0] == 0 and packed.pair.shape[0] == 0 and not is_cloudy(packed):
         return 0
     stack, count, evaluations = work.stack, 1, 0
     items, end_s = work.open.shape[1], work.small[ENDS, pieces_in(work.small[ENDS])]
     if work.small[HINT, 0] >= 0.0:
-        at = min(work.small[HINT, 0], end_s)
+        at = work.small[HINT, 0] * end_s
         for i in range(items):
-            work.open[1, i] = 1.0
+            work.open[1, i] = 1.0 if i == work.small[HINT, 2] else 0.0
         verdict, code = _look(packed, work, work.open[1], at, at, report)
         if verdict < 0:
             return code
@@ -248,7 +248,10 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
         middle = 0.5 * (first + last)
         evaluations += 1
         if verdict < 0 or evaluations >= EVALUATIONS_MAX or count + 2 > stack.shape[0]:
-            work.small[HINT, 0] = middle if verdict < 0 else -1.0
+            work.small[HINT, 0] = middle / end_s if verdict < 0 else -1.0
+            capsules, item = packed.capsule.shape[0], int(report[0])
+            pair = code == SELF_COLLISION
+            work.small[HINT, 2] = capsules + item if pair else item % max(1, capsules)
             return code
         stack[count, 0], stack[count, 1] = middle, last
         stack[count + 1, 0], stack[count + 1, 1] = first, middle
