@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from . import calls, tick
 from .building import builder_of
@@ -30,6 +29,7 @@ from .naming import named, obstacle_named
 from .obstacles import Obstacles, flat_cloud
 from .project import FOUND_MAX
 from .records import Array, OnViolation, RobotState, Setpoint, StopMotion, frozen_array
+from .stops import own_phases
 from .turns import nearest_targets, targets_of, unwrapped
 
 __all__ = [
@@ -129,7 +129,7 @@ class Core:
             seal(calls.passed)
         self.is_finite(home)
         setpoint_of(motion, self.limits.period_s)
-        _own_phases(motion)
+        own_phases(motion)
         ticks_left(motion)
         for entry in (calls.brake, calls.follow, calls.is_finite, calls.rest, calls.state_holds):
             seal(entry)
@@ -376,16 +376,6 @@ def setpoint_of(motion: Array, period_s: float) -> Setpoint:
     return public(motion, period_s)[0]
 
 
-def _own_phases(motion: Array) -> tuple[npt.NDArray[np.int64], Array]:
-    """Ticks and jerks (n, 3) of the stop that each joint has for itself, read-only."""
-    n = motion.shape[0] - 1
-    ticks, jerk = np.empty((n, 3), np.int64), np.empty((n, 3))
-    tick.split_each(motion, ticks, jerk, np.empty(6))
-    ticks.setflags(write=False)
-    jerk.setflags(write=False)
-    return ticks, jerk
-
-
 def public(motion: Array, period_s: float) -> tuple[Setpoint, int]:
     """As `setpoint_of`, and as `ticks_left`."""
     n = motion.shape[0] - 1
@@ -396,7 +386,7 @@ def public(motion: Array, period_s: float) -> tuple[Setpoint, int]:
     ticks.setflags(write=False)
     q, dq, ddq = columns[0], columns[1], columns[2]
     if not together:
-        ticks, jerk = _own_phases(motion)
+        ticks, jerk = own_phases(motion)
     stop = _stop_motion(q, dq, ddq, ticks, jerk, period_s)
     return _setpoint(q, dq, ddq, stop, None), left
 

@@ -177,5 +177,8 @@ def test_it_is_declared_frozen_and_shown(tmp_path: Path) -> None:
         assert shown in str(rows["motion.keep_direction"])
         assert read_robot(freeze_yaml(path.read_bytes(), path)).n == len(limits.joints)
     for wrong in ('"no"', "0", "maybe"):
+        text = small_arm.YAML.replace(
+            "stop_category:", f"motion: {{keep_direction: {wrong}}}\nstop_category:"
+        )
         with pytest.raises(ValueError, match=r"keep_direction"):
-            load_limits(small_arm.write(tmp_path, text.replace("true}", f"{wrong}}}")))
+            load_limits(small_arm.write(tmp_path, text))
