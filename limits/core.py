@@ -1,8 +1,9 @@
 """The kernels of one robot behind numpy: owned buffers in, fresh read-only arrays out.
 
-A motion is an array (n + 1, 6), see `tick.next_of_stop`: row i holds q, dq, ddq of joint i at the
-end of a setpoint and the jerks of the three phases of the stop behind it; the last row the phases'
-ticks. It is everything that the next decision needs to know about the last one.
+A motion is an array (n + 1, 3 + m), see `tick.next_of_stop`: row i holds q, dq, ddq of joint i at
+the end of a setpoint and the jerks of the m phases of the stop behind it; the last row the phases'
+ticks. Three phases are enough where all joints brake together, 3·n where each does for itself.
+It is everything that the next decision needs to know about the last one.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from .declared import Limits
 from .easing import RAMP_FROM, EasedModel, is_measurable
 from .kernels.cloud_layout import AGE, CLOUD_STANDOFF
 from .kernels.jit import seal
-from .kernels.packed import Packed, pack, work_for
+from .kernels.packed import Packed, motion_shape, pack, work_for
 from .kernels.reference import POSITION, VELOCITY
 from .kinds import contact_force, tracking
 from .naming import named, obstacle_named
 from .obstacles import Obstacles, flat_cloud
 from .project import FOUND_MAX
 from .records import Array, OnViolation, RobotState, Setpoint, StopMotion, frozen_array
+from .stops import own_phases
 from .turns import nearest_targets, targets_of, unwrapped
 
 __all__ = [
@@ -127,6 +129,7 @@ class Core:
             seal(calls.passed)
         self.is_finite(home)
         setpoint_of(motion, self.limits.period_s)
+        own_phases(motion)
         ticks_left(motion)
         for entry in (calls.brake, calls.follow, calls.is_finite, calls.rest, calls.state_holds):
             seal(entry)
@@ -177,7 +180,7 @@ class Core:
     def rest(self, q: Array, *, eased: Array | None = None) -> tuple[Array, Found | None]:
         """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
         self._measured[0] = q
-        out = np.empty((self.n + 1, 6))
+        out = np.empty(motion_shape(self.n))
         model = self._model_for(None, eased, 1.0)
         code = calls.rest(model, self._scratch, self._measured[0], self._report, out)
         out.setflags(write=False)
@@ -203,7 +206,7 @@ class Core:
         tick.PASSED | ALTERED | STOP_TICK, what was found, the reference (3, n)); the reference is
         overwritten by the next call.
         """
-        out = np.empty((self.n + 1, 6))
+        out = np.empty(motion_shape(self.n))
         model = self._model_for(sight, eased, share)
         code, count = calls.follow(
             model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
@@ -219,7 +222,7 @@ class Core:
 
     def brake(self, motion: Array) -> Array:
         """The next tick of the stop that `motion` carries; where it is, once at rest."""
-        out = np.empty((self.n + 1, 6))
+        out = np.empty(motion_shape(self.n))
         calls.brake(self._model, self._scratch, motion, out)
         out.setflags(write=False)
         return out
@@ -377,11 +380,14 @@ def public(motion: Array, period_s: float) -> tuple[Setpoint, int]:
     """As `setpoint_of`, and as `ticks_left`."""
     n = motion.shape[0] - 1
     columns, ticks = np.empty((3, n)), np.empty((n, 3), np.int64)
-    left = tick.split(motion, columns, ticks)
+    left, together = tick.split(motion, columns, ticks)
+    jerk = motion[:n, 3:6]
     columns.setflags(write=False)
     ticks.setflags(write=False)
     q, dq, ddq = columns[0], columns[1], columns[2]
-    stop = _stop_motion(q, dq, ddq, ticks, motion[:n, 3:], period_s)
+    if not together:
+        ticks, jerk = own_phases(motion)
+    stop = _stop_motion(q, dq, ddq, ticks, jerk, period_s)
     return _setpoint(q, dq, ddq, stop, None), left
 
 

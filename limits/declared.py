@@ -246,4 +246,5 @@ class Limits:
     perception: Perception | None = None  # None: not declared, so no obstacle is accepted
     tool: str | None = None  # what `kinematics` and `capsules` contain; None: none, or no variants
     payload: str | None = None
+    keeps_direction: bool = True  # slowing down, all joints together; False: each for itself
     variants: tuple[Variant, ...] = ()  # every declared choice, the one in force among them

@@ -78,7 +78,10 @@ JOINT_OPTIONAL = ("position_noise",)
 DECELERATION = "max_deceleration"
 JOINT_KEYS = frozenset({"name", "type", *JOINT_NUMBERS})
 JOINT_MAY = frozenset({*JOINT_OPTIONAL, DECELERATION})
-OPTIONAL_KEYS = frozenset({"arming", "links", "perception", "self_collision", "variants", "zones"})
+# How commands are followed, `motion`, changes nothing of what is judged.
+OPTIONAL_KEYS = frozenset(
+    {"arming", "links", "motion", "perception", "self_collision", "variants", "zones"}
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

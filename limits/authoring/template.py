@@ -89,6 +89,10 @@ self_collision:
 #   required: true       # no fresh cloud: the robot stops
 #   exempt: []           # links that are not kept away from obstacles
 
+# How motion that asks for too much is held back: all joints together, in its own direction; or with
+# false each joint for itself, as much as its own limits allow, which bends the way of the tool.
+motion: {{keep_direction: true}}
+
 # Where the robot starts; it must be at rest there, clear of every volume.
 home:
 {home}

@@ -19,7 +19,7 @@ import math
 from .balls import volume_row
 from .clearance import clearance, segment_segment
 from .jit import apart, kernel
-from .motion import position_range
+from .motion import pieces_in, position_range
 from .packed import (
     BOX,
     CAPSULE,
@@ -160,7 +160,7 @@ def stays_beyond(
     n (3,) fixed to the link of joint `base` (-1: the base frame), all frames those of m, whose
     configuration is work.vector[3]; `needed` contains the bend.
     """
-    q, combined = work.vector[3], work.combined
+    q, combined, pieces = work.vector[3], work.combined, pieces_in(work.small[ENDS])
     joint = int(packed.capsule[k, 0])
     for end in range(2):
         x, y, z = (
@@ -169,7 +169,7 @@ def stays_beyond(
             work.segment[k, 3 * end + 2],
         )
         height = n[0] * x + n[1] * y + n[2] * z
-        for p in range(4):
+        for p in range(pieces):
             for r in range(4):
                 combined[p, 0, r] = 0.0
         for j in range(base + 1, joint + 1):
@@ -184,7 +184,7 @@ def stays_beyond(
                     + n[2] * (zx * dy - zy * dx)
                 )
             height -= c * q[j] + abs(c) * packed.joint[j, POSITION_ERROR]
-            for p in range(4):
+            for p in range(pieces):
                 if max(first, work.small[ENDS, p]) <= min(last, work.small[ENDS, p + 1]):
                     for r in range(4):
                         combined[p, 0, r] += c * work.pieces[p, j, r]

@@ -21,7 +21,7 @@ from ..kernels.chain import forward
 from ..kernels.clearance import clearance, is_beyond, segment_segment
 from ..kernels.cloud import cloud_judged, is_cloudy
 from ..kernels.jit import apart, kernel
-from ..kernels.motion import departures, place
+from ..kernels.motion import departures, pieces_in, place
 from ..kernels.packed import (
     BOX,
     DATA,
@@ -234,9 +234,9 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
     if packed.volume.shape[0] == 0 and packed.pair.shape[0] == 0 and not is_cloudy(packed):
         return 0
     stack, count, evaluations = work.stack, 1, 0
-    items = work.open.shape[1]
+    items, end_s = work.open.shape[1], work.small[ENDS, pieces_in(work.small[ENDS])]
     if work.small[HINT, 0] >= 0.0:
-        at = work.small[HINT, 0] * work.small[ENDS, 4]
+        at = work.small[HINT, 0] * end_s
         for i in range(items):
             work.open[1, i] = 1.0 if i == work.small[HINT, 2] else 0.0
         verdict, code = _look(packed, work, work.open[1], at, at, report)
@@ -244,7 +244,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
             return code
     for i in range(items):
         work.open[0, i] = 1.0
-    stack[0, 0], stack[0, 1] = 0.0, work.small[ENDS, 4]
+    stack[0, 0], stack[0, 1] = 0.0, end_s
     while count > 0:
         count -= 1
         first, last, opened = stack[count, 0], stack[count, 1], work.open[count]
@@ -254,7 +254,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
         middle = 0.5 * (first + last)
         evaluations += 1
         if verdict < 0 or evaluations >= EVALUATIONS_MAX or count + 2 > stack.shape[0]:
-            work.small[HINT, 0] = middle / work.small[ENDS, 4] if verdict < 0 else -1.0
+            work.small[HINT, 0] = middle / end_s if verdict < 0 else -1.0
             capsules, item = packed.capsule.shape[0], int(report[0])
             pair = code == SELF_COLLISION
             work.small[HINT, 2] = capsules + item if pair else item % max(1, capsules)
