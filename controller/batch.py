@@ -4,6 +4,7 @@ Guarantees:
 - Row k's decisions are those of a `SafetyFilter` of its own, bit for bit, whatever the others do.
   The common ticks go through the same kernels; all others through `decide` itself.
 - A row is armed, stopped, reset and begun anew by itself (TRAPS 25).
+- Limits with a gripper are refused when it is made: a batch takes no gripper commands.
 - What one row is given, numbers that are not finite included, never raises; arrays of a wrong shape
   do: they are no row's.
 """
@@ -94,6 +95,11 @@ class BatchFilter:
             raise ValueError(
                 f"limits '{limits.name}': perception.required: a batch takes no obstacles; use one "
                 "SafetyFilter for each robot, or limits that do not require them"
+            )
+        if limits.gripper is not None:
+            raise ValueError(
+                f"limits '{limits.name}': gripper: a batch takes no gripper commands; use one "
+                "SafetyFilter for each robot, or limits without the section `gripper`"
             )
         self.limits, self.count = limits, count
         self._scorer = scorer_for(limits, scorer)

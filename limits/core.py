@@ -20,6 +20,7 @@ from .certify import CERTIFIED, KINDS
 from .compiling import only_here
 from .declared import Limits
 from .easing import RAMP_FROM, EasedModel, is_measurable
+from .gripper import GripperSetpoint
 from .kernels.cloud_layout import AGE, CLOUD_STANDOFF
 from .kernels.jit import seal
 from .kernels.packed import Packed, motion_shape, pack, work_for
@@ -371,12 +372,14 @@ def is_at_rest(motion: Array) -> bool:
     return ticks_left(motion) == 0
 
 
-def setpoint_of(motion: Array, period_s: float) -> Setpoint:
+def setpoint_of(motion: Array, period_s: float, gripper: GripperSetpoint | None = None) -> Setpoint:
     """The motion as a public record, its arrays contiguous and read-only."""
-    return public(motion, period_s)[0]
+    return public(motion, period_s, gripper)[0]
 
 
-def public(motion: Array, period_s: float) -> tuple[Setpoint, int]:
+def public(
+    motion: Array, period_s: float, gripper: GripperSetpoint | None = None
+) -> tuple[Setpoint, int]:
     """As `setpoint_of`, and as `ticks_left`."""
     n = motion.shape[0] - 1
     columns, ticks = np.empty((3, n)), np.empty((n, 3), np.int64)
@@ -388,7 +391,7 @@ def public(motion: Array, period_s: float) -> tuple[Setpoint, int]:
     if not together:
         ticks, jerk = own_phases(motion)
     stop = _stop_motion(q, dq, ddq, ticks, jerk, period_s)
-    return _setpoint(q, dq, ddq, stop, None), left
+    return _setpoint(q, dq, ddq, stop, None, gripper), left
 
 
 def duration_ticks(duration_s: float, period_s: float) -> int:

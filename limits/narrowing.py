@@ -205,6 +205,8 @@ def looser(now: Limits, wanted: Limits) -> Iterator[Looser]:
     for kind, chosen in now.on_violation.items():
         if chosen is OnViolation.REFUSE and wanted.on_violation.get(kind) is not OnViolation.REFUSE:
             yield Looser(f"on_violation.{kind}", "refuse", "clamp", "(choice)")
+    if "gripper_release" in now.on_violation and "gripper_release" not in wanted.on_violation:
+        yield Looser("on_violation.gripper_release", "declared", "absent", "(choice)")
     if now.stop_category not in (wanted.stop_category, _STOPS[0]):
         yield Looser("stop_category", now.stop_category, wanted.stop_category, "(choice)")
     judged = {
