@@ -30,6 +30,12 @@ def _kind(name: str, *more: str) -> Target:
     return Target(f"limits/kinds/{name}.py", tests)
 
 
+BOUNDS = "tests/limits/kinds/test_interval_bounds.py"
+BRAKING = (
+    "tests/limits/kernels/test_braking.py",
+    "tests/limits/kernels/test_braking_search.py",
+)
+
 # The certified stop is certified_stop, braking, certify and tick.
 TARGETS = (
     _kind("certified_stop"),
@@ -39,21 +45,21 @@ TARGETS = (
     _kind("joint_jerk"),
     _kind("joint_position"),
     _kind("joint_velocity"),
-    _kind("link_speed"),
+    _kind("link_speed", BOUNDS),
     _kind("self_collision", "tests/limits/kernels/test_clear_in_motion.py"),
-    _kind("tcp_acceleration"),
-    _kind("tcp_rotation"),
-    _kind("tcp_speed"),
-    _kind("tracking", "tests/limits/test_turns.py"),
+    _kind("tcp_acceleration", BOUNDS),
+    _kind("tcp_rotation", BOUNDS),
+    _kind("tcp_speed", BOUNDS),
+    _kind("tracking"),
     _kind(
         "workspace",
         "tests/limits/kinds/test_obstacles.py",
         "tests/limits/kinds/test_self_collision.py",
         "tests/limits/kernels/test_clear_in_motion.py",
     ),
-    Target("limits/kernels/braking.py", ("tests/limits/kernels/test_braking.py",)),
+    Target("limits/kernels/braking.py", BRAKING),
     Target("limits/certify.py", ("tests/limits/test_certify.py",)),
-    Target("limits/tick.py", ("tests/limits/test_tick.py",)),
+    Target("limits/tick.py", ("tests/limits/test_tick.py", "tests/limits/test_core.py")),
     Target("controller/decide.py", ("tests/controller/test_decide.py",)),
 )
 
