@@ -35,6 +35,13 @@ BRAKING = (
     "tests/limits/kernels/test_braking.py",
     "tests/limits/kernels/test_braking_search.py",
 )
+DECIDE = (
+    "tests/controller/test_decide.py",
+    "tests/controller/test_changes.py",
+    "tests/controller/test_filter.py",
+    "tests/controller/test_recovery.py",
+    "tests/controller/test_seeing.py",
+)
 
 # The certified stop is certified_stop, braking, certify and tick.
 TARGETS = (
@@ -60,7 +67,7 @@ TARGETS = (
     Target("limits/kernels/braking.py", BRAKING),
     Target("limits/certify.py", ("tests/limits/test_certify.py",)),
     Target("limits/tick.py", ("tests/limits/test_tick.py", "tests/limits/test_core.py")),
-    Target("controller/decide.py", ("tests/controller/test_decide.py",)),
+    Target("controller/decide.py", DECIDE),
 )
 
 # Of Cosmic Ray's, one for each way to go wrong: a comparison off by its boundary and the wrong way

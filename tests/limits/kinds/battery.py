@@ -178,10 +178,16 @@ def bounds_of(limits: Limits) -> Array:
     )
 
 
+# Scratch memory that each limit fills for itself.
+SCRATCH = ("middle", "open", "segment", "stack", "swept", "vector")
+
+
 def ask(limits: Limits, motion: Motion, holds: Any) -> Verdict:
-    """Lay the motion out in fresh scratch memory and ask one limit about it."""
+    """Lay the motion out, and ask one limit about it; what memory held before means nothing."""
     packed = pack(limits)
-    work, report = work_for(packed), np.zeros(3)
+    work, report = work_for(packed), np.full(3, math.nan)
+    for name in SCRATCH:
+        getattr(work, name)[...] = math.nan
     build(
         np.ascontiguousarray(motion.start), np.array(motion.ddq_next), limits.period_s,
         np.array(motion.ticks), np.array(motion.jerk), work.pieces, work.small[ENDS],
@@ -189,4 +195,7 @@ def ask(limits: Limits, motion: Motion, holds: Any) -> Verdict:
     before = work.pieces.copy()
     ok = bool(holds(packed, work, bounds_of(limits), report))
     assert np.array_equal(before, work.pieces, equal_nan=True)  # a judge changes nothing
-    return Verdict(ok, int(report[0]), float(report[1]), float(report[2]))
+    if ok:
+        return Verdict(True, -1, 0.0, 0.0)
+    subject = int(report[0]) if math.isfinite(report[0]) else -1
+    return Verdict(False, subject, float(report[1]), float(report[2]))
