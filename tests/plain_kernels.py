@@ -45,9 +45,7 @@ def _rounded(function: Callable[[float], int]) -> Callable[[float], int]:
 
 
 _FUNCTIONS = {name: value for name, value in vars(math).items() if not name.startswith("_")}
-MATH = SimpleNamespace(
-    **{name: _or_nan(f) if callable(f) else f for name, f in _FUNCTIONS.items()}
-)
+MATH = SimpleNamespace(**{name: _or_nan(f) if callable(f) else f for name, f in _FUNCTIONS.items()})
 MATH.ceil, MATH.floor = _rounded(math.ceil), _rounded(math.floor)
 
 

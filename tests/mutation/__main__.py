@@ -1,6 +1,6 @@
 """Branch coverage and mutation score of limits/kinds, the certified stop and decide.
 
-`./scripts/mutants` runs it; docs/mutants.md says what it found. It goes on where it was interrupted.
+`./scripts/mutants` runs it, and goes on where it was interrupted; docs/mutants.md has the outcome.
 """
 
 from __future__ import annotations
@@ -73,12 +73,19 @@ def _print(rows: dict[str, dict[str, Any]]) -> None:
     table = Table("file", *columns)
     for path, row in rows.items():
         cells = [row[name] for name in columns]
-        table.add_row(path, *("" if c is None else f"{c:.3g}" if isinstance(c, float) else str(c) for c in cells))
+        table.add_row(
+            path,
+            *("" if c is None else f"{c:.3g}" if isinstance(c, float) else str(c) for c in cells),
+        )
     console = Console()
     console.print(table)
     for path, row in rows.items():
         for one in row["survivors"]:
-            console.print(f"{path}:{one['line']}\n  - {one['before']}\n  + {one['after']}", highlight=False, markup=False)
+            console.print(
+                f"{path}:{one['line']}\n  - {one['before']}\n  + {one['after']}",
+                highlight=False,
+                markup=False,
+            )
 
 
 def main(
@@ -92,7 +99,11 @@ def main(
 ) -> None:
     """Fails below full coverage, or below a score of 90 %, over the files that were asked for."""
     if os.environ.get(JIT_OFF) != "1":
-        os.execve(sys.executable, [sys.executable, "-m", "tests.mutation", *sys.argv[1:]], {**os.environ, JIT_OFF: "1"})
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "tests.mutation", *sys.argv[1:]],
+            {**os.environ, JIT_OFF: "1"},
+        )
     names = [target.name for target in TARGETS]
     if unknown := set(only or ()) - set(names):
         raise typer.BadParameter(f"{sorted(unknown)}: one of {names}")

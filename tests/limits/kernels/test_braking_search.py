@@ -28,6 +28,9 @@ def states(limits: Limits, seed: int, count: int) -> list[tuple[Array, Array, fl
     for k in range(count):
         dq = rng.uniform(-1.0, 1.0, n) * v_max * rng.choice([0.0, 0.003, 0.1, 1.0])
         ddq = rng.uniform(-1.0, 1.0, n) * a_max * rng.choice([0.0, 0.1, 1.0, 1.8])
+        if k % 4 == 0:  # about to turn, with more than max_acceleration
+            ddq[0] = rng.choice([-1.0, 1.0]) * rng.uniform(1.0, 1.6) * a_max[0]
+            dq[0] = -np.sign(ddq[0]) * rng.uniform(0.0, 0.02) * a_max[0]
         out.append((dq, ddq, float((1.0, 0.5, 0.1)[k % 3])))
     return out
 
@@ -35,7 +38,7 @@ def states(limits: Limits, seed: int, count: int) -> list[tuple[Array, Array, fl
 @pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS.keys())
 def test_it_finds_what_the_slow_reference_finds(robot: Limits) -> None:
     packed, n, none = pack(robot), len(robot.joints), 0
-    for dq, ddq, ease in states(robot, seed=2, count=40):
+    for dq, ddq, ease in states(robot, seed=2, count=60):
         ticks, jerk = np.full(3, 9.0), np.full((n, 3), 9.0)
         found = braking.plan_stop(packed, dq, ddq, ease, ticks, jerk)
         if not (dq.any() or ddq.any()):
@@ -46,18 +49,18 @@ def test_it_finds_what_the_slow_reference_finds(robot: Limits) -> None:
         assert found is (expected is not None)
         assert not found or ticks.tolist() == expected
         none += not found
-    assert none < 20
+    assert none < 40
 
 
 @pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS.keys())
 def test_a_plateau_lasts_no_longer_than_it_has_to(robot: Limits) -> None:
     packed, rng, refused = pack(robot), np.random.default_rng(3), 0
-    for dq, ddq, ease in states(robot, seed=4, count=120):
+    for dq, ddq, ease in states(robot, seed=4, count=240):
         n1, n3 = rng.integers(1, 9, 2).astype(float).tolist()
         got = braking._plateau_ticks(packed, dq, ddq, ease, n1, n3)
         assert max(got, -1.0) == plateau_ticks(robot, dq, ddq, ease, n1, n3)
         refused += got < 0.0
-    assert 0 < refused < 110
+    assert 0 < refused < 225
 
 
 def test_a_stop_of_a_million_ticks_is_one_and_of_more_is_none() -> None:

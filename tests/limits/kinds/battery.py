@@ -138,6 +138,23 @@ def still(q: Any = (0.0, 0.25)) -> Motion:
     return Motion(start, np.zeros(2), np.ones(3), np.zeros((2, 3)))
 
 
+def peaked(at: float, value: float, joint: int = 0) -> Motion:
+    """A joint that is fastest, with `value`, at share `at` of one second, and slower elsewhere.
+
+    That second is the first phase of the stop; the tick before has the same jerk of zero.
+    """
+    motion, T = still(), PERIOD_S
+    a = 2.0 * value * at  # dq(t) = value·(1 - (t - at)²)
+    motion.start[joint, 1], motion.start[joint, 2] = value * (1.0 - at * at) - a * T, a
+    motion.ddq_next[joint] = a
+    motion.ticks[:] = round(1.0 / T), 0.0, 0.0
+    motion.jerk[joint, 0] = -2.0 * value
+    return motion
+
+
+PEAKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
 class MotionBattery(LimitBattery):
     """For limits on a tick and its stop. `matters` names the parts that the limit reads."""
 
@@ -149,6 +166,12 @@ class MotionBattery(LimitBattery):
 
     def judge(self, limits: Limits, case: Any) -> Verdict:
         return ask(limits, case, self.holds)
+
+    def find_every_peak(self, speed: float, room: float = 1.05) -> None:
+        """The joint's `speed` is what the bound just admits: wherever in a phase it is too much."""
+        for at in PEAKS:
+            assert not self.admitted(self.bound, peaked(at, 1.01 * speed)), at
+            assert self.admitted(self.bound, peaked(at, speed / room)), at
 
     def corrupted(self, case: Any, bad: float) -> Iterator[Any]:
         columns = {"q": 0, "dq": 1, "ddq": 2}
