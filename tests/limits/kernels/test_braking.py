@@ -13,6 +13,7 @@ from tests.robots import column, panda, slider, turntable, with_joints
 
 from checkrein.limits import Limits
 from checkrein.limits.kernels.braking import plan_each, plan_joint, plan_stop, runs_of
+from checkrein.limits.kernels.jit import COMPILES
 from checkrein.limits.kernels.packed import KEPT, motion_shape, pack, work_for
 from checkrein.limits.records import Array
 
@@ -38,7 +39,7 @@ def needed(dq: Array, ddq: Array, ease: float = 1.0) -> tuple[Array, Array]:
 
 
 @given(speed=shares, acceleration=shares, ease=st.sampled_from([1.0, 0.5, 0.1]))
-@settings(max_examples=300)
+@settings(max_examples=300 if COMPILES else 60)
 def test_it_ends_at_rest_within_bounds_in_whole_ticks(
     speed: Array, acceleration: Array, ease: float
 ) -> None:
@@ -58,7 +59,7 @@ def test_it_ends_at_rest_within_bounds_in_whole_ticks(
 
 
 @given(speed=shares, acceleration=shares)
-@settings(max_examples=100)
+@settings(max_examples=100 if COMPILES else 30)
 def test_the_mirrored_state_stops_the_mirrored_way(speed: Array, acceleration: Array) -> None:
     dq, ddq = speed * V_MAX, acceleration * A_MAX
     ticks, jerk = needed(dq, ddq)
@@ -68,14 +69,14 @@ def test_the_mirrored_state_stops_the_mirrored_way(speed: Array, acceleration: A
 
 
 @given(speed=shares, shrink=st.floats(0.0, 1.0))
-@settings(max_examples=200)
+@settings(max_examples=200 if COMPILES else 40)
 def test_a_slower_robot_stops_no_later(speed: Array, shrink: float) -> None:
     dq, still = speed * V_MAX, np.zeros(7)
     assert needed(shrink * dq, still)[0].sum() <= needed(dq, still)[0].sum()
 
 
 @given(speed=shares, acceleration=shares)
-@settings(max_examples=100)
+@settings(max_examples=100 if COMPILES else 30)
 def test_more_authority_stops_no_later(speed: Array, acceleration: Array) -> None:
     """Twice the jerk and acceleration: the plan may not get longer by more than its rounding."""
     dq, ddq = speed * V_MAX, acceleration * A_MAX
