@@ -67,7 +67,7 @@ def _per_value(values: npt.NDArray[np.generic], judge: Callable[[int], int]) -> 
 
 
 def _ticks_left(motion: Array) -> Whole:
-    """Ticks until the stops of motions (b, n + 1, 6) rest: (b,)."""
+    """Ticks until the stops of motions (b, n + 1, 3 + m) rest: (b,)."""
     ticks: Whole = (motion[:, -1, 0] + motion[:, -1, 1] + motion[:, -1, 2]).astype(np.int64)
     return ticks
 
@@ -274,7 +274,7 @@ class BatchFilter:
         return command_ticks(self._core, command, now_ns)
 
     def _one(self, given: Given, k: int) -> tuple[Decision, Array]:
-        """Row k by itself: its decision, and its motion (n + 1, 6)."""
+        """Row k by itself: its decision, and its motion (n + 1, 3 + m)."""
         memory, now_ns = self._memory, int(given.now_ns[k])
         if not memory.armed[k]:
             seen, seq = self._seen.get(k), int(self._retired[k])

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..limits import tick
 from ..limits.building import builder_of
-from ..limits.core import Core, Found, is_at_rest, setpoint_of, ticks_left
+from ..limits.core import Core, Found, is_at_rest, public, ticks_left
 from ..limits.gripper import GripperSetpoint
 from ..limits.kernels.reference import MODE_CODES, TWIST, VELOCITY
 from ..limits.records import Array, Candidates, Command, RobotState
@@ -338,13 +338,14 @@ def _conclude(
     phase = stop_state.step(memory.phase, event)
     stop_tick = 0 if event is Event.MOVED else memory.stop_tick + 1
     seq = memory.seq + 1
-    status = status_of(core, phase, cause, ticks_left(motion))
     grip = held = None
     if memory.grip is not None:
         grip = gripper.sent(memory.grip, draft.gripper, seq)
         held = grip.setpoint
+    setpoint, left = public(motion, core.limits.period_s, held)
+    status = status_of(core, phase, cause, left)
     decision = _decision(
-        draft.outcome, setpoint_of(motion, core.limits.period_s, held), tuple(draft.findings),
+        draft.outcome, setpoint, tuple(draft.findings),
         tuple(draft.scores), status, seq, memory.continues, stop_tick, draft.accepted,
         None if draft.plan is None else draft.plan.command_seq,
         draft.outcome is Outcome.RESAMPLE, now_ns, core.limits.sha256,

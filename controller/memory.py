@@ -34,7 +34,7 @@ class Memory(NamedTuple):
     """All that one decision hands to the next."""
 
     seq: int
-    motion: Array  # (n + 1, 6), see limits.core
+    motion: Array  # (n + 1, 3 + m), see limits.core
     phase: Phase
     now_ns: int | None  # of the last step; None: there was none since arming
     stop_tick: int = 0

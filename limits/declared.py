@@ -248,4 +248,5 @@ class Limits:
     gripper: Gripper | None = None  # None: not declared, so no gripper is commanded
     tool: str | None = None  # what `kinematics` and `capsules` contain; None: none, or no variants
     payload: str | None = None
+    keeps_direction: bool = True  # slowing down, all joints together; False: each for itself
     variants: tuple[Variant, ...] = ()  # every declared choice, the one in force among them

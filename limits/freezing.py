@@ -340,6 +340,8 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         document["zones"] = [_zone(zone, beside) for zone in file.zones]
     if file.arming is not None:
         document["arming"] = {"ramp_s": file.arming.ramp}
+    if file.motion is not None:
+        document["motion"] = file.motion.model_dump(mode="json")
     if file.perception is not None:
         document["perception"] = frozen_perception(file.perception)
     if file.gripper is not None:

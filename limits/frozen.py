@@ -340,6 +340,7 @@ def _limits(document: Document, data: bytes, folder: Path) -> Limits:
         zones=tuple(Zone(_volume(z.volume), float(z.max_speed)) for z in document.zones),
         ramp_s=0.0 if document.arming is None else document.arming.ramp_s,
         perception=perception_of(document),
+        keeps_direction=document.motion is None or document.motion.keep_direction,
         gripper=gripper_of(document),
     )
     return limits if document.variants is None else _with_variants(limits, document)

@@ -256,6 +256,12 @@ class ArmingLayout(Layout):
     ramp_s: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)]
 
 
+class MotionLayout(Layout):
+    """How motion that asks for too much is held back."""
+
+    keep_direction: bool
+
+
 class OnViolationLayout(Layout):
     """What each kind of limit does."""
 
@@ -330,6 +336,7 @@ class Document(Layout):
     links: LinksLayout | None = None  # absent: not declared
     zones: Annotated[list[ZoneLayout], msgspec.Meta(max_length=64)] = []
     arming: ArmingLayout | None = None  # absent: the full speed is allowed at once
+    motion: MotionLayout | None = None  # absent: joints slow down together
     perception: PerceptionLayout | None = None  # absent: no obstacles are accepted
     gripper: GripperLayout | None = None  # absent: no gripper is commanded
     variants: VariantsLayout | None = None  # absent: one tool and one payload, or none

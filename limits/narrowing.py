@@ -212,6 +212,8 @@ def looser(now: Limits, wanted: Limits) -> Iterator[Looser]:
     judged = {
         "joints", "tcp", "timing", "capsules", "volumes", "self_collision", "on_violation",
         "stop_category", "variants", "classifier", "links", "zones",
+        # No bound: it says how motion is held back, and what is certified is the same either way.
+        "keeps_direction",
     }  # fmt: skip
     same_scorer = _same(replace(now.classifier, file=None), replace(wanted.classifier, file=None))
     if not same_scorer:  # its digest counts, not the folder that it is in

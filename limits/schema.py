@@ -238,6 +238,14 @@ class ArmingModel(Model):
         return self
 
 
+class MotionModel(Model):
+    """How motion that asks for too much is held back; what is certified is the same."""
+
+    # true: all joints slow down together, so that the motion keeps its direction. false: each joint
+    # does as much of what is asked of it as its own limits allow, which bends the way of the tool.
+    keep_direction: StrictBool
+
+
 class OnViolationModel(Model):
     """What each kind of limit does with a proposal that violates it."""
 
@@ -326,6 +334,7 @@ class LimitsFile(Model):
     stop_category: Literal["cat1", "cat2"]
     timing: TimingModel
     arming: ArmingModel | None = None
+    motion: MotionModel | None = None  # absent: keep_direction
     classifier: Annotated[
         Annotated[ClassifierModel, Tag("classifier")]
         | Annotated[NoClassifierModel, Tag("no classifier")],

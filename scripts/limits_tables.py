@@ -208,6 +208,8 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     rows.append(_or_contained(limits, latency))
     ramp = limits.ramp_s if limits.ramp_s > 0.0 else "none: full speed at once"
     rows.append(_row(limits, "arming.ramp", ramp, "s"))
+    together = "true: joints slow down together" if limits.keeps_direction else "false: each alone"
+    rows.append(_row(limits, "motion.keep_direction", together, ""))
     rows += [_row(limits, f"on_violation.{k}", str(v), "") for k, v in limits.on_violation.items()]
     rows.append(_row(limits, "stop_category", limits.stop_category, ""))
     classifier = limits.classifier

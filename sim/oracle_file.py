@@ -79,8 +79,9 @@ JOINT_OPTIONAL = ("position_noise",)
 DECELERATION = "max_deceleration"
 JOINT_KEYS = frozenset({"name", "type", *JOINT_NUMBERS})
 JOINT_MAY = frozenset({*JOINT_OPTIONAL, DECELERATION})
+# How commands are followed, `motion`, changes nothing of what is judged.
 OPTIONAL_KEYS = frozenset(
-    {"arming", "gripper", "links", "perception", "self_collision", "variants", "zones"}
+    {"arming", "gripper", "links", "motion", "perception", "self_collision", "variants", "zones"}
 )
 
 

@@ -90,6 +90,10 @@ self_collision:
 #   required: true       # no fresh cloud: the robot stops
 #   exempt: []           # links that are not kept away from obstacles
 
+# How motion that asks for too much is held back: all joints together, in its own direction; or with
+# false each joint for itself, as much as its own limits allow, which bends the way of the tool.
+motion: {{keep_direction: true}}
+
 # Optional: a parallel gripper that policies command beside the joints; with on_violation.gripper_*.
 # None of it has a default. Without this section a command for a gripper is refused.
 # gripper:

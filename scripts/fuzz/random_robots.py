@@ -359,6 +359,13 @@ def _look_around(document: Document, rng: np.random.Generator) -> None:
         declare_perception(document, rng)
 
 
+def _choose_how(document: Document, rng: np.random.Generator) -> None:
+    """Some slow down joint by joint: their stops are then seldom those of all joints together."""
+    chosen = float(rng.random())
+    if chosen < 0.5:
+        document["motion"] = {"keep_direction": chosen >= 0.35}
+
+
 def _grip(document: Document, rng: np.random.Generator) -> None:
     """Declare a gripper for some."""
     if rng.random() < GRIPPING_SHARE:
@@ -372,6 +379,7 @@ STEPS: tuple[Callable[[Document, np.random.Generator], None], ...] = (
     _slow_links_down,
     _hold_the_tool,
     _look_around,
+    _choose_how,
     _grip,
 )
 

@@ -138,6 +138,23 @@ def still(q: Any = (0.0, 0.25)) -> Motion:
     return Motion(start, np.zeros(2), np.ones(3), np.zeros((2, 3)))
 
 
+def peaked(at: float, value: float, joint: int = 0) -> Motion:
+    """A joint that is fastest, with `value`, at share `at` of one second, and slower elsewhere.
+
+    That second is the first phase of the stop; the tick before has the same jerk of zero.
+    """
+    motion, T = still(), PERIOD_S
+    a = 2.0 * value * at  # dq(t) = value·(1 - (t - at)²)
+    motion.start[joint, 1], motion.start[joint, 2] = value * (1.0 - at * at) - a * T, a
+    motion.ddq_next[joint] = a
+    motion.ticks[:] = round(1.0 / T), 0.0, 0.0
+    motion.jerk[joint, 0] = -2.0 * value
+    return motion
+
+
+PEAKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
 class MotionBattery(LimitBattery):
     """For limits on a tick and its stop. `matters` names the parts that the limit reads."""
 
@@ -149,6 +166,12 @@ class MotionBattery(LimitBattery):
 
     def judge(self, limits: Limits, case: Any) -> Verdict:
         return ask(limits, case, self.holds)
+
+    def find_every_peak(self, speed: float, room: float = 1.05) -> None:
+        """The joint's `speed` is what the bound just admits: wherever in a phase it is too much."""
+        for at in PEAKS:
+            assert not self.admitted(self.bound, peaked(at, 1.01 * speed)), at
+            assert self.admitted(self.bound, peaked(at, speed / room)), at
 
     def corrupted(self, case: Any, bad: float) -> Iterator[Any]:
         columns = {"q": 0, "dq": 1, "ddq": 2}
@@ -178,10 +201,16 @@ def bounds_of(limits: Limits) -> Array:
     )
 
 
+# Scratch memory that each limit fills for itself.
+SCRATCH = ("middle", "open", "segment", "stack", "swept", "vector")
+
+
 def ask(limits: Limits, motion: Motion, holds: Any) -> Verdict:
-    """Lay the motion out in fresh scratch memory and ask one limit about it."""
+    """Lay the motion out, and ask one limit about it; what memory held before means nothing."""
     packed = pack(limits)
-    work, report = work_for(packed), np.zeros(3)
+    work, report = work_for(packed), np.full(3, math.nan)
+    for name in SCRATCH:
+        getattr(work, name)[...] = math.nan
     build(
         np.ascontiguousarray(motion.start), np.array(motion.ddq_next), limits.period_s,
         np.array(motion.ticks), np.array(motion.jerk), work.pieces, work.small[ENDS],
@@ -189,4 +218,7 @@ def ask(limits: Limits, motion: Motion, holds: Any) -> Verdict:
     before = work.pieces.copy()
     ok = bool(holds(packed, work, bounds_of(limits), report))
     assert np.array_equal(before, work.pieces, equal_nan=True)  # a judge changes nothing
-    return Verdict(ok, int(report[0]), float(report[1]), float(report[2]))
+    if ok:
+        return Verdict(True, -1, 0.0, 0.0)
+    subject = int(report[0]) if math.isfinite(report[0]) else -1
+    return Verdict(False, subject, float(report[1]), float(report[2]))

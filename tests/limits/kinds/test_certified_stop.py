@@ -12,7 +12,7 @@ from tests.robots import panda, slider, turntable, without_geometry, without_mar
 
 from checkrein.limits import Limits
 from checkrein.limits.certify import KINDS, certify
-from checkrein.limits.kernels.packed import Packed, Work, pack, work_for
+from checkrein.limits.kernels.packed import ENDS, Packed, Work, pack, work_for
 from checkrein.limits.kinds import certified_stop
 from checkrein.limits.records import Array
 
@@ -103,3 +103,38 @@ def test_nothing_that_is_not_finite_rests(bad: float) -> None:
             jerk = motion.jerk.copy()
             jerk[joint, phase] = bad
             assert not judged(robot, motion._replace(jerk=jerk))
+
+
+@pytest.mark.parametrize("column", [1, 2])
+@pytest.mark.parametrize("joint", [0, 1])
+def test_what_may_be_left_is_a_share_of_what_the_joint_can_do(joint: int, column: int) -> None:
+    """To the last bit; and a rejection says whose, how much and against what."""
+    robot, report = slider(), np.full(3, math.nan)
+    packed = pack(robot)
+    can = (robot.joints[joint].max_velocity, robot.joints[joint].max_acceleration)[column - 1]
+    bound = certified_stop.REST_SHARE * can
+    assert bound == pytest.approx(1e-12 * can)
+    for left, rests in ((bound, True), (-bound, True), (math.nextafter(bound, 1.0), False)):
+        work = work_for(packed)
+        work.pieces[3, joint, column] = left
+        assert certified_stop.holds(packed, np.zeros(3), work, report) is rests
+    assert report.tolist() == [joint, math.nextafter(bound, 1.0), bound]
+
+
+def test_the_end_is_judged_where_the_last_phase_ends() -> None:
+    """Speed and acceleration that the last phase gives back are gone by then; any other are not."""
+    packed, report = pack(slider()), np.zeros(3)
+    for length, rests in ((0.25, True), (0.125, False), (0.5, False)):
+        work = work_for(packed)
+        work.small[ENDS, :5] = 0.0, 0.0, 0.0, 1.0, 1.0 + length
+        # From dq = 1/8 with ddq = -1 and jerk 4, a quarter of a second leads to rest.
+        work.pieces[3, 1] = 0.5, 0.125, -1.0, 4.0
+        assert certified_stop.holds(packed, np.ones(3), work, report) is rests
+    assert report[0] == 1.0
+
+
+def test_ticks_that_are_refused_are_reported() -> None:
+    packed, report = pack(slider()), np.full(3, 7.0)
+    ticks = np.array([1.0, 2.0, 0.5])
+    assert not certified_stop.holds(packed, ticks, work_for(packed), report)
+    assert report.tolist() == [0.0, 0.5, 0.0]

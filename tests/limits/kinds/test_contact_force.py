@@ -47,3 +47,7 @@ class TestContactForce(LimitBattery):
     @given(st.tuples(NEWTONS, NEWTONS, NEWTONS))
     def test_it_is_the_norm(self, force: tuple[float, float, float]) -> None:
         assert contact_force.norm(np.array(force)) == pytest.approx(math.hypot(*force))
+
+    def test_no_force_is_within_any_bound_and_a_negative_norm_in_none(self) -> None:
+        for force, within in ((0.0, True), (0.5, True), (-0.5, False)):
+            assert contact_force.holds(force, 40.0) is within

@@ -70,6 +70,9 @@ class TestLinkSpeed(MotionBattery):
         """Also of a motion that would be slow enough in any posture: nothing is known of it."""
         yield from super().corrupted(self.case(0.99 * self.bound), bad)
 
+    def test_a_peak_anywhere_in_a_phase_is_found(self) -> None:
+        self.find_every_peak(float(self.case(self.bound).start[0, 1]))
+
     def test_not_declared_costs_nothing_and_binds_nothing(self) -> None:
         assert not is_limited(pack(limited(plain_robot(), None)))
         assert is_limited(pack(self.declared(1e3)))

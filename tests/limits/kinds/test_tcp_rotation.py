@@ -67,6 +67,9 @@ class TestTcpRotation(MotionBattery):
         assert self.judge(limits, self.case(1e6)).ok
         assert not self.judge(limits, self.case(math.nan)).ok
 
+    def test_a_peak_anywhere_in_a_phase_is_found(self) -> None:
+        self.find_every_peak(self.bound)
+
     def test_errors_of_the_servos_are_charged(self) -> None:
         limits = with_joint(self.declared(self.bound), 0, velocity_error=0.1)
         limits = with_joint(limits, 1, velocity_error=0.4)  # of a slide: no matter

@@ -68,6 +68,15 @@ class TestTcpSpeed(MotionBattery):
         assert truth > 1.2 * middle
         assert truth * (1.0 - 1e-12) <= self.critical(motion) <= truth * 1.1
 
+    def test_a_peak_anywhere_in_a_phase_is_found(self) -> None:
+        self.find_every_peak(self.bound / 0.5, room=1.3)
+
+    def test_a_robot_that_may_be_off_is_charged_for_it(self) -> None:
+        """Where the carriage may be further out by 0.1 m, the tool may be faster by a fifth."""
+        limits = with_joint(self.declared(self.bound), 1, tracking_error=0.1)
+        assert not self.judge(limits, self.case(0.85 * self.bound)).ok
+        assert self.judge(limits, self.case(0.4 * self.bound)).ok
+
     def test_errors_of_the_servos_are_charged(self) -> None:
         limits = with_joint(self.declared(self.bound), 0, velocity_error=0.1)
         # 0.1 rad/s at 0.5 m are 0.05 m/s.

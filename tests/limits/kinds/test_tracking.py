@@ -11,7 +11,7 @@ from tests.limits.kinds.battery import LimitBattery, Verdict
 from tests.robots import slider, with_joint
 
 from checkrein.limits import Limits
-from checkrein.limits.kernels.packed import pack
+from checkrein.limits.kernels.packed import CONTINUOUS, pack
 from checkrein.limits.kinds import tracking
 from checkrein.limits.records import Array
 
@@ -89,3 +89,29 @@ class TestWithin:
             assert tracking.within(packed, measured, passed) == tracking.holds(
                 packed, measured, motion
             )
+
+    def test_both_sides_are_judged_to_the_last_bit(self) -> None:
+        """Powers of two, so that nothing is rounded."""
+        packed = pack(with_joint(slider(), 1, tracking_error=2.0**-9, position_noise=0.0))
+        passed = np.array([[0.5, 0.25], [0.5, 0.5]])
+        for at, ok in (
+            (0.5 + 2.0**-9, True), (math.nextafter(0.5 + 2.0**-9, 1.0), False),
+            (0.25 - 2.0**-9, True), (math.nextafter(0.25 - 2.0**-9, 0.0), False),
+        ):  # fmt: skip
+            joint = tracking.within(packed, np.array([[0.5, at], [0.0, 0.0]]), passed)
+            assert joint == (-1 if ok else 1)
+
+
+def test_a_joint_that_turns_on_is_where_it_is_by_any_number_of_turns() -> None:
+    """Its encoder may read what it likes of them; half a turn away is half a turn away."""
+    packed = pack(with_joint(slider(), 1, tracking_error=2.0**-9, position_noise=0.0))
+    for continuous in (False, True):
+        packed.joint[1, CONTINUOUS] = float(continuous)
+        for turns in (-3, -1, 0, 1, 2):
+            for low, high in ((0.25, 0.25), (7.0, 7.25), (-20.5, -20.25)):
+                passed = np.array([[0.5, low], [0.5, high]])
+                for off, near in ((0.001, True), (-0.001, True), (0.003, False), (3.1, False)):
+                    at = (high if off > 0.0 else low) + off + 2.0 * math.pi * turns
+                    joint = tracking.within(packed, np.array([[0.5, at], [0.0, 0.0]]), passed)
+                    expected = near and (continuous or turns == 0)
+                    assert joint == (-1 if expected else 1), (turns, low, off)
