@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, StrictBool, model_validator
+from pydantic import StrictBool, model_validator
 
 from .frozen_layout import GRIPPER_FORCE_MAX_N, GRIPPER_SPEED_MAX_M_S, GRIPPER_WIDTH_MAX_M
 from .joint_schema import Model, require_positive
+from .records import OnViolation
 from .units import Force, Length, Speed
 
 __all__ = ["GripperModel", "frozen_gripper", "require_gripper_choices"]
-
-KINDS = ("gripper_width", "gripper_speed", "gripper_force", "gripper_release")
 
 
 class GripperModel(Model):
@@ -65,14 +64,13 @@ class GripperModel(Model):
 
 
 def require_gripper_choices(
-    gripper: GripperModel | None, on_violation: BaseModel, has_payloads: bool
+    gripper: GripperModel | None, choices: dict[str, OnViolation | None], has_payloads: bool
 ) -> None:
     """Raise ValueError unless on_violation says what it must of the gripper, and no more.
 
     has_payloads: whether payloads are declared that can be chosen at run time.
     """
-    chosen = {kind: getattr(on_violation, kind) is not None for kind in KINDS}
-    if chosen["gripper_release"] and not (gripper is not None and has_payloads):
+    if choices["gripper_release"] is not None and not (gripper is not None and has_payloads):
         raise ValueError(
             "on_violation.gripper_release: belongs to a gripper, and to payloads that set_payload "
             "chooses from (`payloads`); it says what is done while one of them is carried"
@@ -81,7 +79,7 @@ def require_gripper_choices(
     by_width = gripper is not None and gripper.command == "width"
     wanted |= {"gripper_width": by_width, "gripper_speed": by_width}
     for kind, is_wanted in wanted.items():
-        if is_wanted is chosen[kind]:
+        if is_wanted is (choices[kind] is not None):
             continue
         if is_wanted:
             raise ValueError(f"on_violation.{kind}: missing; clamp or refuse (gripper is declared)")

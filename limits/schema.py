@@ -379,7 +379,8 @@ class LimitsFile(Model):
                 "perception and on_violation.obstacles belong together: declare both, or neither "
                 "where no obstacles are perceived"
             )
-        require_gripper_choices(self.gripper, self.on_violation, bool(self.payloads))
+        choices = dict(self.on_violation)
+        require_gripper_choices(self.gripper, choices, bool(self.payloads))
         bodies = [tool.name for tool in (self.tool, *self.tools) if tool is not None]
         bodies += [load.name for load in (self.payload, *self.payloads) if load is not None]
         doubles = sorted({name for name in bodies if bodies.count(name) > 1})
