@@ -13,6 +13,7 @@ import numpy as np
 from ..limits.core import Core, duration_ticks
 from ..limits.kernels.reference import MODE_CODES
 from ..limits.records import COMMAND_ROWS_MAX, TCP_MODES, TCP_WIDTH, Array, Command, RobotState
+from . import gripper
 from .decision import Finding
 
 __all__ = [
@@ -43,6 +44,15 @@ def state_fault(
 
     passed (2, n): where the stream was within the declared latency; None: where `motion` is.
     """
+    fault = _arm_fault(core, state, motion, now_ns, passed)
+    if fault is None and core.limits.gripper is not None:
+        return gripper.state_fault(core.limits.gripper, state.gripper)
+    return fault
+
+
+def _arm_fault(
+    core: Core, state: RobotState, motion: Array, now_ns: int, passed: Array | None
+) -> Finding | None:
     limits, n = core.limits, core.n
     age_ms = (now_ns - state.stamp_ns) / NS_PER_MS
     is_fresh = is_fresh_state(core, age_ms)
@@ -128,6 +138,8 @@ def command_fault(
     bound_ms = timeout_ms if command.valid_ms is None else min(timeout_ms, command.valid_ms)
     if not (0.0 <= age_ms <= bound_ms):
         return _finding("stale", "command", age_ms, bound_ms, "ms")
+    if command.gripper is not None:
+        return gripper.command_fault(core.limits.gripper, command)
     return None
 
 

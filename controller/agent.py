@@ -9,6 +9,8 @@ Guarantees (DESIGN §4, "Between processes"):
   It is checked before it is stored: a setpoint never arrives without a stop that ends at rest.
 - No such frame for a tick: the next tick of the stored stop is played, without waiting.
 - After `watchdog_ms` without one it latches: only an arm frame, at rest, starts motion again.
+- The gripper moves with a setpoint alone: a stop, a hold, arming and a silent controller leave it
+  as it was told last, and so must a frame that is latched.
 - No clock, no socket, no randomness: the same frames give the same motion.
 """
 
@@ -20,6 +22,7 @@ from copy import copy
 
 import numpy as np
 
+from ..limits.gripper import GripperSetpoint
 from ..limits.records import Array, Executed, RobotState, Setpoint, StopMotion, frozen_array
 from .driver import Segment, Source
 from .frames import ArmFrame, Category, SetpointFrame
@@ -62,6 +65,7 @@ class RobotAgent:
         self._session: str | None = None
         self._rest_at(frozen_array(q, "q"), seq=0)
         self._measured_q: Array | None = None
+        self._gripper: GripperSetpoint | None = None  # what it was told last
 
     @property
     def executed(self) -> Executed:
@@ -125,6 +129,8 @@ class RobotAgent:
             return "not valid for this tick"
         if frame.continues_from != self.executed:
             return "does not continue what was executed"
+        if frame.latched and frame.setpoint.gripper not in (None, self._gripper):
+            return "a latched stop that moves the gripper"
         return self._why_not_setpoint(frame.setpoint)
 
     def _why_not_arm(self, frame: ArmFrame) -> str | None:
@@ -158,6 +164,7 @@ class RobotAgent:
         self._seq, self._stop_tick, self._stop = frame.seq, 0, setpoint.stop
         self.missed_ticks = 0
         self.category = frame.category
+        self._gripper = self._gripper if setpoint.gripper is None else setpoint.gripper
         return self._advance(setpoint.q, setpoint.dq, setpoint.ddq, "setpoint")
 
     def _fall_back(self) -> Segment:
@@ -192,6 +199,7 @@ class RobotAgent:
             period_s=self.period_s,
             source=source,
             executed=self.executed,
+            gripper=self._gripper,
         )
         self._q, self._dq, self._ddq = q, dq, ddq
         return segment

@@ -14,7 +14,7 @@ import numpy as np
 from ..limits.core import Core, Found, duration_ticks, setpoint_of, ticks_left
 from ..limits.declared import Limits
 from ..limits.records import Array, RobotState
-from . import stop_state
+from . import gripper, stop_state
 from .admission import NS_PER_MS, is_fresh_state
 from .decide import Memory, Scorer
 from .decision import Decision, Outcome, StopCategory, StopStatus
@@ -87,6 +87,22 @@ def _required_view(core: Core, state: RobotState, now_ns: int) -> Seen:
     return seen
 
 
+def _gripped(
+    core: Core, before: gripper.Grip | None, state: RobotState, seq: int
+) -> gripper.Grip | None:
+    """What is known of the gripper at arming; ArmError where it is not where it can be."""
+    declared = core.limits.gripper
+    if declared is None:
+        return None
+    fault = gripper.state_fault(declared, state.gripper)
+    if fault is not None or state.gripper is None:
+        raise ArmError(
+            f"{fault}: the limits declare a gripper; give its measured width as state.gripper, "
+            "and bring it into its declared range by hand"
+        )
+    return gripper.begun(declared, before, state.gripper, seq)
+
+
 def armed(
     core: Core,
     memory: Memory | None,
@@ -94,11 +110,13 @@ def armed(
     state: RobotState,
     now_ns: int,
     recover: bool = False,
+    grip: gripper.Grip | None = None,
 ) -> Memory:
     """The memory of a filter that begins at rest where the robot is; ArmError with the reason.
 
     retired_seq: the last setpoint's number before the last reset, 0 if there was none. recover:
-    also where links are too near to something, if they can be led away from there.
+    also where links are too near to something, if they can be led away from there. grip: of the
+    gripper, from before the last reset.
     """
     limits = core.limits
     if memory is not None and stop_state.is_latched(memory.phase):
@@ -122,6 +140,7 @@ def armed(
                 f"{joint.velocity_error:.6g} (velocity_error): bring the robot to rest"
             )
     seen = _required_view(core, state, now_ns)
+    before = grip if memory is None else memory.grip
     motion, refused = core.rest(state.q)
     back = None if refused is None else _way_back(core, state.q, refused, recover)
     seq = max(0 if memory is None else memory.seq, retired_seq)
@@ -130,6 +149,7 @@ def armed(
         seq, motion, phase, None, history=((seq, motion),), continues=(seq, 0),
         trail=started(core, seq, motion), seen=seen, back=back,
         ramp_ticks=duration_ticks(limits.ramp_s, limits.period_s),
+        grip=_gripped(core, before, state, seq),
     )  # fmt: skip
 
 
@@ -146,11 +166,18 @@ def retired(core: Core, memory: Memory) -> int:
 
 
 def held(
-    core: Core, seen: Array | None, retired_seq: int, q: Array, now_ns: int, scorer: Scorer | None
+    core: Core,
+    seen: Array | None,
+    retired_seq: int,
+    q: Array,
+    now_ns: int,
+    scorer: Scorer | None,
+    grip: gripper.Grip | None = None,
 ) -> tuple[Decision, Array]:
     """While disarmed: stay where the robot was last seen, and that place (n,).
 
-    seen: the last finite q before; raises NotArmedError while there is none.
+    seen: the last finite q before; grip: of the gripper, before the last reset. Raises
+    NotArmedError while nothing has been seen.
     """
     if q.shape == (core.n,) and bool(np.isfinite(q).all()):
         seen = q
@@ -159,7 +186,7 @@ def held(
     motion, _ = core.rest(seen)
     decision = Decision(
         outcome=Outcome.STOP,
-        setpoint=setpoint_of(motion, core.limits.period_s),
+        setpoint=setpoint_of(motion, core.limits.period_s, None if grip is None else grip.setpoint),
         findings=(),
         scores=(),
         stop_state=StopStatus(

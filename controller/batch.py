@@ -4,6 +4,7 @@ Guarantees:
 - Row k's decisions are those of a `SafetyFilter` of its own, bit for bit, whatever the others do.
   The common ticks go through the same kernels; all others through `decide` itself.
 - A row is armed, stopped, reset and begun anew by itself (TRAPS 25).
+- Limits with a gripper are refused when it is made: a batch takes no gripper commands.
 - What one row is given, numbers that are not finite included, never raises; arrays of a wrong shape
   do: they are no row's.
 """
@@ -66,7 +67,7 @@ def _per_value(values: npt.NDArray[np.generic], judge: Callable[[int], int]) -> 
 
 
 def _ticks_left(motion: Array) -> Whole:
-    """Ticks until the stops of motions (b, n + 1, 6) rest: (b,)."""
+    """Ticks until the stops of motions (b, n + 1, 3 + m) rest: (b,)."""
     ticks: Whole = (motion[:, -1, 0] + motion[:, -1, 1] + motion[:, -1, 2]).astype(np.int64)
     return ticks
 
@@ -94,6 +95,11 @@ class BatchFilter:
             raise ValueError(
                 f"limits '{limits.name}': perception.required: a batch takes no obstacles; use one "
                 "SafetyFilter for each robot, or limits that do not require them"
+            )
+        if limits.gripper is not None:
+            raise ValueError(
+                f"limits '{limits.name}': gripper: a batch takes no gripper commands; use one "
+                "SafetyFilter for each robot, or limits without the section `gripper`"
             )
         self.limits, self.count = limits, count
         self._scorer = scorer_for(limits, scorer)
@@ -268,7 +274,7 @@ class BatchFilter:
         return command_ticks(self._core, command, now_ns)
 
     def _one(self, given: Given, k: int) -> tuple[Decision, Array]:
-        """Row k by itself: its decision, and its motion (n + 1, 6)."""
+        """Row k by itself: its decision, and its motion (n + 1, 3 + m)."""
         memory, now_ns = self._memory, int(given.now_ns[k])
         if not memory.armed[k]:
             seen, seq = self._seen.get(k), int(self._retired[k])

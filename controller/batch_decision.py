@@ -75,7 +75,7 @@ class BatchDecision:
     """
 
     outcome: Whole  # (b,) index into OUTCOMES, in order of severity
-    motion: Array  # (b, n + 1, 6) setpoints with their stops, see limits.core
+    motion: Array  # (b, n + 1, 3 + m) setpoints with their stops, see limits.core
     stop_tick: Whole  # (b,) ticks of the certified stop played in a row; 0: fresh motion
     seq: Whole  # (b,) number of the setpoint
     now_ns: Whole  # (b,)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..limits.batch_calls import ELAPSED, MODE, PLAN_COLUMNS, TICKS, WIDTH
+from ..limits.kernels.packed import motion_shape
 from ..limits.records import Array, frozen_array
 from .decide import Memory, Plan
 from .stop_state import TRANSITIONS, Event, Phase, is_latched
@@ -37,7 +38,7 @@ class BatchMemory:
 
     def __init__(self, count: int, n: int) -> None:
         self.armed: Flags = np.zeros(count, np.bool_)
-        self.motion: Array = np.zeros((count, n + 1, 6))
+        self.motion: Array = np.zeros((count, *motion_shape(n)))
         self.phase: Whole = np.zeros(count, np.int64)  # index into PHASES
         self.seq: Whole = np.zeros(count, np.int64)
         self.continues: Whole = np.zeros((count, 2), np.int64)

@@ -11,28 +11,30 @@ Rules that this file guarantees:
 6. After a change of the limits nothing new is considered before the stored stop is certified again,
    under those that hold now; where it cannot be, it is played, to rest if need be. From rest too
    near to something, the way back (see recovery).
-7. No clock, no I/O, no randomness: the same arguments give the same bits (the audit replays them).
+7. The gripper moves only in a tick in which the arm follows a command: else it holds (gripper.py).
+8. No clock, no I/O, no randomness: the same arguments give the same bits (the audit replays them).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from ..limits import tick
 from ..limits.building import builder_of
-from ..limits.core import Core, Found, is_at_rest, setpoint_of, ticks_left
+from ..limits.core import Core, Found, is_at_rest, public, ticks_left
+from ..limits.gripper import GripperSetpoint
 from ..limits.kernels.reference import MODE_CODES, TWIST, VELOCITY
 from ..limits.records import Array, Candidates, Command, RobotState
-from . import stop_state
+from . import gripper, stop_state
 from .admission import command_fault, command_ticks, period_fault, state_fault
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
 from .findings import changed, expired, findings_of, refuses
 from .memory import Memory, Plan
 from .recovery import begun, ratcheted, shrinks, violated
+from .scoring import Scorer, allows, risk_of
 from .seeing import BLIND, certified, looked, recertified, sight_of
 from .stop_state import Event, Phase
 from .trail import extended, passed, rebased
@@ -54,24 +56,6 @@ _severity = tuple(Outcome).index
 _decision, _stop_status = builder_of(Decision), builder_of(StopStatus)
 
 
-class Scorer(Protocol):
-    """A classifier: risk in [0, 1] of what a command will do from the commanded start."""
-
-    sha256: str
-    threshold: float
-
-    def risk(
-        self,
-        start: Array,
-        mode: int,
-        rows: Array,
-        row_period_s: float,
-        anchor: Array,
-        elapsed_s: float,
-    ) -> float:
-        """Risk of the part of the command after elapsed_s. start (n, 3) q, dq, ddq now."""
-
-
 def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
     """Memory as of what the robot says it executed; None if that cannot be continued."""
     executed = state.executed
@@ -88,22 +72,8 @@ def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
         motion=played[-1], continues=(executed.seq, executed.stop_tick),
         seen=memory.seen._replace(certified=None),
         trail=rebased(memory.trail, executed.seq, [*played, *[played[-1]] * rests]),
+        grip=gripper.executed(memory.grip, executed.seq),
     )  # fmt: skip
-
-
-def _risk(scorer: Scorer, motion: Array, plan: Plan, period_s: float) -> float:
-    try:
-        risk = scorer.risk(
-            motion[:-1, :3], plan.mode, plan.rows, plan.row_period_s, plan.anchor,
-            plan.elapsed * period_s,
-        )  # fmt: skip
-        return float(risk)
-    except Exception:  # a classifier that fails is a veto, whatever it failed of
-        return math.nan
-
-
-def _allows(scorer: Scorer, risk: float) -> bool:
-    return math.isfinite(risk) and risk <= scorer.threshold
 
 
 def _plan_for(core: Core, memory: Memory, command: Command, now_ns: int) -> Plan:
@@ -115,6 +85,7 @@ def _plan_for(core: Core, memory: Memory, command: Command, now_ns: int) -> Plan
     return Plan(
         command.seq, MODE_CODES[command.mode], rows, period_s, anchor,
         command_ticks(core, command, now_ns), 0, None,
+        gripper.wanted(core.limits.gripper, memory.grip, command),
     )  # fmt: skip
 
 
@@ -129,6 +100,7 @@ class _Draft:
     command_seq: int | None
     resample_since_ns: int | None
     accepted: int | None = None
+    gripper: GripperSetpoint | None = None  # None: it holds
 
 
 def _veto(core: Core, draft: _Draft, risk: float, threshold: float, now_ns: int) -> None:
@@ -168,9 +140,9 @@ def _consider(
     for index, command in admitted:
         plan = _plan_for(core, memory, command, now_ns)
         if scorer is not None:
-            worst = _risk(scorer, memory.motion, plan, core.limits.period_s)
+            worst = risk_of(scorer, memory.motion, plan, core.limits.period_s)
             draft.scores.append(worst)
-            if not _allows(scorer, worst):
+            if not allows(scorer, worst):
                 continue
         draft.plan, draft.accepted, draft.resample_since_ns = plan, index, None
         draft.outcome = Outcome.PASS
@@ -185,9 +157,9 @@ def _rescore(core: Core, memory: Memory, now_ns: int, scorer: Scorer, draft: _Dr
         return
     if float(np.abs(plan.drift).max()) <= allowed:
         return
-    risk = _risk(scorer, memory.motion, plan, core.limits.period_s)
+    risk = risk_of(scorer, memory.motion, plan, core.limits.period_s)
     draft.scores.append(risk)
-    if _allows(scorer, risk):
+    if allows(scorer, risk):
         draft.plan = plan._replace(drift=None)
     else:
         draft.plan = None
@@ -238,8 +210,25 @@ def _followed(core: Core, plan: Plan, wanted: Array, motion: Array) -> Plan:
             drift = motion[:-1, 0] - wanted[0]
     return Plan(
         plan.command_seq, plan.mode, plan.rows, plan.row_period_s, plan.anchor, plan.ticks,
-        plan.elapsed + 1, drift,
+        plan.elapsed + 1, drift, plan.gripper,
     )  # fmt: skip
+
+
+def _grasp(core: Core, memory: Memory, draft: _Draft) -> None:
+    """What the gripper is asked for if the arm follows the plan; a refusal drops the plan."""
+    plan, period_s = draft.plan, core.limits.period_s
+    if plan is None or plan.gripper is None or memory.grip is None or plan.elapsed >= plan.ticks:
+        return
+    limits, elapsed_s = core.limits, plan.elapsed * period_s
+    carried = limits.payload if "gripper_release" in limits.on_violation else None
+    draft.gripper, found = gripper.follow(
+        limits.gripper, memory.grip, plan.gripper, elapsed_s, period_s, carried
+    )
+    draft.findings += found
+    if any(refuses(core, finding) for finding in found):
+        draft.outcome, draft.plan = Outcome.REFUSE, None
+    elif found and draft.outcome is Outcome.PASS:
+        draft.outcome = Outcome.CLAMP
 
 
 def decide(
@@ -272,6 +261,8 @@ def decide(
             against = None if back is not None else against
         if against is not None:
             return _changed(core, memory, against, now_ns, scorer)
+    if memory.grip is not None:
+        memory = memory._replace(grip=gripper.seen(memory.grip, state.gripper))
     waiting = memory.resample_since_ns is not None
     draft = _Draft(
         memory.plan, Outcome.RESAMPLE if waiting else Outcome.PASS, [], [], memory.command_seq,
@@ -290,8 +281,10 @@ def decide(
         _veto(core, draft, math.nan, scorer.threshold, now_ns)
     if scorer is not None and draft.accepted is None:
         _rescore(core, memory, now_ns, scorer, draft)
+    _grasp(core, memory, draft)
     motion, is_stop = _follow(core, memory, draft, now_ns)
     if is_stop:
+        draft.gripper = None
         event = Event.RESTED if is_at_rest(motion) else Event.BRAKED
     else:
         event = Event.MOVED
@@ -342,9 +335,12 @@ def _conclude(
     phase = stop_state.step(memory.phase, event)
     stop_tick = 0 if event is Event.MOVED else memory.stop_tick + 1
     seq = memory.seq + 1
-    status = status_of(core, phase, cause, ticks_left(motion))
+    grip = gripper.sent(memory.grip, draft.gripper, seq)
+    held = None if grip is None else grip.setpoint
+    setpoint, left = public(motion, core.limits.period_s, held)
+    status = status_of(core, phase, cause, left)
     decision = _decision(
-        draft.outcome, setpoint_of(motion, core.limits.period_s), tuple(draft.findings),
+        draft.outcome, setpoint, tuple(draft.findings),
         tuple(draft.scores), status, seq, memory.continues, stop_tick, draft.accepted,
         None if draft.plan is None else draft.plan.command_seq,
         draft.outcome is Outcome.RESAMPLE, now_ns, core.limits.sha256,
@@ -360,7 +356,7 @@ def _conclude(
     return decision, Memory(
         seq, motion, phase, now_ns, stop_tick, draft.plan, draft.command_seq,
         draft.resample_since_ns, cause, history, (seq, 0), extended(memory.trail, seq, motion),
-        changed_seq, seen, back, ramp_ticks,
+        changed_seq, seen, back, ramp_ticks, grip,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from ..limits.gripper import GripperSetpoint
 from ..limits.records import Array, Executed, RobotState
 
 __all__ = ["Driver", "Segment", "Source"]
@@ -32,6 +33,7 @@ class Segment:
     period_s: float
     source: Source
     executed: Executed
+    gripper: GripperSetpoint | None = None  # None: leave it as it is; else also what it holds
 
     def position(self, time_s: float) -> Array:
         """q (n,) at `time_s` since the start of the tick."""

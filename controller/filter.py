@@ -17,6 +17,7 @@ from .decide import Memory, Scorer
 from .decision import Decision, Finding
 from .errors import NotArmedError
 from .failsafe import decide_or_stop
+from .gripper import Grip
 from .recovery import violated
 from .vetting import VettedChunk, vet
 
@@ -40,6 +41,7 @@ class SafetyFilter:
         self._core = Core(limits)
         self._memory: Memory | None = None
         self._retired = 0  # the number of the last setpoint before a reset
+        self._grip: Grip | None = None  # what the gripper was asked for before it, and still holds
         self._seen: Array | None = None  # last finite measured q, for the hold while disarmed
 
     @property
@@ -53,7 +55,9 @@ class SafetyFilter:
         recover: also arm where links are too near to a volume or to each other. Until they are not,
         they can only be led away from there, at recovery velocity. Returns what is too near.
         """
-        self._memory = armed(self._core, self._memory, self._retired, state, now_ns, recover)
+        self._memory = armed(
+            self._core, self._memory, self._retired, state, now_ns, recover, self._grip
+        )
         return self.recovering
 
     @property
@@ -67,7 +71,8 @@ class SafetyFilter:
     def reset(self) -> None:
         """Leave a latched stop, once at rest; arm() must follow. Raises ArmError while moving."""
         if self._memory is not None:
-            self._retired, self._memory = retired(self._core, self._memory), None
+            self._retired = retired(self._core, self._memory)
+            self._grip, self._memory = self._memory.grip, None
 
     def tighten(self, limits: Limits) -> None:
         """Enforce these limits from the next step on; they must be nowhere looser than `limits`.
@@ -130,6 +135,6 @@ class SafetyFilter:
 
     def _hold(self, state: RobotState, now_ns: int) -> Decision:
         decision, self._seen = held(
-            self._core, self._seen, self._retired, state.q, now_ns, self._scorer
+            self._core, self._seen, self._retired, state.q, now_ns, self._scorer, self._grip
         )
         return decision

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..limits.records import Array
+from .gripper import Grip, Wanted
 from .seeing import BLIND, Seen
 from .stop_state import Phase
 from .trail import Trail
@@ -26,13 +27,14 @@ class Plan(NamedTuple):
     ticks: int
     elapsed: int
     drift: Array | None  # (n,) executed minus scored motion; None: not scored
+    gripper: Wanted | None = None  # None: it holds
 
 
 class Memory(NamedTuple):
     """All that one decision hands to the next."""
 
     seq: int
-    motion: Array  # (n + 1, 6), see limits.core
+    motion: Array  # (n + 1, 3 + m), see limits.core
     phase: Phase
     now_ns: int | None  # of the last step; None: there was none since arming
     stop_tick: int = 0
@@ -47,6 +49,7 @@ class Memory(NamedTuple):
     seen: Seen = BLIND  # of perception
     back: Array | None = None  # (2, items) the way back from too near, see recovery; None: none
     ramp_ticks: int = 0  # of motion that are left of the ramp after arming
+    grip: Grip | None = None  # None: no gripper is declared
 
     @property
     def eased(self) -> Array | None:

@@ -67,7 +67,7 @@ def _rest_of(motion: Array, period_s: float) -> Array:
     """Where the stop that `motion` carries comes to rest (n,)."""
     q: Array = np.array(motion[:-1, 0])
     dq, ddq = motion[:-1, 1].copy(), motion[:-1, 2].copy()
-    for phase in range(3):
+    for phase in range(motion.shape[1] - 3):
         t, j = float(motion[-1, phase]) * period_s, motion[:-1, 3 + phase]
         q += dq * t + ddq * t * t / 2.0 + j * t * t * t / 6.0
         dq += ddq * t + j * t * t / 2.0

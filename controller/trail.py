@@ -24,7 +24,7 @@ class Tick(NamedTuple):
 
     seq: int
     stop_tick: int
-    motion: Array  # (n + 1, 6), see limits.core
+    motion: Array  # (n + 1, 3 + m), see limits.core
 
 
 Trail = tuple[Tick, ...]

@@ -28,6 +28,17 @@ from ..limits.records import (
     TrackedObject,
 )
 from .errors import RemoteError
+from .gripper_wire import (
+    GripperCommandWire,
+    GripperSetpointWire,
+    GripperStateWire,
+    pack_gripper_command,
+    pack_gripper_setpoint,
+    pack_gripper_state,
+    unpack_gripper_command,
+    unpack_gripper_setpoint,
+    unpack_gripper_state,
+)
 
 __all__ = [
     "CommandWire",
@@ -102,9 +113,10 @@ class StateWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     obstacles: bytes | None  # what came before there was `cloud`: points that nothing vouches for
     obstacles_shape: Shape
     cloud: ObstaclesWire | None = None
+    gripper: GripperStateWire | None = None
 
 
-class CommandWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CommandWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One candidate of a policy, whatever its shape."""
 
     mode: Mode
@@ -114,9 +126,10 @@ class CommandWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stamp_ns: Integer
     valid_ms: float | None
     period_ms: float | None
+    gripper: GripperCommandWire | None = None
 
 
-class SetpointWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SetpointWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The end of the next tick, and the stop that starts there."""
 
     q: bytes
@@ -126,6 +139,7 @@ class SetpointWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop_ticks: bytes  # (n, segments) int32
     stop_jerk: bytes  # (n, segments)
     period_s: float
+    gripper: GripperSetpointWire | None = None
 
 
 def pack_array(array: Array) -> bytes:
@@ -225,6 +239,7 @@ def pack_state(state: RobotState, *, with_obstacles: bool = True) -> StateWire:
         obstacles=None,
         obstacles_shape=(),
         cloud=_pack_cloud(state.obstacles) if with_obstacles else None,
+        gripper=pack_gripper_state(state.gripper),
     )
 
 
@@ -242,6 +257,7 @@ def unpack_state(wire: StateWire, joints: int) -> RobotState:
         objects=_unpack_objects(wire.objects, "objects"),
         humans=_unpack_objects(wire.humans, "humans"),
         obstacles=_unpack_cloud(wire),
+        gripper=unpack_gripper_state(wire.gripper),
     )
 
 
@@ -255,6 +271,7 @@ def pack_command(command: Command) -> CommandWire:
         stamp_ns=command.stamp_ns,
         valid_ms=command.valid_ms,
         period_ms=command.period_ms,
+        gripper=pack_gripper_command(command.gripper),
     )
 
 
@@ -267,6 +284,7 @@ def unpack_command(wire: CommandWire) -> Command:
         stamp_ns=wire.stamp_ns,
         valid_ms=wire.valid_ms,
         period_ms=wire.period_ms,
+        gripper=unpack_gripper_command(wire.gripper),
     )
 
 
@@ -285,6 +303,7 @@ def pack_setpoint(setpoint: Setpoint) -> SetpointWire:
         stop_ticks=np.ascontiguousarray(stop.ticks, dtype="<i4").tobytes(),
         stop_jerk=pack_array(stop.jerk),
         period_s=stop.period_s,
+        gripper=pack_gripper_setpoint(setpoint.gripper),
     )
 
 
@@ -315,4 +334,5 @@ def unpack_setpoint(wire: SetpointWire, joints: int) -> Setpoint:
         raise RemoteError(f"period_s: {wire.period_s} s is not in (0, 1] s")
     stop = StopMotion(q=q, dq=dq, ddq=ddq, ticks=ticks, jerk=jerk, period_s=wire.period_s)
     tau = _unpack_optional(wire.tau, n, "tau", finite=True)
-    return Setpoint(q=q, dq=dq, ddq=ddq, stop=stop, tau=tau)
+    gripper = unpack_gripper_setpoint(wire.gripper)
+    return Setpoint(q=q, dq=dq, ddq=ddq, stop=stop, tau=tau, gripper=gripper)

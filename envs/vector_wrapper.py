@@ -12,6 +12,7 @@ NEXT_STEP: the step after an end is a reset; that sub-environment's action does 
 is decided for it (outcome NOT_STEPPED). SAME_STEP: the observation of an end is already the next
 episode's. DISABLED: reset what ended with `reset(options={"reset_mask": …})`.
 A latched stop holds its robot at rest until its sub-environment is reset.
+Limits with a gripper are refused: a batch takes no gripper commands.
 """
 
 from __future__ import annotations

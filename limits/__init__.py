@@ -28,6 +28,7 @@ from .errors import (
     RobotError,
     UnknownChoiceError,
 )
+from .gripper import Gripper, GripperCommand, GripperSetpoint, GripperState
 from .loading import load_limits
 from .obstacles import Obstacles
 from .records import (
@@ -47,6 +48,10 @@ __all__ = [
     "Executed",
     "FeasibilityError",
     "FormatError",
+    "Gripper",
+    "GripperCommand",
+    "GripperSetpoint",
+    "GripperState",
     "InputError",
     "JointLimits",
     "Kinematics",

@@ -97,8 +97,8 @@ def advance_rows(
 
     scratch and wanted (3, n) are the caller's own; absent (n,) zeros. todo (b,) see above; q, dq
     (b, n) and wrench (b, 6) as measured; values (b, w) commands of one mode, each good for
-    ticks (b,); motion (b, n + 1, 6), plan (b, 4), rows (b, w or more) and anchor (b, 2, n) are the
-    memory, of which all but motion is updated. Writes result (b,), found (b, f, 4) with its
+    ticks (b,); motion (b, n + 1, 3 + m), plan (b, 4), rows (b, w or more) and anchor (b, 2, n) are
+    the memory, of which all but motion is updated. Writes result (b,), found (b, f, 4) with its
     counts (b,), and the next motions, out.
     """
     for k in range(first, last):

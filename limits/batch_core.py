@@ -70,7 +70,8 @@ class BatchCore:
         rows: Array,
         anchor: Array,
     ) -> tuple[Whole, Whole, Array, Array]:
-        """Result (b,), counts (b,), found (b, f, 4), motions (b, n + 1, 6); see `advance_rows`."""
+        """Result (b,), counts (b,), found (b, f, 4), motions (b, n + 1, 3 + m); see
+        `advance_rows`."""
         count, limits = todo.shape[0], self.core.limits
         result, counts = np.full(count, SKIPPED), np.zeros(count, np.int64)
         found, out = np.empty((count, FOUND_MAX, 4)), np.empty_like(motion)

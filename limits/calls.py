@@ -66,10 +66,10 @@ def is_finite(values: Floats) -> bool:
 
 @kernel
 def _load(work: Work, motion: Floats) -> None:
-    """Copy a motion (n + 1, 6) to where the kernels read it: into `stored`, and `start` (n, 3)."""
+    """Copy a motion (n + 1, 3 + m) to where kernels read it: into `stored`, and `start` (n, 3)."""
     n = work.start.shape[0]
     for i in range(n + 1):
-        for p in range(6):
+        for p in range(work.motions.shape[2]):
             work.motions[STORED, i, p] = motion[i, p]
     for i in range(n):
         for p in range(3):
@@ -90,7 +90,7 @@ def state_holds(
 ) -> bool:
     """Whether a measured state is finite, where `motion` commands it, and not pressing too hard.
 
-    motion (n + 1, 6); q, dq, tau, tau_ext (n,); wrench (6,).
+    motion (n + 1, 3 + m); q, dq, tau, tau_ext (n,); wrench (6,).
     """
     work = work_in(scratch)
     _load(work, motion)
@@ -128,10 +128,11 @@ def state_within(
 
 @entry
 def passed(model: Floats, scratch: Floats, motions: Floats, out: Floats) -> None:
-    """Write least and largest position (2, n) over the ticks between motions (m, n + 1, 6)."""
+    """Write least and largest position (2, n) over the ticks between motions (m, n + 1, 3 + m)."""
     work, n = work_in(scratch), out.shape[1]
     period = packed_in(model).scalar[PERIOD]
-    ticks, jerk = work.motions[STORED, n, :3], work.motions[STORED, :n, 3:]
+    phases = work.motions.shape[2] - 3
+    ticks, jerk = work.motions[STORED, n, :phases], work.motions[STORED, :n, 3:]
     for i in range(n):
         out[0, i] = out[1, i] = motions[0, i, 0]
     for k in range(1, motions.shape[0]):
@@ -162,7 +163,7 @@ def follow(
     found: Floats,
     out: Floats,
 ) -> tuple[int, int]:
-    """The next motion (n + 1, 6) towards what a command asks for at time t [s]; see tick.advance.
+    """The next motion (n + 1, 3 + m) towards what a command asks for at t [s]; see tick.advance.
 
     rows, row_period_s, anchor as kernels.reference, which writes wanted (3, n); kernels.twist for
     the TCP modes, which are followed as the joint velocity that they ask for, with a finding where
@@ -195,7 +196,7 @@ def follow(
 
 @entry
 def brake(model: Floats, scratch: Floats, motion: Floats, out: Floats) -> None:
-    """The next tick of the stop that `motion` carries; both (n + 1, 6)."""
+    """The next tick of the stop that `motion` carries; both (n + 1, 3 + m)."""
     work = work_in(scratch)
     _load(work, motion)
     next_of_stop(packed_in(model), work.start, work.motions[STORED], out)
@@ -203,7 +204,7 @@ def brake(model: Floats, scratch: Floats, motion: Floats, out: Floats) -> None:
 
 @entry
 def rest(model: Floats, scratch: Floats, q: Floats, report: Floats, out: Floats) -> int:
-    """A motion (n + 1, 6) that rests at q (n,); code and report (3,) as certify."""
+    """A motion (n + 1, 3 + m) that rests at q (n,); code and report (3,) as certify."""
     work = work_in(scratch)
     for i in range(q.shape[0]):
         work.start[i, 0], work.start[i, 1], work.start[i, 2] = q[i], 0.0, 0.0
@@ -215,7 +216,7 @@ def rest(model: Floats, scratch: Floats, q: Floats, report: Floats, out: Floats)
 
 @entry
 def recertify(model: Floats, scratch: Floats, motion: Floats, report: Floats) -> int:
-    """Whether the stop that a motion (n + 1, 6) carries obeys the limits of `model`, to its end.
+    """Whether the stop that a motion (n + 1, 3 + m) carries obeys `model`'s limits, to its end.
 
     For a stop that was certified under others; code and report (3,) as certify.
     """

@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from .kernels.jit import apart
 from .kernels.motion import build
-from .kernels.packed import ENDS, LOOSE, PACKED, PERIOD, ROW, TABLE, WORK, Floats, Packed, Work
+from .kernels.packed import (
+    ENDS,
+    HINT,
+    LOOSE,
+    PACKED,
+    PERIOD,
+    ROW,
+    TABLE,
+    WORK,
+    Floats,
+    Packed,
+    Work,
+)
 from .kinds import (
     certified_stop,
     joint_acceleration,
@@ -24,8 +36,19 @@ from .kinds import (
     workspace,
 )
 
-__all__ = ["CERTIFIED", "EFFORT", "KINDS", "NO_STOP", "SINGULARITY", "TCP_ROTATIONAL", "certify"]
+__all__ = [
+    "CERTIFIED",
+    "EFFORT",
+    "KINDS",
+    "NO_STOP",
+    "POSITION",
+    "SINGULARITY",
+    "SPEED",
+    "TCP_ROTATIONAL",
+    "certify",
+]
 
+SPEED, POSITION = 3, 4
 CERTIFIED, EFFORT, NO_STOP, TCP_ROTATIONAL, SINGULARITY = 0, 7, 8, 10, 11
 # What a rejection's code means; 0 is no rejection, NO_STOP "there is no stop, or it does not end at
 # rest". SINGULARITY rejects nothing: a twist that the arm cannot make, see kernels.twist.
@@ -75,7 +98,7 @@ def certify(
 ) -> int:
     """CERTIFIED, or the code of the first limit that could not be proven (see KINDS).
 
-    start (n, 3) q, dq, ddq now; ddq_next (n,) at the end of the tick; ticks (3,), jerk (n, 3) of
+    start (n, 3) q, dq, ddq now; ddq_next (n,) at the end of the tick; ticks (m,), jerk (n, m) of
     the stop; bounds (3, n) least and largest position, largest speed; report (3,) receives
     subject, value and bound of a rejection.
     """
@@ -85,9 +108,13 @@ def certify(
     if not _acceleration_holds(packed, work, report):
         return 2
     if not _velocity_holds(bounds[2], work, report):
-        return 3
+        return SPEED
     if not _position_holds(bounds[0], bounds[1], work, report):
-        return 4
+        return POSITION
+    # What another motion of this tick asked too much of, this one probably does, too.
+    is_asked = work.small[HINT, 3] == EFFORT
+    if is_asked and not _effort_holds(packed, work, report):
+        return EFFORT
     code = _body_violates(packed, work, report)
     if code != CERTIFIED:
         return code
@@ -101,7 +128,8 @@ def certify(
     code = _tcp_violates(packed, work, report)
     if code != CERTIFIED:
         return code
-    if not _effort_holds(packed, work, report):
+    if not is_asked and not _effort_holds(packed, work, report):
+        work.small[HINT, 3] = EFFORT
         return EFFORT
     if not _rests(packed, ticks, work, report):
         return NO_STOP

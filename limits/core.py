@@ -1,8 +1,9 @@
 """The kernels of one robot behind numpy: owned buffers in, fresh read-only arrays out.
 
-A motion is an array (n + 1, 6), see `tick.next_of_stop`: row i holds q, dq, ddq of joint i at the
-end of a setpoint and the jerks of the three phases of the stop behind it; the last row the phases'
-ticks. It is everything that the next decision needs to know about the last one.
+A motion is an array (n + 1, 3 + m), see `tick.next_of_stop`: row i holds q, dq, ddq of joint i at
+the end of a setpoint and the jerks of the m phases of the stop behind it; the last row the phases'
+ticks. Three phases are enough where all joints brake together, 3·n where each does for itself.
+It is everything that the next decision needs to know about the last one.
 """
 
 from __future__ import annotations
@@ -19,18 +20,29 @@ from .certify import CERTIFIED, KINDS
 from .compiling import only_here
 from .declared import Limits
 from .easing import RAMP_FROM, EasedModel, is_measurable
+from .gripper import GripperSetpoint
 from .kernels.cloud_layout import AGE, CLOUD_STANDOFF
 from .kernels.jit import seal
-from .kernels.packed import Packed, pack, work_for
+from .kernels.packed import Packed, motion_shape, pack, work_for
 from .kernels.reference import POSITION, VELOCITY
 from .kinds import contact_force, tracking
 from .naming import named, obstacle_named
 from .obstacles import Obstacles, flat_cloud
 from .project import FOUND_MAX
 from .records import Array, OnViolation, RobotState, Setpoint, StopMotion, frozen_array
+from .stops import own_phases
 from .turns import nearest_targets, targets_of, unwrapped
 
-__all__ = ["Core", "Found", "Sight", "duration_ticks", "is_at_rest", "setpoint_of", "ticks_left"]
+__all__ = [
+    "Core",
+    "Found",
+    "Sight",
+    "duration_ticks",
+    "is_at_rest",
+    "public",
+    "setpoint_of",
+    "ticks_left",
+]
 
 _setpoint, _stop_motion = builder_of(Setpoint), builder_of(StopMotion)
 Found = tuple[str, str, float, float, str]  # limit, subject, value, bound, unit
@@ -118,6 +130,7 @@ class Core:
             seal(calls.passed)
         self.is_finite(home)
         setpoint_of(motion, self.limits.period_s)
+        own_phases(motion)
         ticks_left(motion)
         for entry in (calls.brake, calls.follow, calls.is_finite, calls.rest, calls.state_holds):
             seal(entry)
@@ -143,7 +156,7 @@ class Core:
                 sight.obstacles, declared.max_speed, np.array(checked, dtype=np.float64),
                 self.stretch, 0.0,
             )  # fmt: skip
-            self._clouded = self._packed.with_(cloud=cloud)
+            self._clouded = self._packed.with_last(cloud)
             self._beheld = sight.obstacles
         self._clouded.cloud[AGE] = sight.age_s
         self._clouded.cloud[CLOUD_STANDOFF] = sight.standoff_m
@@ -155,7 +168,7 @@ class Core:
             return self._model if sight is None else self._seeing(sight).flat
         packed = self.eased_model.of(eased, share)
         if sight is not None:
-            packed = packed.with_(cloud=self._seeing(sight).cloud)
+            packed = packed.with_last(self._seeing(sight).cloud)
         return packed.flat
 
     def ramp_share(self, ticks: int) -> float:
@@ -168,7 +181,7 @@ class Core:
     def rest(self, q: Array, *, eased: Array | None = None) -> tuple[Array, Found | None]:
         """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
         self._measured[0] = q
-        out = np.empty((self.n + 1, 6))
+        out = np.empty(motion_shape(self.n))
         model = self._model_for(None, eased, 1.0)
         code = calls.rest(model, self._scratch, self._measured[0], self._report, out)
         out.setflags(write=False)
@@ -194,7 +207,7 @@ class Core:
         tick.PASSED | ALTERED | STOP_TICK, what was found, the reference (3, n)); the reference is
         overwritten by the next call.
         """
-        out = np.empty((self.n + 1, 6))
+        out = np.empty(motion_shape(self.n))
         model = self._model_for(sight, eased, share)
         code, count = calls.follow(
             model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
@@ -210,7 +223,7 @@ class Core:
 
     def brake(self, motion: Array) -> Array:
         """The next tick of the stop that `motion` carries; where it is, once at rest."""
-        out = np.empty((self.n + 1, 6))
+        out = np.empty(motion_shape(self.n))
         calls.brake(self._model, self._scratch, motion, out)
         out.setflags(write=False)
         return out
@@ -324,7 +337,7 @@ class Core:
     @staticmethod
     def is_finite(values: Array) -> bool:
         """Whether every element of a read-only array is."""
-        return calls.is_finite(values.ravel())
+        return calls.is_finite(values if values.ndim == 1 else values.ravel())
 
     def force_exceeded(self, wrench_tcp: Array) -> float | None:
         """The measured TCP force [N] if it is not within max_force, else None. NaN is not."""
@@ -359,16 +372,26 @@ def is_at_rest(motion: Array) -> bool:
     return ticks_left(motion) == 0
 
 
-def setpoint_of(motion: Array, period_s: float) -> Setpoint:
+def setpoint_of(motion: Array, period_s: float, gripper: GripperSetpoint | None = None) -> Setpoint:
     """The motion as a public record, its arrays contiguous and read-only."""
+    return public(motion, period_s, gripper)[0]
+
+
+def public(
+    motion: Array, period_s: float, gripper: GripperSetpoint | None = None
+) -> tuple[Setpoint, int]:
+    """As `setpoint_of`, and as `ticks_left`."""
     n = motion.shape[0] - 1
     columns, ticks = np.empty((3, n)), np.empty((n, 3), np.int64)
-    tick.split(motion, columns, ticks)
+    left, together = tick.split(motion, columns, ticks)
+    jerk = motion[:n, 3:6]
     columns.setflags(write=False)
     ticks.setflags(write=False)
     q, dq, ddq = columns[0], columns[1], columns[2]
-    stop = _stop_motion(q, dq, ddq, ticks, motion[:n, 3:], period_s)
-    return _setpoint(q, dq, ddq, stop, None)
+    if not together:
+        ticks, jerk = own_phases(motion)
+    stop = _stop_motion(q, dq, ddq, ticks, jerk, period_s)
+    return _setpoint(q, dq, ddq, stop, None, gripper), left
 
 
 def duration_ticks(duration_s: float, period_s: float) -> int:

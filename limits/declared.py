@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from .gripper import Gripper
 from .records import Array, OnViolation
 
 __all__ = [
@@ -244,6 +245,8 @@ class Limits:
     zones: tuple[Zone, ...] = ()
     ramp_s: float = 0.0  # of motion after arming, until the full speed is allowed; 0: at once
     perception: Perception | None = None  # None: not declared, so no obstacle is accepted
+    gripper: Gripper | None = None  # None: not declared, so no gripper is commanded
     tool: str | None = None  # what `kinematics` and `capsules` contain; None: none, or no variants
     payload: str | None = None
+    keeps_direction: bool = True  # slowing down, all joints together; False: each for itself
     variants: tuple[Variant, ...] = ()  # every declared choice, the one in force among them

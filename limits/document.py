@@ -42,6 +42,9 @@ HINTS = {
     "max_age": 'an older cloud of obstacles is stale, e.g. "150 ms"',
     "required": "true: without a fresh cloud of obstacles the robot stops",
     "force_required": "true: a state without a measured force stops the robot",
+    "width_error": 'how far outside its range a width may be measured, e.g. "1 mm"',
+    "force_error": 'how far above max_force a grasping force may be measured, e.g. "5 N"',
+    "on_stop": "write 'on_stop: hold'; a stop neither opens nor moves a gripper",
 }
 DEFAULT_HINT = "declare it: no safety limit has a default"
 

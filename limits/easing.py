@@ -58,7 +58,7 @@ class EasedModel:
 
     def __init__(self, packed: Packed) -> None:
         self._packed = packed
-        self._own = packed.with_()
+        self._own = packed.copy()
         joint = packed.joint
         self._back = np.minimum(joint[:, VELOCITY], joint[:, RECOVERY] + joint[:, VELOCITY_ERROR])
         spins = 1.0 - joint[:, PRISMATIC]

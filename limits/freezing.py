@@ -23,6 +23,7 @@ from .errors import LimitsFileError, RobotError
 from .frozen import KIND
 from .frozen_pairs import candidate_pairs
 from .geometry_schema import MeshOriginModel, SelfCollisionModel, ShapeModel, ZoneModel
+from .gripper_schema import frozen_gripper
 from .perception_schema import frozen_perception
 from .records import Array
 from .schema import CapsuleModel, ClassifierModel, LimitsFile
@@ -339,8 +340,12 @@ def frozen_document(file: LimitsFile, beside: Path | None) -> dict[str, Any]:
         document["zones"] = [_zone(zone, beside) for zone in file.zones]
     if file.arming is not None:
         document["arming"] = {"ramp_s": file.arming.ramp}
+    if file.motion is not None:
+        document["motion"] = file.motion.model_dump(mode="json")
     if file.perception is not None:
         document["perception"] = frozen_perception(file.perception)
+    if file.gripper is not None:
+        document["gripper"] = frozen_gripper(file.gripper)
     if "self_collision" in body:
         document["self_collision"] = body["self_collision"]
     others = other_files(file)

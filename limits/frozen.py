@@ -35,6 +35,7 @@ from .declared import (
     Zone,
 )
 from .errors import FormatError, LimitsFileError
+from .frozen_gripper import gripper_of
 from .frozen_layout import (
     BoxLayout,
     CapsuleLayout,
@@ -339,6 +340,8 @@ def _limits(document: Document, data: bytes, folder: Path) -> Limits:
         zones=tuple(Zone(_volume(z.volume), float(z.max_speed)) for z in document.zones),
         ramp_s=0.0 if document.arming is None else document.arming.ramp_s,
         perception=perception_of(document),
+        keeps_direction=document.motion is None or document.motion.keep_direction,
+        gripper=gripper_of(document),
     )
     return limits if document.variants is None else _with_variants(limits, document)
 

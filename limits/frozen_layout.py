@@ -20,6 +20,7 @@ __all__ = [
     "ClassifierLayout",
     "CylinderLayout",
     "Document",
+    "GripperLayout",
     "HalfSpaceLayout",
     "JointLayout",
     "KinematicsLayout",
@@ -42,6 +43,10 @@ LATENCY_TICKS_MAX = 15  # the filter remembers that many ticks of its stream
 SPEED_MAX_M_S = 50.0
 PERCEPTION_DURATION_MAX_MS = 10e3
 PERCEPTION_STANDOFF_MAX_M = 1.0
+# Beyond these it is a wrong unit, or no gripper.
+GRIPPER_WIDTH_MAX_M = 1.0
+GRIPPER_SPEED_MAX_M_S = 5.0
+GRIPPER_FORCE_MAX_N = 5000.0
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Three = Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
@@ -209,6 +214,20 @@ class PerceptionLayout(Layout):
     exempt: list[str]
 
 
+class GripperLayout(Layout):
+    """A parallel gripper: widths [m], speed [m/s], forces [N]."""
+
+    command: Literal["width", "open_close"]
+    min_width: NotNegative
+    max_width: Annotated[float, msgspec.Meta(gt=0.0, le=GRIPPER_WIDTH_MAX_M)]
+    max_speed: Annotated[float, msgspec.Meta(gt=0.0, le=GRIPPER_SPEED_MAX_M_S)]
+    max_force: Annotated[float, msgspec.Meta(gt=0.0, le=GRIPPER_FORCE_MAX_N)]
+    width_error: Annotated[float, msgspec.Meta(ge=0.0, lt=GRIPPER_WIDTH_MAX_M)]
+    force_error: NotNegative
+    force_required: bool
+    on_stop: Literal["hold"]
+
+
 class TcpLayout(Layout):
     """Limits at the tool centre point."""
 
@@ -237,6 +256,12 @@ class ArmingLayout(Layout):
     ramp_s: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)]
 
 
+class MotionLayout(Layout):
+    """How motion that asks for too much is held back."""
+
+    keep_direction: bool
+
+
 class OnViolationLayout(Layout):
     """What each kind of limit does."""
 
@@ -253,6 +278,10 @@ class OnViolationLayout(Layout):
     tcp_acceleration: OnViolation | None = None
     tcp_rotational_acceleration: OnViolation | None = None
     obstacles: OnViolation | None = None
+    gripper_width: OnViolation | None = None
+    gripper_speed: OnViolation | None = None
+    gripper_force: OnViolation | None = None
+    gripper_release: OnViolation | None = None
 
 
 class ClassifierLayout(Layout):
@@ -307,7 +336,9 @@ class Document(Layout):
     links: LinksLayout | None = None  # absent: not declared
     zones: Annotated[list[ZoneLayout], msgspec.Meta(max_length=64)] = []
     arming: ArmingLayout | None = None  # absent: the full speed is allowed at once
+    motion: MotionLayout | None = None  # absent: joints slow down together
     perception: PerceptionLayout | None = None  # absent: no obstacles are accepted
+    gripper: GripperLayout | None = None  # absent: no gripper is commanded
     variants: VariantsLayout | None = None  # absent: one tool and one payload, or none
 
 

@@ -205,11 +205,15 @@ def looser(now: Limits, wanted: Limits) -> Iterator[Looser]:
     for kind, chosen in now.on_violation.items():
         if chosen is OnViolation.REFUSE and wanted.on_violation.get(kind) is not OnViolation.REFUSE:
             yield Looser(f"on_violation.{kind}", "refuse", "clamp", "(choice)")
+    if "gripper_release" in now.on_violation and "gripper_release" not in wanted.on_violation:
+        yield Looser("on_violation.gripper_release", "declared", "absent", "(choice)")
     if now.stop_category not in (wanted.stop_category, _STOPS[0]):
         yield Looser("stop_category", now.stop_category, wanted.stop_category, "(choice)")
     judged = {
         "joints", "tcp", "timing", "capsules", "volumes", "self_collision", "on_violation",
         "stop_category", "variants", "classifier", "links", "zones",
+        # No bound: it says how motion is held back, and what is certified is the same either way.
+        "keeps_direction",
     }  # fmt: skip
     same_scorer = _same(replace(now.classifier, file=None), replace(wanted.classifier, file=None))
     if not same_scorer:  # its digest counts, not the folder that it is in

@@ -5,7 +5,8 @@ kernels.pursuit). Any other reference is followed by a cascade whose bandwidth i
 jerk and acceleration allow: ddq lags by beta = min(1, j_max·T/a_max) a tick, speed by beta/4,
 position by beta/12 (three nearly equal poles).
 First all joints slow down together, along the commanded direction; then each
-is held to its own bounds, position by the speed from which it could still stop. Nothing here is
+is held to its own bounds, position by the speed from which it could still stop. Where the file does
+not ask to keep the direction, each is held to its own bounds only (kernels.alone). Nothing here is
 trusted: `certify` judges the result.
 """
 
@@ -14,14 +15,16 @@ from __future__ import annotations
 import math
 
 from .kernels.acceleration import least, most
+from .kernels.alone import alone
 from .kernels.chain import forward, tcp_velocity
-from .kernels.clearance import is_beyond
+from .kernels.clearance import clearance, is_beyond
 from .kernels.jit import apart, kernel
 from .kernels.packed import (
     ACCELERATION,
     DECELERATION,
     FLAG,
     JERK,
+    KEEPS_DIRECTION,
     NUMBER,
     PACE,
     PACKED,
@@ -46,11 +49,13 @@ from .kernels.pursuit import (
     SLOPE,
     STEP,
     TARGET,
+    arriving,
     pursue,
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
 from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
-from .kernels.sliding import far_from, slide
+from .kernels.room import write_caps
+from .kernels.sliding import NEAR_M, far_from, slide, slide_at
 from .kinds import tcp_rotation
 
 __all__ = ["FOUND_MAX", "project", "slid"]
@@ -70,15 +75,6 @@ LIFT_M = 2e-3
 
 _turning = tcp_rotation.rotational_speed_and_bound
 _found = note
-
-
-@kernel
-def _speed_for(room: float, acceleration: float, jerk: float, period: float) -> float:
-    """Speed from which a joint stops within `room`: v²/(2a) + v·(a/2j + T) = room, solved for v."""
-    if not room > 0.0:
-        return 0.0
-    lag = acceleration * (acceleration / (2.0 * jerk) + period)
-    return -lag + math.sqrt(lag * lag + 2.0 * acceleration * room)
 
 
 @kernel
@@ -113,13 +109,18 @@ def _slowdown(
 ) -> int:
     """Scale all speeds (n,) by one factor until joint velocities and the TCP's speeds fit.
 
-    One factor keeps the direction of the motion, per-joint clamps would bend it (TRAPS 6).
+    One factor keeps the direction of the motion, per-joint clamps would bend it (TRAPS 6): only
+    where that is what the file asks for, a joint that is too fast is held back by itself.
     """
     n, scale, errors = speeds.shape[0], 1.0, 0.0
+    together = packed.scalar[KEEPS_DIRECTION] > 0.0
     for i in range(n):
         if not (abs(speeds[i]) <= bounds[2, i]):
             count = _found(found, count, _VELOCITY, i, abs(speeds[i]), bounds[2, i])
-            scale = min(scale, bounds[2, i] / abs(speeds[i]) * INSIDE)
+            if together:
+                scale = min(scale, bounds[2, i] / abs(speeds[i]) * INSIDE)
+            else:
+                speeds[i] = math.copysign(bounds[2, i] * INSIDE, speeds[i])
         errors += packed.joint[i, VELOCITY_ERROR] * packed.reach[n, i]
     fast = tcp_velocity(packed, work, speeds) * scale
     # What the certificate will ask for: see kinds/tcp_speed.py.
@@ -154,42 +155,6 @@ def _smoothly(packed: Packed, start: Floats, i: int, speed: float, feed: float) 
 
 
 @kernel
-def _cap(
-    packed: Packed,
-    start: Floats,
-    bounds: Floats,
-    speed: float,
-    slowest: float,
-    gentle: float,
-    i: int,
-) -> float:
-    """The speed [rad/s or m/s] from which joint i can still stop before its bound ahead."""
-    period, q, dq, now = packed.scalar[PERIOD], start[i, 0], start[i, 1], start[i, 2]
-    a_max, j_max = packed.joint[i, DECELERATION] * gentle, packed.joint[i, JERK]
-    ahead = dq * period + now * period * period / 2.0
-    room = (
-        (bounds[1, i] - q - max(0.0, ahead))
-        if speed > 0.0
-        else (q - bounds[0, i] + min(0.0, ahead))
-    )
-    shared = slowest + a_max / j_max + 2.0 * period
-    return min(_speed_for(room, a_max, j_max, period), 2.0 * max(0.0, room) / shared)
-
-
-@kernel
-def _caps(packed: Packed, start: Floats, bounds: Floats, work: Work) -> None:
-    """Write the cap of each speed in work.vector[0] into work.vector[2]."""
-    n, slowest = start.shape[0], 0.0  # the synchronised stop lasts as long as its slowest joint
-    for i in range(n):
-        slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, DECELERATION])
-    gentle = work.small[PACE, GENTLE]
-    slowest /= gentle
-    for i in range(n):
-        speed = work.vector[0, i]
-        work.vector[2, i] = _cap(packed, start, bounds, speed, slowest, gentle, i)
-
-
-@kernel
 def _damped(
     packed: Packed, speeds: Floats, work: Work, found: Floats, count: int
 ) -> tuple[int, bool]:
@@ -209,7 +174,11 @@ def _damped(
                     continue
                 if is_beyond(packed.volume[v], packed.mesh, x, y, z, far):
                     continue
-                if slide(packed, work, v, k, room_s, margin, speeds):
+                radius, axis = packed.capsule[k, 7], work.segment[k]
+                clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
+                if not clear < NEAR_M:
+                    continue
+                if slide_at(packed, work, v, k, clear, room_s, margin, speeds):
                     changed = is_damped = True
                     if again == 0:
                         pair = v * capsules + k
@@ -239,11 +208,12 @@ def _pursued(
     be on the way to a new speed as fast as the joint can is not to violate anything (ADR 3).
     """
     n, period, share = start.shape[0], packed.scalar[PERIOD], 1.0
+    together = packed.scalar[KEEPS_DIRECTION] > 0.0
     speeds, cap, arrived = work.vector[0], work.vector[2], work.vector[3]
-    _caps(packed, start, bounds, work)
+    write_caps(packed, start, bounds, work)
     for i in range(n):
         arrived[i] = 0.0
-        if abs(speeds[i]) > cap[i]:
+        if together and abs(speeds[i]) > cap[i]:
             bound = bounds[1, i] if speeds[i] > 0.0 else bounds[0, i]
             count = _found(found, count, _POSITION, i, start[i, 0], bound)
             if cap[i] >= SHARE_MIN * abs(speeds[i]):
@@ -266,7 +236,12 @@ def _pursued(
         count = asks_too_much(packed, work, wanted, low, high, i, found, count)
         if not abs(wanted - now) <= packed.joint[i, JERK] * period:
             count = _found(found, count, _JERK, i, abs(wanted - now) / period, step / period)
+        if not together:
+            fading = arriving(dq, now - row[SLOPE], row[TARGET], step, period) + row[SLOPE]
+            ddq[i], slow[i] = min(row[HIGHEST], max(row[LOWEST], fading)), math.nan
         row[TARGET] += row[SLOPE] * period
+    if not together:
+        return alone(packed, start, bounds, work, found, count, ddq)
     pursue(start, work.ray, period, ddq, slow)
     return count
 
@@ -390,5 +365,8 @@ def project(
         if is_damped:
             count = _slowdown(packed, start, speeds, bounds, work, found, count)
         return _pursued(packed, start, bounds, reference, work, found, count, ddq, slow)
-    _caps(packed, start, bounds, work)
-    return _cascade(packed, start, bounds, reference, work, found, count, slowed, ddq)
+    write_caps(packed, start, bounds, work)
+    count = _cascade(packed, start, bounds, reference, work, found, count, slowed, ddq)
+    if packed.scalar[KEEPS_DIRECTION] > 0.0:
+        return count
+    return alone(packed, start, bounds, work, found, count, ddq)

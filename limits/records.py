@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from .gripper import GripperCommand, GripperSetpoint, GripperState
     from .obstacles import Obstacles
 
 __all__ = [
@@ -85,7 +86,8 @@ class RobotState:
     q (n,) [rad or m], dq (n,) [rad/s or m/s], tau and tau_ext (n,) [N·m or N],
     wrench_tcp (6,) [N, N·m] force then torque that the environment exerts on the TCP, world frame,
     stamp_ns: when it was measured, on the monotonic clock of the receiver; obstacles: the newest
-    cloud, the same record as long as there is no newer one, or None, which is no news either.
+    cloud, the same record as long as there is no newer one, or None, which is no news either;
+    gripper: its width and force, where one is declared.
     """
 
     q: Array  # (n,)
@@ -98,6 +100,7 @@ class RobotState:
     objects: tuple[TrackedObject, ...] = ()
     humans: tuple[TrackedObject, ...] = ()
     obstacles: Obstacles | None = None
+    gripper: GripperState | None = None
 
     def __post_init__(self) -> None:
         for name in ("q", "dq", "tau", "tau_ext", "wrench_tcp"):
@@ -118,6 +121,7 @@ class Command:
     displacement during row i, at constant speed.
     A single row is held until `valid_ms` (default and at most: the limits' `command_timeout_ms`) is
     over, a chunk until its last row; then the certified stop runs. `seq` grows within a session.
+    `gripper` is what the gripper does meanwhile; without it the gripper holds.
     """
 
     mode: Mode
@@ -126,6 +130,7 @@ class Command:
     stamp_ns: int
     valid_ms: float | None = None
     period_ms: float | None = None
+    gripper: GripperCommand | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", frozen_array(self.values, "values"))
@@ -182,7 +187,8 @@ class Setpoint:
     """The motion for the next tick: where it ends, and the certified stop from there.
 
     q, dq, ddq (n,) hold at the end of the tick; in between the motion is the cubic of constant
-    jerk. tau (n,) [N·m] is only given in torque mode.
+    jerk. tau (n,) [N·m] is only given in torque mode. gripper: None asks nothing of it, so that it
+    stays as it is; a stop never changes it.
     """
 
     q: Array  # (n,)
@@ -190,6 +196,7 @@ class Setpoint:
     ddq: Array  # (n,)
     stop: StopMotion
     tau: Array | None = None
+    gripper: GripperSetpoint | None = None
 
 
 class OnViolation(StrEnum):

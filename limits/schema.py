@@ -22,6 +22,7 @@ from pydantic import (
 
 from .frozen_layout import LATENCY_TICKS_MAX
 from .geometry_schema import ORIGIN, Angles, SelfCollisionModel, Vector, VolumeModel, ZoneModel
+from .gripper_schema import GripperModel, require_gripper_choices
 from .joint_schema import (
     POSITION_MAX_RAD,
     RADIANS_MAX,
@@ -237,6 +238,14 @@ class ArmingModel(Model):
         return self
 
 
+class MotionModel(Model):
+    """How motion that asks for too much is held back; what is certified is the same."""
+
+    # true: all joints slow down together, so that the motion keeps its direction. false: each joint
+    # does as much of what is asked of it as its own limits allow, which bends the way of the tool.
+    keep_direction: StrictBool
+
+
 class OnViolationModel(Model):
     """What each kind of limit does with a proposal that violates it."""
 
@@ -253,6 +262,10 @@ class OnViolationModel(Model):
     tcp_acceleration: OnViolation | None = None  # where tcp.max_trans_acc is
     tcp_rotational_acceleration: OnViolation | None = None  # where tcp.max_rot_acc is
     obstacles: OnViolation | None = None  # declared where perception is
+    gripper_width: OnViolation | None = None  # where gripper.command is width
+    gripper_speed: OnViolation | None = None  # where gripper.command is width
+    gripper_force: OnViolation | None = None  # where gripper is
+    gripper_release: OnViolation | None = None  # of a payload; absent: it may be let go
 
 
 class ClassifierModel(Model):
@@ -315,11 +328,13 @@ class LimitsFile(Model):
     zones: Annotated[tuple[ZoneModel, ...], Field(max_length=64)] = ()
     self_collision: SelfCollisionModel | None = None
     perception: PerceptionModel | None = None
+    gripper: GripperModel | None = None
     home: dict[Name, JointPosition]
     on_violation: OnViolationModel
     stop_category: Literal["cat1", "cat2"]
     timing: TimingModel
     arming: ArmingModel | None = None
+    motion: MotionModel | None = None  # absent: keep_direction
     classifier: Annotated[
         Annotated[ClassifierModel, Tag("classifier")]
         | Annotated[NoClassifierModel, Tag("no classifier")],
@@ -364,6 +379,8 @@ class LimitsFile(Model):
                 "perception and on_violation.obstacles belong together: declare both, or neither "
                 "where no obstacles are perceived"
             )
+        choices = dict(self.on_violation)
+        require_gripper_choices(self.gripper, choices, bool(self.payloads))
         bodies = [tool.name for tool in (self.tool, *self.tools) if tool is not None]
         bodies += [load.name for load in (self.payload, *self.payloads) if load is not None]
         doubles = sorted({name for name in bodies if bodies.count(name) > 1})

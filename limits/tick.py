@@ -11,12 +11,13 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .certify import CERTIFIED, EFFORT, NO_STOP, certify
-from .kernels.braking import plan_stop
+from .certify import CERTIFIED, EFFORT, NO_STOP, POSITION, SPEED, certify
+from .kernels.braking import plan_each, plan_stop, runs_of
 from .kernels.jit import apart, entry, kernel
 from .kernels.packed import (
     BOUNDS,
     HINT,
+    KEEPS_DIRECTION,
     KEPT,
     MAX,
     MEASURED,
@@ -53,6 +54,7 @@ __all__ = [
     "certify_stop",
     "next_of_stop",
     "split",
+    "split_each",
     "ticks_left",
 ]
 
@@ -85,6 +87,14 @@ def _bounds(packed: Packed, start: Floats, bounds: Floats) -> None:
 
 
 @kernel
+def _forget(work: Work) -> None:
+    """Nothing is known yet of the motions that this tick tries."""
+    work.small[HINT, 0], work.small[HINT, 1], work.small[HINT, 3] = -1.0, 0.0, 0.0
+    for i in range(work.start.shape[0]):
+        work.motions[KEPT, i, 2] = math.nan  # nobody follows it
+
+
+@kernel
 def _end_of_tick(packed: Packed, start: Floats, ddq: Floats, out: Floats) -> None:
     """Write (n, 3) q, dq, ddq at the end of a tick of constant jerk."""
     t = packed.scalar[PERIOD]
@@ -98,28 +108,30 @@ def _end_of_tick(packed: Packed, start: Floats, ddq: Floats, out: Floats) -> Non
 
 @kernel
 def next_of_stop(packed: Packed, start: Floats, stop: Floats, out: Floats) -> None:
-    """Write the next tick of the stored stop; stop and out (n + 1, 6).
+    """Write the next tick of the stored stop; stop and out (n + 1, 3 + m).
 
-    Rows 0..n-1: q, dq, ddq at the start of the stop, then the jerks of its three phases; the last
-    row: its three phases' remaining ticks. At rest it stays where it is.
+    Rows 0..n-1: q, dq, ddq at the start of the stop, then the jerks of its m phases; the last row:
+    its phases' remaining ticks. At rest it stays where it is.
     """
-    n, t = start.shape[0], packed.scalar[PERIOD]
+    n, t, phases = start.shape[0], packed.scalar[PERIOD], stop.shape[1] - 3
     phase = 0
-    while phase < 3 and not stop[n, phase] >= 1.0:
+    while phase < phases and not stop[n, phase] >= 1.0:
         phase += 1
-    for p in range(6):
+    left = 0.0
+    for p in range(3 + phases):
         out[n, p] = stop[n, p]
-    if phase < 3:
+    if phase < phases:
         out[n, phase] -= 1.0
-    left = out[n, 0] + out[n, 1] + out[n, 2]
+    for p in range(phases):
+        left += out[n, p]
     for i in range(n):
         q, dq, now = start[i, 0], start[i, 1], start[i, 2]
-        j = stop[i, 3 + phase] if phase < 3 else 0.0
-        out[i, 0] = q + dq * t + now * t * t / 2.0 + j * t * t * t / 6.0 if phase < 3 else q
+        j = stop[i, 3 + phase] if phase < phases else 0.0
+        out[i, 0] = q + dq * t + now * t * t / 2.0 + j * t * t * t / 6.0 if phase < phases else q
         # At its end the profile rests by construction; what is left is rounding.
         out[i, 1] = dq + now * t + j * t * t / 2.0 if left >= 1.0 else 0.0
         out[i, 2] = now + j * t if left >= 1.0 else 0.0
-        for p in range(3):
+        for p in range(phases):
             out[i, 3 + p] = stop[i, 3 + p]
 
 
@@ -133,32 +145,44 @@ def _try(
     report: Floats,
     out: Floats,
 ) -> int:
-    """Certify one acceleration with a stop of its own; write setpoint and stop into out."""
-    n = start.shape[0]
-    end, ticks, jerk = out[:n, :3], out[n, :3], out[:n, 3:]
+    """Certify one acceleration with a stop of its own; write setpoint and stop into out.
+
+    Where the synchronised stop leads beyond a joint's bound, because a joint brakes for as long as
+    the others do, each joint's own is tried. Other rejections it hardly ever changes (ADR 12).
+    """
+    n, phases = start.shape[0], out.shape[1] - 3
+    end, ticks, jerk = out[:n, :3], out[n, :phases], out[:n, 3:]
     _end_of_tick(packed, start, ddq, end)
-    out[n, 3:] = 0.0
-    code = NO_STOP
+    out[n, phases:] = 0.0
+    code, ease = NO_STOP, 1.0
     report[0], report[1], report[2] = 0.0, 0.0, 0.0
     # Where the tool's acceleration is limited, so is how hard a stop may brake: the less, the
     # slower the motion is, so that there is always one that is slow enough to be stopped.
     gentle = gentleness(packed, work, end) if is_held(packed) else 1.0
     for which in range(int(work.small[HINT, 1]), len(EASES)):
-        if not plan_stop(packed, end[:, 1], end[:, 2], EASES[which] * gentle, ticks, jerk):
+        ease = EASES[which] * gentle
+        if not plan_stop(packed, end[:, 1], end[:, 2], ease, ticks, jerk):
             return NO_STOP
         code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
         if code not in (EFFORT, TRANSLATIONAL, ROTATIONAL):
             break
         # What needs too much effort here does so a little further on the way to the stop, too.
         work.small[HINT, 1] = which + 1.0 if which + 1 < len(EASES) else work.small[HINT, 1]
+    if code in (SPEED, POSITION) and n > 1:
+        first, subject, value, bound = code, report[0], report[1], report[2]
+        if plan_each(packed, end, ease, work, ticks, jerk):
+            code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
+        if code == CERTIFIED:
+            return CERTIFIED
+        code, report[0], report[1], report[2] = first, subject, value, bound
     return code
 
 
 @kernel
 def _copy(source: Floats, target: Floats) -> None:
     """Element by element: a slice assignment may allocate."""
-    for i in range(source.shape[0]):
-        for p in range(source.shape[1]):
+    for i in range(target.shape[0]):
+        for p in range(target.shape[1]):
             target[i, p] = source[i, p]
 
 
@@ -241,8 +265,8 @@ def advance(
 ) -> tuple[int, int]:
     """Plan one tick towards the reference; return what it is and how many rows `found` has.
 
-    start (n, 3); stop (n + 1, 6) the stored stop, see `next_of_stop`; reference (3, n); found
-    (f, 4) kind, subject, value, bound; out (n + 1, 6) the setpoint and its stop.
+    start (n, 3); stop (n + 1, 3 + m) the stored stop, see `next_of_stop`; reference (3, n); found
+    (f, 4) kind, subject, value, bound; out (n + 1, 3 + m) the setpoint and its stop.
     """
     bounds, wanted, slow, report = (
         work.triples[BOUNDS],
@@ -250,8 +274,11 @@ def advance(
         work.triples[WANTED, 2],
         work.small[REPORT],
     )
-    work.small[HINT, 0], work.small[HINT, 1] = -1.0, 0.0
+    _forget(work)
     _bounds(packed, start, bounds)
+    alone = not packed.scalar[KEEPS_DIRECTION] > 0.0
+    if alone:
+        next_of_stop(packed, start, stop, work.motions[KEPT])
     count = project(packed, start, mode, held, reference, bounds, work, found, wanted, slow)
     code = _try(packed, start, wanted, bounds, work, report, out)
     if code == CERTIFIED:
@@ -260,7 +287,8 @@ def advance(
         found[count, 0], found[count, 1] = code, report[0]
         found[count, 2], found[count, 3] = report[1], report[2]
         count += 1
-    next_of_stop(packed, start, stop, work.motions[KEPT])
+    if not alone:
+        next_of_stop(packed, start, stop, work.motions[KEPT])
     if math.isfinite(slow[0]):  # slower, in the commanded direction, before anything else
         if _bisected(packed, start, slow, wanted, ON_RAY, work, out):
             return ALTERED, count
@@ -294,7 +322,7 @@ def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
     """Certify staying where the robot is: what arming needs. Code as `certify`; out as above."""
     for i in range(start.shape[0]):
         work.triples[WANTED, 0, i] = start[i, 2]
-    work.small[HINT, 0], work.small[HINT, 1] = -1.0, 0.0
+    _forget(work)
     _bounds(packed, start, work.triples[BOUNDS])
     return _try(
         packed, start, work.triples[WANTED, 0], work.triples[BOUNDS], work, work.small[REPORT], out
@@ -303,37 +331,59 @@ def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
 
 @kernel
 def certify_stop(packed: Packed, motion: Floats, work: Work, report: Floats) -> int:
-    """Certify what is left of the stop that a motion (n + 1, 6) carries, as `certify` does.
+    """Certify what is left of the stop that a motion (n + 1, 3 + m) carries, as `certify` does.
 
     Its next tick, and the ticks behind that one. A joint that is outside its range is on its way
     back in, at recovery speed; whoever asks decides what else may follow.
     """
     n, kept, ddq = work.start.shape[0], work.motions[KEPT], work.triples[WANTED, 0]
+    phases = kept.shape[1] - 3
     for i in range(n):
         for p in range(3):
             work.start[i, p] = motion[i, p]
     next_of_stop(packed, work.start, motion, kept)
     for i in range(n):
         ddq[i] = kept[i, 2]
-    work.small[HINT, 0], work.small[HINT, 1] = -1.0, 0.0
+    _forget(work)
     _bounds(packed, work.start, work.triples[BOUNDS])
     return certify(
-        packed, work.start, ddq, kept[n, :3], kept[:n, 3:], work.triples[BOUNDS], work, report
+        packed, work.start, ddq, kept[n, :phases], kept[:n, 3:], work.triples[BOUNDS], work, report
     )
 
 
 @entry
-def split(motion: Floats, columns: Floats, ticks: npt.NDArray[np.int64]) -> None:
-    """Write q, dq, ddq (3, n) and the stop's ticks (n, 3) of a motion (n + 1, 6)."""
-    n = columns.shape[1]
+def split(motion: Floats, columns: Floats, ticks: npt.NDArray[np.int64]) -> tuple[int, bool]:
+    """Write q, dq, ddq (3, n) and the stop's first three ticks (n, 3) of a motion.
+
+    Ticks until it rests, and whether all joints switch together, so that these are all phases.
+    """
+    n, left = columns.shape[1], 0.0
+    for p in range(motion.shape[1] - 3):
+        left += motion[n, p]
+    together = left == motion[n, 0] + motion[n, 1] + motion[n, 2]
     for i in range(n):
         for r in range(3):
             columns[r, i] = motion[i, r]
             ticks[i, r] = int(motion[n, r])
+    return int(left), together
+
+
+@entry
+def split_each(motion: Floats, ticks: npt.NDArray[np.int64], jerk: Floats, row: Floats) -> None:
+    """Write the ticks and jerks (n, 3) of the stop that each joint of a motion has for itself.
+
+    row (6,): scratch.
+    """
+    for i in range(jerk.shape[0]):
+        runs_of(motion, i, row)
+        for r in range(3):
+            ticks[i, r], jerk[i, r] = int(row[r]), row[3 + r]
 
 
 @entry
 def ticks_left(motion: Floats) -> float:
-    """Ticks until the stop of a motion (n + 1, 6) rests."""
-    n = motion.shape[0] - 1
-    return motion[n, 0] + motion[n, 1] + motion[n, 2]
+    """Ticks until the stop of a motion (n + 1, 3 + m) rests."""
+    n, left = motion.shape[0] - 1, 0.0
+    for p in range(motion.shape[1] - 3):
+        left += motion[n, p]
+    return left

@@ -128,6 +128,22 @@ def _perception_rows(limits: Limits) -> list[dict[str, Any]]:
     return [*rows, _row(limits, "perception.exempt", ", ".join(declared.exempt) or "none", "")]
 
 
+def _gripper_rows(limits: Limits) -> list[dict[str, Any]]:
+    declared = limits.gripper
+    if declared is None:
+        return [_row(limits, "gripper", "not declared: no gripper is commanded", "")]
+    units = {"command": "", "min_width": "m", "max_width": "m", "max_speed": "m/s"}
+    units |= {"max_force": "N", "width_error": "m", "force_error": "N"}
+    units |= {"force_required": "", "on_stop": ""}
+    rows = [
+        _row(limits, f"gripper.{field}", getattr(declared, field), unit)
+        for field, unit in units.items()
+    ]
+    if "gripper_release" not in limits.on_violation:
+        rows.append(_row(limits, "gripper.release", "not declared: at any time", ""))
+    return rows
+
+
 def _three(values: Any) -> str:
     return "(" + ", ".join(f"{value:g}" for value in values) + ")"
 
@@ -182,6 +198,7 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     rows.append(_row(limits, "standoff", limits.standoff, "m"))
     rows += _self_collision_rows(limits)
     rows += _perception_rows(limits)
+    rows += _gripper_rows(limits)
     rows += [_row(limits, key, _body(limits, key), "") for key in ("tool", "payload")]
     rows += [_row(limits, f"choices.{k}", _choice(v), "") for k, v in enumerate(limits.variants)]
     for field in ("command_timeout_ms", "state_age_max_ms", "resample_deadline_ms", "watchdog_ms"):
@@ -191,6 +208,8 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     rows.append(_or_contained(limits, latency))
     ramp = limits.ramp_s if limits.ramp_s > 0.0 else "none: full speed at once"
     rows.append(_row(limits, "arming.ramp", ramp, "s"))
+    together = "true: joints slow down together" if limits.keeps_direction else "false: each alone"
+    rows.append(_row(limits, "motion.keep_direction", together, ""))
     rows += [_row(limits, f"on_violation.{k}", str(v), "") for k, v in limits.on_violation.items()]
     rows.append(_row(limits, "stop_category", limits.stop_category, ""))
     classifier = limits.classifier

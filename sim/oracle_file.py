@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from . import oracle_fields as read
 from .oracle_fields import FrozenFileError
+from .oracle_gripper import Fingers, fingers_of
 from .oracle_seeing import Seeing, seeing_of
 from .oracle_shapes import (
     CapsuleShape,
@@ -78,7 +79,10 @@ JOINT_OPTIONAL = ("position_noise",)
 DECELERATION = "max_deceleration"
 JOINT_KEYS = frozenset({"name", "type", *JOINT_NUMBERS})
 JOINT_MAY = frozenset({*JOINT_OPTIONAL, DECELERATION})
-OPTIONAL_KEYS = frozenset({"arming", "links", "perception", "self_collision", "variants", "zones"})
+# How commands are followed, `motion`, changes nothing of what is judged.
+OPTIONAL_KEYS = frozenset(
+    {"arming", "gripper", "links", "motion", "perception", "self_collision", "variants", "zones"}
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +118,7 @@ class Robot:
     home: Array  # (n,)
     risk_max: float | None  # classifier threshold; None: the file declares no classifier
     perception: Seeing | None = None  # None: the file declares none
+    gripper: Fingers | None = None  # likewise
 
     @property
     def span(self) -> tuple[Array, Array]:
@@ -280,4 +285,5 @@ def read_robot(raw: bytes, choice: Choice | None = None) -> Robot:
         home=read.vector(top["home"], len(names), "home"),
         risk_max=_risk_max(top["classifier"]),
         perception=_perception(top.get("perception")),
+        gripper=fingers_of(top.get("gripper")),
     )

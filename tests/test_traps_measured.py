@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.drive import Rig, assert_all_limits, assert_within
+from tests.gripping import Hand, gripping, towards
 from tests.limits import small_arm
 from tests.limits.slow_chain import capsule_axes
 from tests.robots import array, column, panda, shipped, with_joint, without_geometry
@@ -149,7 +150,23 @@ class TestTrap11:
 
 class TestTrap15:
     """±π wrap on continuous joints: an error of 6.283 rad. An angle is counted here, not wrapped;
-    only a joint declared continuous may be measured wrapped (more: limits/test_turns.py)."""
+    only a joint declared continuous may be measured wrapped (more: limits/test_turns.py).
+    Mimic joints and grippers need rules of their own (authoring/test_mimic.py, test_gripper.py)."""
+
+    def test_trap_15_no_stop_opens_a_gripper_or_moves_it(self) -> None:
+        hand = Hand(gripping(without_geometry(panda())))
+        hand.object_width = 0.03
+        hand.ask(0.0, 150, speed=0.3, max_effort=30.0)
+        grasp = hand.told[-1]
+        assert grasp is not None
+        assert grasp.position < hand.width
+        for _ in range(200):  # whatever is asked for: the arm's state is lost
+            lost = np.full(7, np.nan)
+            decision = hand.tick(hand.rig.velocity(0.3, gripper=towards(0.08)), q=lost)
+            assert decision.setpoint.gripper == grasp
+        assert hand.rig.decisions[-1].stop_state.latched
+        assert not hand.rig.dq.any()
+        assert hand.width == 0.03
 
     def test_trap_15_a_continuous_joint_goes_on_where_its_reading_wraps(self) -> None:
         robot = replace(shipped("xarm6"), volumes=())

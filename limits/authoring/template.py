@@ -15,6 +15,7 @@ import numpy as np
 
 from ..units import REQUIRED
 from .capsules import DECIMALS, Segment, fit_capsules
+from .fingers import finger_hints
 from .mimic import leader_fields
 from .overlaps import overlap_shares
 from .urdf import Chain, UrdfJoint, load_chain, read_joints
@@ -89,6 +90,23 @@ self_collision:
 #   required: true       # no fresh cloud: the robot stops
 #   exempt: []           # links that are not kept away from obstacles
 
+# How motion that asks for too much is held back: all joints together, in its own direction; or with
+# false each joint for itself, as much as its own limits allow, which bends the way of the tool.
+motion: {{keep_direction: true}}
+
+# Optional: a parallel gripper that policies command beside the joints; with on_violation.gripper_*.
+# None of it has a default. Without this section a command for a gripper is refused.
+# gripper:
+#   command: width         # what a command's position is: the width; or open_close: 1 or 0
+#   min_width: {min_width}
+#   max_width: {max_width}
+#   max_speed: {max_speed}
+#   max_force: {max_force}
+#   width_error: 1 mm      # how far outside this range a width may be measured
+#   force_error: 5 N       # how far above max_force a force may be measured
+#   force_required: false  # true: a state without a measured grasping force stops the robot
+#   on_stop: hold          # nothing else: a stop neither opens nor moves it
+
 # Where the robot starts; it must be at rest there, clear of every volume.
 home:
 {home}
@@ -106,6 +124,10 @@ on_violation:
   # link_speed: clamp            # with links.max_speed
   self_collision: clamp
   # obstacles: clamp  # with perception
+  # gripper_width: clamp  # with gripper, where its command is width
+  # gripper_speed: clamp  # likewise
+  # gripper_force: clamp  # with gripper
+  # gripper_release: refuse  # with gripper and payloads: while one is carried; see set_payload
   contact_force: refuse
 stop_category: REQUIRED  # what a latched stop ends in: cat1 (power off) or cat2 (hold, powered)
 
@@ -228,6 +250,7 @@ def template(
         capsules=_capsule_block(fitted),
         kept=kept,
         ignored=ignored,
+        **finger_hints(joints, chain.locked),
         home="\n".join(f"  {joint}: {REQUIRED}" for joint in chain.joint_names),
     )
     return (

@@ -18,6 +18,7 @@ from .cloud_layout import (
     STRETCH,
 )
 from .jit import inlined, kernel
+from .motion import pieces_in
 from .packed import (
     BALL,
     DATA,
@@ -44,7 +45,7 @@ def _fill(packed: Packed, work: Work, place: int) -> None:
     cloud, row = packed.cloud, work.small[BALL]
     ball = HEAD + packed.capsule.shape[0] + (2 * int(cloud[LEAVES]) - 1) * NODE_COLUMNS
     ball += place * BALL_COLUMNS
-    grown_s = cloud[AGE] + cloud[STRETCH] * work.small[ENDS, 4]
+    grown_s = cloud[AGE] + cloud[STRETCH] * work.small[ENDS, pieces_in(work.small[ENDS])]
     row[SHAPE], row[KIND] = SPHERE, KEEP_OUT
     for i in range(3):
         row[DATA + i] = cloud[ball + i]

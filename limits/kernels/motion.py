@@ -1,8 +1,9 @@
-"""The motion that is judged: a tick of constant jerk, then the three phases of its stop.
+"""The motion that is judged: a tick of constant jerk, then the phases of its stop.
 
-Pieces are cubics per joint, (q, dq, ddq, jerk) at their start; all joints switch together, so one
-table of times serves them all. Extrema are taken at the roots of dq and ddq, so a bound that holds
-at them holds at every instant.
+Pieces are cubics per joint, (q, dq, ddq, jerk) at their start. A stop has three phases where all
+joints switch together, and up to three a joint where each has its own: a phase ends wherever one of
+them switches, so that one table of times serves them all. Extrema are taken at the roots of dq and
+ddq, so a bound that holds at them holds at every instant.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .packed import Floats
 __all__ = [
     "build",
     "departures",
+    "pieces_in",
     "place",
     "position_range",
     "speed_sup",
@@ -33,15 +35,23 @@ def build(
     pieces: Floats,
     ends: Floats,
 ) -> None:
-    """Write tick + stop into pieces (4, n, 4) and ends (5,).
+    """Write tick + stop into pieces (m + 1, n, 4) and ends (m + 2 or more,).
 
-    start (n, 3): q, dq, ddq now; ddq_next (n,) at the end of the tick; ticks (3,) and jerk (n, 3)
-    of the stop that follows.
+    start (n, 3): q, dq, ddq now; ddq_next (n,) at the end of the tick; ticks (m,) and jerk (n, m)
+    of the stop that follows, m >= 3. The first three phases are always there, of the others those
+    that last: `pieces_in` counts them.
     """
+    phases, last = ticks.shape[0], 4
     ends[0] = 0.0
     ends[1] = period
     for p in range(3):
         ends[p + 2] = ends[p + 1] + ticks[p] * period
+    for p in range(3, phases):
+        if ticks[p] > 0.0:  # one that is no number is refused with the stop itself
+            ends[last + 1] = ends[last] + ticks[p] * period
+            last += 1
+    if last + 1 < ends.shape[0]:
+        ends[last + 1] = ends[last]
     for i in range(start.shape[0]):
         q, dq, ddq = start[i, 0], start[i, 1], start[i, 2]
         for p in range(4):
@@ -54,13 +64,34 @@ def build(
             q += dq * t + ddq * t * t / 2.0 + j * t * t * t / 6.0
             dq += ddq * t + j * t * t / 2.0
             ddq = ddq_next[i] if p == 0 else ddq + j * t
+        last = 4
+        for p in range(3, phases):
+            if ticks[p] > 0.0:
+                t, j = ticks[p] * period, jerk[i, p]
+                pieces[last, i, 0] = q
+                pieces[last, i, 1] = dq
+                pieces[last, i, 2] = ddq
+                pieces[last, i, 3] = j
+                q += dq * t + ddq * t * t / 2.0 + j * t * t * t / 6.0
+                dq += ddq * t + j * t * t / 2.0
+                ddq += j * t
+                last += 1
+
+
+@kernel
+def pieces_in(ends: Floats) -> int:
+    """How many pieces there are: ends[pieces_in(ends)] is when the last one is over."""
+    count = 4
+    while count + 1 < ends.shape[0] and ends[count + 1] > ends[count]:
+        count += 1
+    return count
 
 
 @kernel
 def place(pieces: Floats, ends: Floats, t: float, q: Floats) -> None:
     """Write every joint's position at time t [s] into q (n,)."""
-    p = 0
-    while p < 3 and t > ends[p + 1]:
+    p, last = 0, pieces_in(ends) - 1
+    while p < last and t > ends[p + 1]:
         p += 1
     h = t - ends[p]
     for i in range(q.shape[0]):
@@ -97,7 +128,7 @@ def position_range(
     Everything, (-inf, inf), where that is not known: a NaN among the times or the pieces.
     """
     low, high = math.inf, -math.inf
-    for p in range(4):
+    for p in range(pieces_in(ends)):
         begin, end = max(first, ends[p]), min(last, ends[p + 1])
         if not begin <= end:
             continue

@@ -16,7 +16,7 @@ from ..declared import Limits, Volume
 from .cloud_layout import no_cloud
 from .views import Sizes, Views, reader, type_of
 
-__all__ = ["Packed", "Work", "pack", "packed_in", "work_for", "work_in"]
+__all__ = ["Packed", "Work", "motion_shape", "pack", "packed_in", "work_for", "work_in"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,8 +28,9 @@ CONTINUOUS = 13
 PERIOD, STANDOFF, TCP_SPEED, GRAVITY = 0, 1, 2, 3  # gravity takes 3, 4 and 5
 TCP_ROTATION, TWIST_LENGTH, TWIST_SPEED = 6, 7, 8
 LINK_SPEED, TCP_ACCELERATION, TCP_ROTATIONAL_ACCELERATION = 9, 10, 11
+KEEPS_DIRECTION = 12
 # Columns of each table.
-SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 12, 14, 12, 11
+SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 13, 14, 12, 11
 CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 6
 # Columns of `volume`: shape, kind, then what the shape needs.
 SHAPE, KIND, DATA = 0, 1, 2
@@ -48,11 +49,12 @@ _SHAPES = {
 FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES, PAIR_EASED = 0, 1, 2, 3, 4, 5
 # Columns of `zone`: its speed, then for each capsule whether it is meant.
 ZONE_SPEED, ZONED = 0, 1
-# Rows of `small`: [s] times at which pieces begin and end (5); subject, value, bound of the last
-# rejection (3); a unit normal (3); a capsule's axis, moved a little (6); pairs of volume and
-# capsule that a held velocity slides along (3); [s] when the last rejection was certain, or
-# negative, and the first ease that is worth a try (2); what slowed links down (6); a ball as a row
-# of `volume` (6).
+# Rows of `small`: [s] times at which pieces begin and end (m + 2); subject, value, bound of the
+# last rejection (3); a unit normal (3); a capsule's axis, moved a little (6); pairs of volume and
+# capsule that a held velocity slides along (3); of the motions that this tick has tried: the share
+# of its time at which one was certainly too near, or negative, the first ease that is worth a try,
+# the capsule or pair that was too near, and EFFORT where one needed too much (4); what slowed links
+# down (6); a ball as a row of `volume` (6).
 ENDS, REPORT, PLANE, SHIFTED, WALLS, HINT, PACE, BALL = range(8)
 # Of `triples`, (3, n) each: least and largest position and largest speed; accelerations: wanted, on
 # trial, of the slowest way; measured q and dq.
@@ -68,6 +70,8 @@ STACK_ROWS = 64
 TASK_ROWS = 24
 # So many volumes and capsules at most are slid along at once.
 WALLS_MAX = 3
+# Of a stop: the way to its plateau, the plateau, and the way to rest.
+PHASES_A_JOINT = 3
 # Columns of `ray`: see kernels.pursuit.
 RAY_COLUMNS = 8
 # A bound that no joint can reach: what is not declared binds nothing.
@@ -79,9 +83,9 @@ LEVER_MIN_M = 0.05
 class Packed(Views):
     """One robot's limits for the kernels; n joints, k capsules, v volumes."""
 
-    # (12,) period [s], standoff [m], TCP speed [m/s], gravity [m/s²], TCP rotation [rad/s], the
+    # (13,) period [s], standoff [m], TCP speed [m/s], gravity [m/s²], TCP rotation [rad/s], the
     # TCP's mean lever [m] and the speed that a joint gives it there [m/s], link speed [m/s], TCP
-    # acceleration [m/s²] and rotational acceleration [rad/s²]
+    # acceleration [m/s²] and rotational acceleration [rad/s²]; 1 where joints slow down together
     scalar: Floats
     joint: Floats  # (n, 14)
     chain: Floats  # (n, 12) rotation (row-major), translation [m]
@@ -98,7 +102,9 @@ class Packed(Views):
     # (v, k) [m] by how much less than declared a capsule may be clear of a volume: 0, but while a
     # robot that was found too near comes back (limits.easing)
     eased: Floats
-    cloud: Floats  # what perception sees, see limits.obstacles; empty unless it is put here
+    cloud: (
+        Floats  # the last, see `with_last`: what perception sees, see limits.obstacles; else empty
+    )
 
     FIELDS: ClassVar[Sizes] = {
         "scalar": (SCALARS,),
@@ -120,14 +126,17 @@ class Packed(Views):
 
 
 class Work(Views):
-    """Scratch memory of the kernels; owned by one filter, never shared between threads."""
+    """Scratch memory of the kernels; owned by one filter, never shared between threads.
+
+    m: how many phases a stop may have.
+    """
 
     # What belongs together shares an array: a kernel is handed each in seven parts, which is most
     # of what compiling it takes. The rows of the shared ones are named above.
-    pieces: Floats  # (4, n, 4) q, dq, ddq at the piece's start, and its jerk
-    small: Floats  # (8, 8) ENDS … BALL
+    pieces: Floats  # (m + 1, n, 4) q, dq, ddq at the piece's start, and its jerk
+    small: Floats  # (8, 8 or more) ENDS … BALL
     triples: Floats  # (3, 3, n) BOUNDS … MEASURED
-    motions: Floats  # (3, n + 1, 6) KEPT … STORED
+    motions: Floats  # (3, n + 1, 3 + m) KEPT … STORED
     swept: Floats  # (3, k, n) LEVER … SWEEP
     rotation: Floats  # (n, 9)
     origin: Floats  # (n, 3)
@@ -138,17 +147,18 @@ class Work(Views):
     ray: Floats  # (n, RAY_COLUMNS) see kernels.pursuit
     start: Floats  # (n, 3) q, dq, ddq at the start of the tick
     task: Floats  # (n + TASK_ROWS, 6) scratch of the translation of TCP commands
-    known: Floats  # (k,) 1 where `swept` is that of the configuration looked at
+    known: Floats  # (k,) whether `swept` is that of the configuration looked at: 0, ROUGH or EXACT
     open: Floats  # (STACK_ROWS, k + p) 1 where a capsule or a pair is not yet decided
-    combined: Floats  # (4, 1, 4) pieces of a sum of joint motions
+    phases: Floats  # (n, 6) ticks and jerks of the stops that joints have for themselves
+    combined: Floats  # (m + 1, 1, 4) pieces of a sum of joint motions
     middle: Floats  # (k, 3) [m] of each capsule
     simplex: Floats  # (4, 3) of the distance to a convex body
 
     FIELDS: ClassVar[Sizes] = {
-        "pieces": (4, None, 4),
-        "small": (8, 8),
+        "pieces": (None, None, 4),
+        "small": (8, None),
         "triples": (3, 3, None),
-        "motions": (3, None, 6),
+        "motions": (3, None, None),
         "swept": (3, None, None),
         "rotation": (None, 9),
         "origin": (None, 3),
@@ -161,7 +171,8 @@ class Work(Views):
         "task": (None, 6),
         "known": (None,),
         "open": (STACK_ROWS, None),
-        "combined": (4, 1, 4),
+        "phases": (None, 6),
+        "combined": (None, 1, 4),
         "middle": (None, 3),
         "simplex": (4, 3),
     }
@@ -330,6 +341,7 @@ def pack(limits: Limits) -> Packed:
             _declared(limits.links.max_speed),
             _declared(tcp.max_trans_acc),
             _declared(tcp.max_rot_acc),
+            float(limits.keeps_direction),
         ],
         joint=joint,
         chain=np.ascontiguousarray(chain),
@@ -348,14 +360,20 @@ def pack(limits: Limits) -> Packed:
     )
 
 
+def motion_shape(n: int) -> tuple[int, int]:
+    """Of a motion of n joints, see limits.core: each may have the phases of its stop for itself."""
+    return n + 1, 3 + PHASES_A_JOINT * n
+
+
 def work_for(packed: Packed) -> Work:
     """Scratch memory that fits `packed`."""
     n, k = packed.joint.shape[0], packed.capsule.shape[0]
+    phases = PHASES_A_JOINT * n
     return Work.of(
-        pieces=np.zeros((4, n, 4)),
-        small=np.zeros((8, 8)),
+        pieces=np.zeros((phases + 1, n, 4)),
+        small=np.zeros((8, max(8, phases + 2))),
         triples=np.zeros((3, 3, n)),
-        motions=np.zeros((3, n + 1, 6)),
+        motions=np.zeros((3, *motion_shape(n))),
         swept=np.zeros((3, k, n)),
         rotation=np.zeros((n, 9)),
         origin=np.zeros((n, 3)),
@@ -368,7 +386,8 @@ def work_for(packed: Packed) -> Work:
         task=np.zeros((n + TASK_ROWS, 6)),
         known=np.zeros(k),
         open=np.zeros((STACK_ROWS, k + packed.pair.shape[0])),
-        combined=np.zeros((4, 1, 4)),
+        phases=np.zeros((n, 6)),
+        combined=np.zeros((phases + 1, 1, 4)),
         middle=np.zeros((k, 3)),
         simplex=np.zeros((4, 3)),
     )

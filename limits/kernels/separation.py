@@ -19,7 +19,7 @@ import math
 from .balls import volume_row
 from .clearance import clearance, segment_segment
 from .jit import apart, kernel
-from .motion import position_range
+from .motion import pieces_in, position_range
 from .packed import (
     BOX,
     CAPSULE,
@@ -46,9 +46,20 @@ from .packed import (
     Work,
 )
 
-__all__ = ["bend", "direction", "extent", "stays_beyond", "sweeps", "uphill", "widest_gap"]
+__all__ = [
+    "bend",
+    "direction",
+    "extent",
+    "rough_sweeps",
+    "stays_beyond",
+    "sweeps",
+    "uphill",
+    "widest_gap",
+]
 
 SHIFT_M = 1e-5
+# What is known of how far a capsule is moved.
+ROUGH, EXACT = 0.5, 1.0
 
 
 @kernel
@@ -72,9 +83,9 @@ def sweeps(packed: Packed, work: Work, k: int, moved: Floats) -> None:
     work.swept: how far each moves it, per radian or metre (LEVER); how far all joints up to each
     one move it [m], by their position errors (STILL) and by `moved` (n,) (SWEEP); work.middle[k].
     """
-    if work.known[k] != 0.0:
+    if work.known[k] == EXACT:
         return
-    work.known[k] = 1.0
+    work.known[k] = EXACT
     still = sweep = 0.0
     for j in range(int(packed.capsule[k, 0]) + 1):
         slides = packed.joint[j, PRISMATIC] > 0.0
@@ -86,6 +97,24 @@ def sweeps(packed: Packed, work: Work, k: int, moved: Floats) -> None:
             still,
             sweep,
         )
+    for i in range(3):
+        work.middle[k, i] = 0.5 * (work.segment[k, i] + work.segment[k, 3 + i])
+
+
+@kernel
+def rough_sweeps(packed: Packed, work: Work, k: int, moved: Floats) -> None:
+    """As `sweeps`, with the largest levers there are: STILL and SWEEP are too large, and cheap.
+
+    What is clear by that needs no more. Nothing, where `sweeps` has been asked already.
+    """
+    if work.known[k] != 0.0:
+        return
+    work.known[k] = ROUGH
+    still = sweep = 0.0
+    for j in range(int(packed.capsule[k, 0]) + 1):
+        still += packed.span[k, j] * packed.joint[j, POSITION_ERROR]
+        sweep += packed.span[k, j] * moved[j]
+        work.swept[STILL, k, j], work.swept[SWEEP, k, j] = still, sweep
     for i in range(3):
         work.middle[k, i] = 0.5 * (work.segment[k, i] + work.segment[k, 3 + i])
 
@@ -131,7 +160,7 @@ def stays_beyond(
     n (3,) fixed to the link of joint `base` (-1: the base frame), all frames those of m, whose
     configuration is work.vector[3]; `needed` contains the bend.
     """
-    q, combined = work.vector[3], work.combined
+    q, combined, pieces = work.vector[3], work.combined, pieces_in(work.small[ENDS])
     joint = int(packed.capsule[k, 0])
     for end in range(2):
         x, y, z = (
@@ -140,7 +169,7 @@ def stays_beyond(
             work.segment[k, 3 * end + 2],
         )
         height = n[0] * x + n[1] * y + n[2] * z
-        for p in range(4):
+        for p in range(pieces):
             for r in range(4):
                 combined[p, 0, r] = 0.0
         for j in range(base + 1, joint + 1):
@@ -155,7 +184,7 @@ def stays_beyond(
                     + n[2] * (zx * dy - zy * dx)
                 )
             height -= c * q[j] + abs(c) * packed.joint[j, POSITION_ERROR]
-            for p in range(4):
+            for p in range(pieces):
                 if max(first, work.small[ENDS, p]) <= min(last, work.small[ENDS, p + 1]):
                     for r in range(4):
                         combined[p, 0, r] += c * work.pieces[p, j, r]

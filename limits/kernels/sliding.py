@@ -30,7 +30,7 @@ from .packed import (
 )
 from .separation import uphill
 
-__all__ = ["far_from", "slide"]
+__all__ = ["NEAR_M", "far_from", "slide", "slide_at"]
 
 ROUNDING_M = 1e-9
 # Damping [m] of the inverse: a place that can hardly be moved along n is left alone.
@@ -94,7 +94,7 @@ def _solved(a: Floats, b: Floats, x: Floats) -> bool:
     return True
 
 
-@apart(PACKED, WORK, WHOLE, WHOLE, NUMBER, NUMBER, ROW)
+@kernel
 def slide(
     packed: Packed, work: Work, v: int, k: int, room_s: float, margin: float, w: Floats
 ) -> bool:
@@ -105,12 +105,27 @@ def slide(
     work.small[REPORT, 1] becomes that clearance.
     False, with w as it was, if it is slower already or nothing can be done.
     """
+    clear = _clearance(packed, work, v, k)
+    return clear < NEAR_M and slide_at(packed, work, v, k, clear, room_s, margin, w)
+
+
+@apart(PACKED, WORK, WHOLE, WHOLE, NUMBER, NUMBER, NUMBER, ROW)
+def slide_at(
+    packed: Packed,
+    work: Work,
+    v: int,
+    k: int,
+    clear: float,
+    room_s: float,
+    margin: float,
+    w: Floats,
+) -> bool:
+    """As `slide`, of a capsule whose clearance [m] is known to be less than NEAR_M."""
     n, p, joint = work.small[PLANE], work.small[SHIFTED], int(packed.capsule[k, 0])
     # Too near already, and on its own way back; what comes after the volumes is seen, never eased.
     if v < packed.eased.shape[0] and packed.eased[v, k] > 0.0:
         return False
-    clear = _clearance(packed, work, v, k)
-    if not clear < NEAR_M or not uphill(packed, work, v, k, clear, n):
+    if not uphill(packed, work, v, k, clear, n):
         return False
     axis, lead = work.segment[k], 0.0
     for i in range(3):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from ..kernels.jit import kernel
+from ..kernels.motion import pieces_in
 from ..kernels.packed import ACCELERATION, ENDS, VELOCITY, Floats, Packed, Work
 
 __all__ = ["REST_SHARE", "holds"]
@@ -20,14 +21,16 @@ REST_SHARE = 1e-12
 
 @kernel
 def holds(packed: Packed, ticks: Floats, work: Work, report: Floats) -> bool:
-    """Whether the stop of ticks (3,) in `work` ends at rest; else report joint, value, bound."""
+    """Whether the stop of ticks (m,) in `work` ends at rest; else report joint, value, bound."""
     report[0], report[2] = 0.0, 0.0
-    for p in range(3):
+    for p in range(ticks.shape[0]):
         report[1] = ticks[p]
         if not (0.0 <= ticks[p] < math.inf and ticks[p] == math.floor(ticks[p])):
             return False
+    last = pieces_in(work.small[ENDS]) - 1
+    t = work.small[ENDS, last + 1] - work.small[ENDS, last]
     for i in range(packed.joint.shape[0]):
-        piece, t = work.pieces[3, i], work.small[ENDS, 4] - work.small[ENDS, 3]
+        piece = work.pieces[last, i]
         left = abs(piece[1] + t * (piece[2] + t * piece[3] / 2.0))
         bound = REST_SHARE * packed.joint[i, VELOCITY]
         if not (left <= bound):

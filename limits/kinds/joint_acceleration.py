@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ..kernels.acceleration import within
 from ..kernels.jit import kernel
+from ..kernels.motion import pieces_in
 from ..kernels.packed import ACCELERATION, DECELERATION, ENDS, Floats, Packed, Work
 
 __all__ = ["holds"]
@@ -13,9 +14,10 @@ __all__ = ["holds"]
 @kernel
 def holds(packed: Packed, work: Work, report: Floats) -> bool:
     """Whether |ddq| is within its bound throughout; else report joint, value, bound."""
+    pieces = pieces_in(work.small[ENDS])
     for i in range(packed.joint.shape[0]):
         up, down = packed.joint[i, ACCELERATION], packed.joint[i, DECELERATION]
-        for p in range(4):
+        for p in range(pieces):
             length = work.small[ENDS, p + 1] - work.small[ENDS, p]
             value, bound = within(work.pieces[p, i], length, up, down)
             if not (value <= bound):

@@ -22,7 +22,7 @@ import math
 
 from ..kernels.chain import inverse_dynamics
 from ..kernels.jit import apart, kernel
-from ..kernels.motion import speed_sup
+from ..kernels.motion import pieces_in, speed_sup
 from ..kernels.packed import (
     EFFORT,
     EFFORT_ERROR,
@@ -138,7 +138,7 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
         largest[i] = 0.0
     if not _gather(packed, tau, largest, report):
         return False
-    for p in range(4):
+    for p in range(pieces_in(work.small[ENDS])):
         length = work.small[ENDS, p + 1] - work.small[ENDS, p]
         if not (length > 0.0) and p > 0:
             continue

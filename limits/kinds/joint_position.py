@@ -7,7 +7,7 @@ A joint that is outside comes back inwards only: its bound is then where it is (
 from __future__ import annotations
 
 from ..kernels.jit import kernel
-from ..kernels.motion import position_range
+from ..kernels.motion import pieces_in, position_range
 from ..kernels.packed import ENDS, Floats, Work
 
 __all__ = ["holds"]
@@ -16,8 +16,10 @@ __all__ = ["holds"]
 @kernel
 def holds(low: Floats, high: Floats, work: Work, report: Floats) -> bool:
     """Whether every joint stays within [low, high], each (n,); else report joint, value, bound."""
+    ends = work.small[ENDS]
+    last = ends[pieces_in(ends)]
     for i in range(low.shape[0]):
-        least, most = position_range(work.pieces, work.small[ENDS], i, 0.0, work.small[ENDS, 4])
+        least, most = position_range(work.pieces, ends, i, 0.0, last)
         if not (least >= low[i]):
             report[0], report[1], report[2] = i, least, low[i]
             return False

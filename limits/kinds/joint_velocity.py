@@ -7,7 +7,7 @@ joint is outside its position limits.
 from __future__ import annotations
 
 from ..kernels.jit import kernel
-from ..kernels.motion import speed_sup
+from ..kernels.motion import pieces_in, speed_sup
 from ..kernels.packed import ENDS, Floats, Work
 
 __all__ = ["holds"]
@@ -16,8 +16,9 @@ __all__ = ["holds"]
 @kernel
 def holds(bound: Floats, work: Work, report: Floats) -> bool:
     """Whether |dq| <= bound (n,) throughout; else report joint, value, bound."""
+    pieces = pieces_in(work.small[ENDS])
     for i in range(bound.shape[0]):
-        for p in range(4):
+        for p in range(pieces):
             value = speed_sup(work.pieces[p, i], 0.0, work.small[ENDS, p + 1] - work.small[ENDS, p])
             if not (value <= bound[i]):
                 report[0], report[1], report[2] = i, value, bound[i]

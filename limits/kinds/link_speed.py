@@ -27,7 +27,7 @@ from ..kernels.chain import forward
 from ..kernels.clearance import clearance, is_beyond
 from ..kernels.jit import apart, kernel
 from ..kernels.link_motion import TWISTS, capsule_speed, is_limited, link_twists
-from ..kernels.motion import departures, place, speed_sup, speeds_hull
+from ..kernels.motion import departures, pieces_in, place, speed_sup, speeds_hull
 from ..kernels.packed import (
     ENDS,
     LEVER,
@@ -235,7 +235,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
     """
     if not is_limited(packed):
         return 0
-    for p in range(4):
+    for p in range(pieces_in(work.small[ENDS])):
         length = work.small[ENDS, p + 1] - work.small[ENDS, p]
         if p > 0 and length == 0.0:  # that instant is the end of the piece before it
             continue

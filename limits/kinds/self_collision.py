@@ -37,7 +37,7 @@ from ..kernels.packed import (
     Packed,
     Work,
 )
-from ..kernels.separation import bend, stays_beyond, sweeps, widest_gap
+from ..kernels.separation import bend, rough_sweeps, stays_beyond, sweeps, widest_gap
 
 __all__ = ["judge"]
 
@@ -64,6 +64,18 @@ def _stays_apart(
     return stays_beyond(packed, work, b, base, n, needed, first, last)
 
 
+@kernel
+def _between(packed: Packed, work: Work, p: int) -> tuple[float, float]:
+    """How far [m] the joints between the two of a pair move the second: by errors, and standoff
+    beside; and by their motion."""
+    a, b = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
+    # All up to b's less all up to a's.
+    before, outer = int(packed.capsule[a, 0]), int(packed.capsule[b, 0])
+    still = work.swept[STILL, b, outer] - work.swept[STILL, b, before]
+    sweep = work.swept[SWEEP, b, outer] - work.swept[SWEEP, b, before]
+    return still + packed.pair[p, PAIR_STANDOFF], sweep
+
+
 @apart(PACKED, WORK, ROW, ROW, NUMBER, NUMBER, ROW, FLAG)
 def judge(
     packed: Packed,
@@ -88,16 +100,9 @@ def judge(
             continue
         opened[p] = 0.0
         a, b = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
-        before, outer = int(packed.capsule[a, 0]), int(packed.capsule[b, 0])
-        # The joints behind a: all up to b's less all up to a's.
-        sweeps(packed, work, a, moved)
-        sweeps(packed, work, b, moved)
-        still = (
-            work.swept[STILL, b, outer]
-            - work.swept[STILL, b, before]
-            + packed.pair[p, PAIR_STANDOFF]
-        )
-        sweep = work.swept[SWEEP, b, outer] - work.swept[SWEEP, b, before]
+        rough_sweeps(packed, work, a, moved)
+        rough_sweeps(packed, work, b, moved)
+        still, sweep = _between(packed, work, p)
         x = work.middle[a, 0] - work.middle[b, 0]
         y = work.middle[a, 1] - work.middle[b, 1]
         z = work.middle[a, 2] - work.middle[b, 2]
@@ -107,6 +112,9 @@ def judge(
         far = (packed.pair[p, MIDDLES] + still + sweep) * ROUNDING + ROUNDING_M
         if x * x + y * y + z * z > far * far:
             continue
+        sweeps(packed, work, a, moved)
+        sweeps(packed, work, b, moved)
+        still, sweep = _between(packed, work, p)
         apart = segment_segment(work.segment[a], work.segment[b]) - packed.pair[p, RADII]
         eased = packed.pair[p, PAIR_EASED]
         if apart > still + sweep - eased:

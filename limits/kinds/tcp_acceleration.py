@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 
 from ..kernels.jit import apart, kernel
-from ..kernels.motion import speed_sup
+from ..kernels.motion import pieces_in, speed_sup
 from ..kernels.packed import (
     ENDS,
     PACKED,
@@ -122,7 +122,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
     """
     if not is_held(packed):
         return 0
-    for p in range(4):
+    for p in range(pieces_in(work.small[ENDS])):
         stack, count, evaluations = work.stack, 1, 0
         stack[0, 0], stack[0, 1] = 0.0, work.small[ENDS, p + 1] - work.small[ENDS, p]
         if p > 0 and stack[0, 1] == 0.0:  # that instant is the end of the piece before it

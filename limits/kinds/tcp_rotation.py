@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from ..kernels.jit import apart, kernel
-from ..kernels.motion import departures, place, speed_sup, speeds_hull
+from ..kernels.motion import departures, pieces_in, place, speed_sup, speeds_hull
 from ..kernels.packed import (
     ENDS,
     PACKED,
@@ -116,7 +116,7 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
     """Whether the TCP turns no faster than max_rot_vel during tick and stop; else report it."""
     n, declared = packed.joint.shape[0], packed.scalar[TCP_ROTATION]
     sup, moved, middle_q = work.vector[5], work.vector[4], work.vector[3]
-    for p in range(4):
+    for p in range(pieces_in(work.small[ENDS])):
         stack, count, evaluations = work.stack, 1, 0
         stack[0, 0], stack[0, 1] = 0.0, work.small[ENDS, p + 1] - work.small[ENDS, p]
         while count > 0:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from ..kernels.chain import forward, tcp_levers, tcp_velocity
 from ..kernels.jit import apart, kernel
-from ..kernels.motion import departures, place, speed_sup, speeds_hull
+from ..kernels.motion import departures, pieces_in, place, speed_sup, speeds_hull
 from ..kernels.packed import (
     ENDS,
     PACKED,
@@ -80,7 +80,7 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
     """Whether the TCP keeps below max_trans_vel during tick and stop; else report it."""
     n = packed.joint.shape[0]
     sup, moved = work.vector[5], work.vector[4]
-    for p in range(4):
+    for p in range(pieces_in(work.small[ENDS])):
         stack, count, evaluations = work.stack, 1, 0
         stack[0, 0], stack[0, 1] = 0.0, work.small[ENDS, p + 1] - work.small[ENDS, p]
         while count > 0:

@@ -37,7 +37,7 @@ def _near(packed: Packed, i: int, q: float, low: float, high: float) -> bool:
 def holds(packed: Packed, measured: Floats, motion: Floats) -> int:
     """-1 if all is well, else the joint that is not finite or too far from its command.
 
-    measured (2, n) q and dq; motion (n + 1, 6), whose first column is the commanded q.
+    measured (2, n) q and dq; motion (n + 1, 3 + m), whose first column is the commanded q.
     """
     for i in range(measured.shape[1]):
         near = _near(packed, i, measured[0, i], motion[i, 0], motion[i, 0])

@@ -21,7 +21,7 @@ from ..kernels.chain import forward
 from ..kernels.clearance import clearance, is_beyond, segment_segment
 from ..kernels.cloud import cloud_judged, is_cloudy
 from ..kernels.jit import apart, kernel
-from ..kernels.motion import departures, place
+from ..kernels.motion import departures, pieces_in, place
 from ..kernels.packed import (
     BOX,
     DATA,
@@ -46,7 +46,7 @@ from ..kernels.packed import (
     Packed,
     Work,
 )
-from ..kernels.separation import bend, direction, extent, stays_beyond, sweeps
+from ..kernels.separation import bend, direction, extent, rough_sweeps, stays_beyond, sweeps
 from .self_collision import judge as pairs_judged
 
 __all__ = [
@@ -147,7 +147,7 @@ def _judge(
         if opened[k] == 0.0:
             continue
         opened[k] = 0.0
-        sweeps(packed, work, k, moved)
+        rough_sweeps(packed, work, k, moved)
         joint, axis = int(packed.capsule[k, 0]), work.segment[k]
         still, sweep = (
             work.swept[STILL, k, joint] + packed.scalar[STANDOFF],
@@ -170,6 +170,11 @@ def _judge(
             eased = packed.eased[v, k]
             if clear > still + sweep - eased:
                 continue
+            sweeps(packed, work, k, moved)
+            still = work.swept[STILL, k, joint] + packed.scalar[STANDOFF]
+            sweep = work.swept[SWEEP, k, joint]
+            if clear > still + sweep - eased:
+                continue
             if _stays_clear(packed, work, v, k, clear, moved, first, last):
                 continue
             report[0], report[1] = v * packed.capsule.shape[0] + k, clear
@@ -182,6 +187,7 @@ def _judge(
             verdict, code = 0, WORKSPACE
         if not cloudy:
             continue
+        sweeps(packed, work, k, moved)
         judged = cloud_judged(packed, work, k, moved, first, last, report)
         if judged < 1:
             verdict, code, opened[k] = judged, OBSTACLES, 1.0
@@ -222,23 +228,23 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
 
     Else WORKSPACE, OBSTACLES or SELF_COLLISION, and report gets subject, value, bound: the subject
     is volume · (number of capsules) + capsule, obstacles counting on from the volumes; or the pair.
-    work.small[HINT] holds the time that was certainly too near when another motion was judged, or
-    negative: that is looked at first.
+    Where another motion was certainly too near, this one is looked at first: work.small[HINT] holds
+    the share of its time, or a negative number, and the capsule or pair.
     """
     if packed.volume.shape[0] == 0 and packed.pair.shape[0] == 0 and not is_cloudy(packed):
         return 0
     stack, count, evaluations = work.stack, 1, 0
-    items = work.open.shape[1]
+    items, end_s = work.open.shape[1], work.small[ENDS, pieces_in(work.small[ENDS])]
     if work.small[HINT, 0] >= 0.0:
-        at = min(work.small[HINT, 0], work.small[ENDS, 4])
+        at = work.small[HINT, 0] * end_s
         for i in range(items):
-            work.open[1, i] = 1.0
+            work.open[1, i] = 1.0 if i == work.small[HINT, 2] else 0.0
         verdict, code = _look(packed, work, work.open[1], at, at, report)
         if verdict < 0:
             return code
     for i in range(items):
         work.open[0, i] = 1.0
-    stack[0, 0], stack[0, 1] = 0.0, work.small[ENDS, 4]
+    stack[0, 0], stack[0, 1] = 0.0, end_s
     while count > 0:
         count -= 1
         first, last, opened = stack[count, 0], stack[count, 1], work.open[count]
@@ -248,7 +254,10 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
         middle = 0.5 * (first + last)
         evaluations += 1
         if verdict < 0 or evaluations >= EVALUATIONS_MAX or count + 2 > stack.shape[0]:
-            work.small[HINT, 0] = middle if verdict < 0 else -1.0
+            work.small[HINT, 0] = middle / end_s if verdict < 0 else -1.0
+            capsules, item = packed.capsule.shape[0], int(report[0])
+            pair = code == SELF_COLLISION
+            work.small[HINT, 2] = capsules + item if pair else item % max(1, capsules)
             return code
         stack[count, 0], stack[count, 1] = middle, last
         stack[count + 1, 0], stack[count + 1, 1] = first, middle

@@ -25,8 +25,10 @@ from .comparison import (
     compare,
     comparison_document,
     comparison_table,
+    joints_only,
     oracle_robot,
 )
+from .executed import PEER, Executed, compare_executed, executed_document, executed_table
 from .growth import growth as measure_growth
 from .growth import growth_table
 from .measure import Latency, Machine, machine, measure, without_classifier
@@ -77,6 +79,11 @@ def command(
     compared: list[Compared] = []
     if robot is not None and peers != "none":
         compared = _compare_all(declared, robot, selected, peer_steps, seed, json_output)
+    executed: list[Executed] = []
+    like_us = next((one for one in selected if one.name == PEER and one.is_installed), None)
+    if like_us is not None:
+        joints = joints_only(declared)
+        executed = compare_executed(joints, like_us.make, steps=peer_steps, seed=seed)
     grown = (
         measure_growth(declared, robot, steps=min(steps, GROWTH_STEPS), seed=seed)
         if growth and robot is not None
@@ -87,6 +94,7 @@ def command(
         times["cold"] = arming(limits, is_cold=True)
     document = _document(declared, host, steps, seed, results, times)
     document |= {**comparison_document(compared), "peer_steps": peer_steps, "growth": grown}
+    document["slow_down_off"] = executed_document(executed)
     document["not_installed"] = list(not_installed())
     written = [] if plots is None else write_plots(document, plots)
     if json_output:
@@ -97,6 +105,8 @@ def command(
     if compared:
         console.print(comparison_table(compared))
         _print_missing(console, compared, peers)
+    if executed:
+        console.print(executed_table(executed))
     if grown is not None:
         console.print(growth_table(grown))
     _print_notes(console, declared, host, times)

@@ -35,6 +35,7 @@ __all__ = [
     "compare",
     "comparison_document",
     "comparison_table",
+    "joints_only",
     "oracle_robot",
 ]
 

@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,7 +74,9 @@ def command(
         realtime=realtime,
         out=str(out.resolve()),
     )
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # a job in the background of a shell
+            signal.signal(number, _interrupt)
     console = Console(stderr=as_json)
     try:
         summary = run_demo(settings, console)
@@ -91,7 +94,11 @@ def command(
     raise typer.Exit(0 if is_good(summary) else 1)
 
 
+_interrupted = threading.Event()
+
+
 def _interrupt(number: int, frame: object) -> None:
+    _interrupted.set()  # what is raised within a callback, Python may lose
     raise KeyboardInterrupt
 
 
@@ -114,6 +121,8 @@ def run_demo(settings: Settings, console: Console) -> dict[str, Any]:
                 for run in runs:
                     _start(children, meetings[run])
                 while not children.has_ended("robot"):
+                    if _interrupted.is_set():
+                        raise KeyboardInterrupt
                     children.is_finished()
                     live.update()
                     time.sleep(POLL_S)

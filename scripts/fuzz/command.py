@@ -21,6 +21,7 @@ from ...limits.errors import InputError
 from ...sim.oracle import read_robot
 from .campaign import Campaign, open_bench, run_campaign
 from .changing import run_changing
+from .fingers import with_gripper
 from .limits_source import LimitsSource, find
 from .matrix import merge, run_matrix
 from .matrix_plan import plan_matrix
@@ -63,6 +64,9 @@ def command(
         bool,
         typer.Option("--obstacles", help="Declare perception; obstacles move about the robot."),
     ] = False,
+    gripper: Annotated[
+        bool, typer.Option("--gripper", help="Declare a gripper; it is attacked, too.")
+    ] = False,
     random_robots: Annotated[
         int | None, typer.Option("--random-robots", min=0, help="Of a matrix; alone: only these.")
     ] = None,
@@ -91,6 +95,7 @@ def command(
         raise InputError("--random-robots, --resume, --shards, --shard: of `checkrein fuzz matrix`")
     else:
         source = with_perception(find(limits), seed) if obstacles else find(limits)
+        source = with_gripper(source, seed) if gripper else source
         summary = _single(source, steps or STEPS, seed, zero_margins, out, json_output)
     if junit is not None:
         write_junit(junit, summary)
@@ -105,7 +110,10 @@ def command(
 def _changing(limits: str | None, steps: int, seed: int, json_output: bool) -> int:
     if limits is None or limits == MATRIX:
         raise InputError("fuzz --changes: name limits, e.g. checkrein fuzz xarm6 --changes")
-    document = run_changing(find(limits), steps=steps, seed=seed).document
+    source = find(limits)
+    if read_robot(source.raw).gripper is not None:
+        raise InputError("fuzz --changes: these limits declare a gripper, which it does not drive")
+    document = run_changing(source, steps=steps, seed=seed).document
     if json_output:
         print(json.dumps(document, allow_nan=False))
     else:

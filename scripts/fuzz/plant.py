@@ -72,6 +72,7 @@ class Senses:
         self._reports = view.chance(0.5)  # whether the robot says what it executed
         # Whether it reports angles of joints that turn without end within one turn.
         self._wraps = robot.continuous & (bool(robot.continuous.any()) and view.chance(0.7))
+        self._is_wrapped = bool(self._wraps.any())
         self._lost = 0  # frames still to be lost
 
     def loses(self, plant: Plant) -> bool:
@@ -119,6 +120,7 @@ class Senses:
                 # A setpoint that never was. (In a loss the plant is elsewhere than the filter's
                 # memory: a robot that lies then is beyond what any filter can know.)
                 executed = Executed(executed.seq + int(view.pick(-1000, 5)), 0)
-        turns = np.floor(q[self._wraps] / (2.0 * np.pi) + 0.5)
-        q[self._wraps] -= 2.0 * np.pi * np.where(np.isfinite(turns), turns, 0.0)
+        if self._is_wrapped:
+            turns = np.floor(q[self._wraps] / (2.0 * np.pi) + 0.5)
+            q[self._wraps] -= 2.0 * np.pi * np.where(np.isfinite(turns), turns, 0.0)
         return RobotState(q, dq, now_ns - age_ns, wrench_tcp=wrench, executed=executed)

@@ -27,6 +27,7 @@ from ...sim.oracle import (
     judge_stops,
     judge_ticks,
 )
+from ...sim.oracle_gripper import Asked, judge_fingers
 from ...sim.oracle_joints import Excess, rounding, within_tick
 from ...sim.oracle_stop import expand_stops, malformed
 from .passers import Truth
@@ -61,6 +62,7 @@ class Run:
     armed_ns: int
     answers: str | None  # how the scorer double answers; None: no scorer
     key: int
+    kept: tuple[float, float] | None = None  # that the gripper may be asked for from before
     seq_before: int = 0  # of the last decision before this run; a new filter begins at 0
     inputs: list[Input] = field(default_factory=list)
 
@@ -78,6 +80,7 @@ class Record:
     outcomes: list[str] = field(default_factory=list)
     stop_ticks: list[int] = field(default_factory=list)
     truths: list[Truth | None] = field(default_factory=list)  # where obstacles were
+    asked: list[Asked] = field(default_factory=list)  # of the gripper, where there is one
 
     @property
     def rows(self) -> int:
@@ -110,6 +113,24 @@ class Record:
             starts.append(before)
         (q0, dq0, ddq0), (q1, dq1, ddq1) = starts, ends
         return Motion(q0, dq0, ddq0, q1, dq1, ddq1, run)
+
+
+def grasped(record: Record, robot: Robot) -> list[Violation]:
+    """What was asked too much of the gripper, run by run."""
+    out: list[Violation] = []
+    if robot.gripper is None:
+        return out
+    runs = np.array(record.run)
+    for k, run in enumerate(record.runs or [None]):
+        rows = np.flatnonzero(runs == k)
+        kept = None if run is None else run.kept
+        ticks = [record.asked[row] for row in rows.tolist()]
+        found = judge_fingers(robot.gripper, robot.period_s, ticks, kept)
+        out += [
+            Violation(int(rows[tick]), kind, "gripper", value, bound, unit)
+            for tick, kind, value, bound, unit in found
+        ]
+    return out
 
 
 @dataclass(slots=True)
@@ -270,6 +291,7 @@ def judge(
     found += in_crowd
     found += stop_starts(record, robot, motion)
     found += played_stops(record, robot, motion)
+    found += grasped(record, robot)
     rows = fork_rows(record, rng) if forks is None else forks
     stops = [record.stops[k] for k in rows.tolist()]
     starts = (motion.q1[rows], motion.dq1[rows], motion.ddq1[rows])

@@ -19,12 +19,14 @@ from typing import Any, cast
 import numpy as np
 
 from ...limits.errors import InputError
+from ...limits.gripper import GripperCommand, GripperSetpoint, GripperState
 from ...limits.loading import robots_folder, write_atomic
 from ...limits.obstacles import Obstacles
 from ...limits.records import Candidates, Command, Executed, RobotState
 from ...sim.oracle import Violation
 from .campaign import Campaign
 from .doubles import Answers
+from .fingers import asked_of
 from .limits_source import LimitsSource
 from .passers import Truth
 from .plant import Plant
@@ -102,7 +104,7 @@ def _truth_from(document: Any) -> Truth | None:
 
 
 def _state(state: RobotState, seq_before: int) -> dict[str, Any]:
-    executed = state.executed
+    executed, grip = state.executed, state.gripper
     return {
         "q": _pack(state.q),
         "dq": _pack(state.dq),
@@ -110,10 +112,28 @@ def _state(state: RobotState, seq_before: int) -> dict[str, Any]:
         "wrench_tcp": None if state.wrench_tcp is None else _pack(state.wrench_tcp),
         "executed": None if executed is None else [executed.seq - seq_before, executed.stop_tick],
         "obstacles": _obstacles(state.obstacles),
+        "gripper": None if grip is None else _pack([grip.position, grip.effort]),
     }
 
 
+def _part(part: GripperCommand) -> dict[str, Any]:
+    position = part.position
+    return {
+        "position": _pack(position.ravel()),
+        "shape": list(position.shape),
+        "max_effort": _pack(part.max_effort),
+    }
+
+
+def _part_from(document: Any) -> GripperCommand | None:
+    if document is None:
+        return None
+    position = np.array(_unpack(document["position"]), dtype=np.float64)
+    return GripperCommand(position.reshape(document["shape"]), _unpack(document["max_effort"]))
+
+
 def _command(command: Command) -> dict[str, Any]:
+    part = command.gripper
     return {
         "mode": command.mode,
         "values": _pack(command.values),
@@ -122,6 +142,7 @@ def _command(command: Command) -> dict[str, Any]:
         "stamp_ns": command.stamp_ns,
         "valid_ms": _pack(command.valid_ms),
         "period_ms": _pack(command.period_ms),
+        "gripper": None if part is None else _part(part),
     }
 
 
@@ -135,6 +156,7 @@ def _proposal(proposal: Candidates) -> Any:
 
 def _state_from(document: dict[str, Any]) -> RobotState:
     wrench, executed = document["wrench_tcp"], document["executed"]
+    grip = _unpack(document.get("gripper"))
     return RobotState(
         np.array(_unpack(document["q"])),
         np.array(_unpack(document["dq"])),
@@ -142,6 +164,7 @@ def _state_from(document: dict[str, Any]) -> RobotState:
         wrench_tcp=None if wrench is None else np.array(_unpack(wrench)),
         executed=None if executed is None else Executed(*executed),
         obstacles=_obstacles_from(document.get("obstacles")),
+        gripper=None if grip is None else GripperState(*grip),
     )
 
 
@@ -149,7 +172,8 @@ def _command_from(document: dict[str, Any]) -> Command:
     values = np.array(_unpack(document["values"]), dtype=np.float64).reshape(document["shape"])
     valid_ms, period_ms = _unpack(document["valid_ms"]), _unpack(document["period_ms"])
     seq, stamp_ns = document["seq"], document["stamp_ns"]
-    return Command(document["mode"], values, seq, stamp_ns, valid_ms, period_ms)
+    part = _part_from(document.get("gripper"))
+    return Command(document["mode"], values, seq, stamp_ns, valid_ms, period_ms, part)
 
 
 def _proposal_from(document: Any) -> Candidates:
@@ -274,6 +298,7 @@ def _drive(bench: Bench, document: dict[str, Any]) -> tuple[Record, list[Violati
     zero = np.zeros(bench.robot.n)
     record, found = Record(start=[(armed.q, zero, zero)]), []
     rules, plant = RunRules(bench.robot, scorer), Plant(armed.q)
+    told: GripperSetpoint | None = None
     for item in document["inputs"]:
         state, proposal = _state_from(item["state"]), _proposal_from(item["proposal"])
         try:
@@ -288,6 +313,9 @@ def _drive(bench: Bench, document: dict[str, Any]) -> tuple[Record, list[Violati
             plant.miss()
         else:
             plant.take(decision)
+            told = decision.setpoint.gripper
+        is_held = item["lost"] or decision.stop_tick > 0
+        record.asked.append(asked_of(state, told, is_held=is_held))
         record.add(0, plant, decision, item["lost"], _truth_from(item.get("truth")))
     return record, found
 

@@ -74,6 +74,10 @@ def required_binds(robot: Robot, poses: Poses) -> tuple[tuple[str, ...], tuple[s
         names.append("self_collision")
     if robot.perception is not None:
         names.append("obstacles")
+    if robot.gripper is not None:
+        names.append("gripper_force")
+        if not robot.gripper.is_binary:
+            names += ["gripper_speed", "gripper_width"]
     if robot.risk_max is not None:
         names.append("classifier")
     places = [*(v.name for v in robot.volumes), *zones]

@@ -15,8 +15,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...controller.decision import Decision, Outcome
+from ...limits.gripper import GripperState
 from ...limits.records import Array, Candidates, Command, RobotState
 from ...sim.oracle import Robot, Violation
+from ...sim.oracle_gripper import Fingers
 from .doubles import ScorerDouble
 
 __all__ = ["RULES", "RunRules", "as_candidates", "violation"]
@@ -28,6 +30,7 @@ RULES = (
     "contact_force",
     "exception",
     "expired_followed",
+    "gripper_state",
     "limits_identity",
     "no_latch",
     "rubbish_accepted",
@@ -131,6 +134,10 @@ class RunRules:
             force = float(np.linalg.norm(state.wrench_tcp[:3]))
             if not force <= self._robot.max_force_n * (1.0 + 1e-9):
                 out.append(("contact_force", f"{force} N, outcome {decision.outcome}"))
+        if self._robot.gripper is not None and not stopped:
+            wrong_grip = _gripper_fault(self._robot.gripper, state.gripper)
+            if wrong_grip:
+                out.append(("gripper_state", f"{state.gripper}, outcome {decision.outcome}"))
         if decision.limits_sha256 != self._robot.sha256:
             out.append(("limits_identity", decision.limits_sha256))
         self._latched = decision.stop_state.latched
@@ -138,6 +145,19 @@ class RunRules:
             self.vetoed += sum(not self._scorer.allows(risk) for *_, risk in self._scorer.log)
             self._scorer.log.clear()
         return out
+
+
+def _gripper_fault(fingers: Fingers, measured: GripperState | None) -> bool:
+    """Whether a measurement leaves nothing but the stop."""
+    if measured is None or (fingers.is_force_required and measured.effort is None):
+        return True
+    low, high = (
+        fingers.min_width_m - fingers.width_error_m,
+        fingers.max_width_m + fingers.width_error_m,
+    )
+    force = 0.0 if measured.effort is None else abs(measured.effort)
+    is_right = low <= measured.position <= high
+    return not (is_right and force <= fingers.max_force_n + fingers.force_error_n)
 
 
 def violation(rule: str, subject: str, row: int) -> Violation:

@@ -21,6 +21,7 @@ from ...limits.declared import Limits
 from ...limits.records import Array, Candidates, RobotState
 from ...sim.oracle import Margins, Robot, Violation
 from .doubles import Answers, ScorerDouble, scorer_double
+from .fingers import Hand, asked_of
 from .passers import Passers
 from .plant import Plant, Senses
 from .poses import Poses
@@ -137,6 +138,7 @@ class _Driver:
         self.plant = Plant(bench.robot.home)
         self.senses = Senses(bench.robot, self.view)
         self.passers: Passers | None = None
+        self.hand = None if bench.robot.gripper is None else Hand(bench.robot.gripper, self.view)
         self._renew()
         self._weights = np.array([weight for _, weight in STREAMS])
         self._weights /= self._weights.sum()
@@ -154,6 +156,7 @@ class _Driver:
         self.answers = self._answers()
         self.scorer = None if self.answers is None else self.bench.scorer
         self.guard = self.bench.make_filter(self.bench.limits, self.scorer)
+        self.is_new = True  # it remembers nothing
 
     def _arm(self, q: Array) -> bool:
         """Arm at rest at q; False if the filter refuses this pose."""
@@ -167,6 +170,8 @@ class _Driver:
             self.passers = Passers(self.bench.robot, self.view, q)
             self.passers.begin(self.now_ns)
             state = replace(state, obstacles=self.passers.cloud)
+        if self.hand is not None:
+            state = replace(state, gripper=self.hand.arm(self.is_new))
         try:
             self.guard.reset()
             self.guard.arm(state, now_ns=self.now_ns)
@@ -176,6 +181,9 @@ class _Driver:
         zero = np.zeros(self.bench.robot.n)
         self.record.start.append((q, zero, zero))
         run = Run(self.record.rows, state, self.now_ns, self.answers, key)
+        if self.hand is not None and self.hand.kept is not None:
+            run.kept = (self.hand.kept.position, self.hand.kept.max_effort)
+        self.is_new = False
         self.record.runs.append(run)
         self.result.vetoed += self.rules.vetoed
         self.rules = RunRules(self.bench.robot, self.scorer)
@@ -207,6 +215,9 @@ class _Driver:
             if self.view.chance(0.8):
                 state = replace(state, obstacles=self.passers.cloud)
         proposal = proposal_of()
+        if self.hand is not None:
+            state = replace(state, gripper=self.hand.measure())
+            proposal = self.hand.dress(proposal)
         lost = self.senses.loses(self.plant)
         row, marked = self.record.rows, self.view.rubbish
         offers = enumerate(as_candidates(proposal))
@@ -228,6 +239,11 @@ class _Driver:
             self.plant.miss()
         else:
             self.plant.take(decision)
+        if self.hand is not None:
+            if not lost:
+                self.hand.execute(decision)
+            is_held = lost or decision.stop_tick > 0
+            self.record.asked.append(asked_of(state, self.hand.told, is_held=is_held))
         self._note(decision, lost)
         if decision.accepted is not None:
             self.view.accepted = as_candidates(proposal)[decision.accepted]

@@ -92,7 +92,7 @@ def test_results_are_fresh_and_read_only() -> None:
         assert not values.flags.writeable
     assert not setpoint.stop.ticks.flags.writeable
     np.testing.assert_array_equal(setpoint.q, two[:-1, 0])
-    np.testing.assert_array_equal(setpoint.stop.jerk, two[:-1, 3:])
+    np.testing.assert_array_equal(setpoint.stop.jerk, two[:-1, 3:6])
 
 
 def test_the_same_question_gives_the_same_bits() -> None:

@@ -208,3 +208,13 @@ def test_deceleration_is_compared_by_what_it_is_where_it_is_not_declared() -> No
     for now, wanted in ((robot, 1.01 * bound), (slower, None), (slower, math.nan)):
         with pytest.raises(LooserLimitsError, match=r"joints\.panda_joint1\.max_deceleration"):
             require_nowhere_looser(now, with_joint(robot, 0, max_deceleration=wanted))
+
+
+@pytest.mark.parametrize("way", [True, False])
+def test_how_motion_is_held_back_is_no_bound(way: bool) -> None:
+    """It may change both ways: what is certified is the same; and it loosens nothing beside it."""
+    robot = replace(panda(), keeps_direction=way)
+    other = replace(robot, keeps_direction=not way)
+    require_nowhere_looser(robot, other)
+    with pytest.raises(LooserLimitsError, match="standoff"):
+        require_nowhere_looser(robot, replace(other, standoff=0.0))

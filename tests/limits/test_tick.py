@@ -12,9 +12,9 @@ from tests.robots import column, half_space, panda, robots, slider, turntable, w
 
 from checkrein.limits import Limits
 from checkrein.limits.certify import CERTIFIED, KINDS, certify
-from checkrein.limits.core import Core, ticks_left
+from checkrein.limits.core import Core, setpoint_of, ticks_left
 from checkrein.limits.kernels.jit import COMPILES
-from checkrein.limits.kernels.packed import pack, work_for
+from checkrein.limits.kernels.packed import motion_shape, pack, work_for
 from checkrein.limits.kernels.reference import MODE_CODES, POSITION, VELOCITY
 from checkrein.limits.records import Array
 from checkrein.limits.tick import (
@@ -69,7 +69,7 @@ def test_what_comes_out_is_certified_or_the_stored_stop(robot: Limits) -> None:
         bounds[0] = np.minimum(bounds[0], before[:-1, 0])
         bounds[1] = np.maximum(bounds[1], before[:-1, 0])
         verdict = certify(
-            packed, before[:-1, :3].copy(), after[:-1, 2].copy(), after[-1, :3].copy(),
+            packed, before[:-1, :3].copy(), after[:-1, 2].copy(), after[-1, :-3].copy(),
             after[:-1, 3:].copy(), bounds, work, report,
         )  # fmt: skip
         assert verdict == CERTIFIED, KINDS[verdict]
@@ -241,8 +241,23 @@ def test_what_has_no_stop_is_not_certified() -> None:
 
 
 def test_split_gives_columns_and_the_same_ticks_for_every_joint() -> None:
-    motion = np.arange(18.0).reshape(3, 6)
+    motion = np.zeros(motion_shape(2))
+    motion[:, :6] = np.arange(18.0).reshape(3, 6)
+    motion[-1, 3:] = 0.0
     columns, ticks = np.zeros((3, 2)), np.zeros((2, 3), dtype=np.int64)
-    split(motion, columns, ticks)
+    assert split(motion, columns, ticks) == (39, True)
     np.testing.assert_array_equal(columns, motion[:2, :3].T)
     np.testing.assert_array_equal(ticks, [[12, 13, 14], [12, 13, 14]])
+    np.testing.assert_array_equal(setpoint_of(motion, 0.004).stop.jerk, motion[:2, 3:6])
+
+
+def test_split_gives_each_joint_its_own_ticks_where_they_do_not_switch_together() -> None:
+    """Joint 0: 2 ticks, 3, 1, then it waits; joint 1: 4 ticks without a plateau, then 4."""
+    motion = np.zeros(motion_shape(2))
+    motion[-1, :5] = 2.0, 2.0, 1.0, 1.0, 2.0
+    motion[0, 3:8] = -5.0, 0.0, 0.0, 9.0, 0.0
+    motion[1, 3:8] = -7.0, -7.0, 7.0, 7.0, 7.0
+    assert split(motion, np.zeros((3, 2)), np.zeros((2, 3), dtype=np.int64)) == (8, False)
+    stop = setpoint_of(motion, 0.004).stop
+    np.testing.assert_array_equal(stop.ticks, [[2, 3, 1], [4, 4, 0]])
+    np.testing.assert_array_equal(stop.jerk, [[-5.0, 0.0, 9.0], [-7.0, 7.0, 0.0]])

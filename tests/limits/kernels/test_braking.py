@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.robots import column, panda, slider, turntable, with_joints
 
 from checkrein.limits import Limits
-from checkrein.limits.kernels.braking import plan_stop
+from checkrein.limits.kernels.braking import plan_each, plan_joint, plan_stop, runs_of
 from checkrein.limits.kernels.jit import COMPILES
-from checkrein.limits.kernels.packed import pack
+from checkrein.limits.kernels.packed import KEPT, motion_shape, pack, work_for
 from checkrein.limits.records import Array
 
 ROBOT = panda()
@@ -143,3 +143,85 @@ def test_a_state_beyond_its_acceleration_bound_comes_back_into_it() -> None:
     found = plan(ROBOT, np.zeros(7), ddq)
     if found is not None:
         assert (np.abs(found[1]) <= J_MAX[:, None]).all()
+
+
+class TestEachForItself:
+    """The other family: joint by joint the fewest ticks, as phases that all of them share."""
+
+    def planned(self, dq: Array, ddq: Array) -> Array:
+        """A motion (n + 1, 3 + m)."""
+        work, motion = work_for(PACKED), np.zeros(motion_shape(7))
+        work.motions[KEPT] = np.nan  # nobody follows a stored stop
+        motion[:7, 1], motion[:7, 2] = dq, ddq
+        phases = motion.shape[1] - 3
+        assert plan_each(PACKED, motion[:7, :3], 1.0, work, motion[7, :phases], motion[:7, 3:])
+        return motion
+
+    @given(speed=shares, acceleration=shares)
+    @settings(max_examples=150)
+    def test_each_rests_in_the_ticks_it_takes_alone(
+        self, speed: Array, acceleration: Array
+    ) -> None:
+        dq, ddq = speed * V_MAX, acceleration * A_MAX
+        motion, row, own = self.planned(dq, ddq), np.zeros(6), np.zeros(6)
+        together, longest = needed(dq, ddq)[0].sum(), 0.0
+        for i in range(7):
+            assert plan_joint(PACKED, dq, ddq, 1.0, i, own)
+            assert runs_of(motion, i, row)
+            lasting = own[:3] > 0.0
+            moving = row[:3] > 0.0
+            same = np.repeat(own[3:][lasting], own[:3][lasting].astype(int))
+            np.testing.assert_array_equal(
+                np.repeat(row[3:][moving], row[:3][moving].astype(int)), same
+            )
+            assert own[:3].sum() <= together
+            longest = max(longest, float(own[:3].sum()))
+        assert motion[7].sum() == longest
+
+    @given(speed=shares, acceleration=shares)
+    @settings(max_examples=150)
+    def test_all_rest_at_the_end(self, speed: Array, acceleration: Array) -> None:
+        motion = self.planned(speed * V_MAX, acceleration * A_MAX)
+        dq, ddq = motion[:7, 1].copy(), motion[:7, 2].copy()
+        for ticks, jerk in zip(motion[7], motion[:7, 3:].T, strict=False):
+            t = ticks * T
+            dq += ddq * t + jerk * t * t / 2.0
+            ddq += jerk * t
+        np.testing.assert_allclose(dq, 0.0, atol=1e-11)
+        np.testing.assert_allclose(ddq, 0.0, atol=1e-9)
+        assert (np.abs(motion[:7, 3:]) <= J_MAX[:, None]).all()
+
+    def test_who_follows_the_stored_stop_goes_on_with_it(self) -> None:
+        work, kept = work_for(PACKED), self.planned(0.7 * V_MAX, np.zeros(7))
+        kept[7, 0] -= 1.0  # in the midst of it, where nobody would plan so
+        work.motions[KEPT] = kept
+        motion, phases = np.zeros_like(kept), kept.shape[1] - 3
+        motion[:7, :3] = kept[:7, :3]
+        motion[3:7, 2] *= 0.9
+        motion[3:7, 1] *= 0.9
+        assert plan_each(PACKED, motion[:7, :3], 1.0, work, motion[7, :phases], motion[:7, 3:])
+        one, other = np.zeros(6), np.zeros(6)
+        for i in range(7):
+            assert runs_of(kept, i, one)
+            assert runs_of(motion, i, other)
+            assert np.array_equal(one, other) == (i < 3)
+
+    def test_it_needs_room_for_three_phases_a_joint(self) -> None:
+        work, end = work_for(PACKED), np.zeros((7, 3))
+        end[:, 1] = 0.1
+        assert not plan_each(PACKED, end, 1.0, work, np.zeros(20), np.zeros((7, 20)))
+
+    @pytest.mark.parametrize("bad", [math.nan, math.inf])
+    def test_what_is_not_finite_has_no_stop(self, bad: float) -> None:
+        for column_ in (1, 2):
+            end = np.zeros((7, 3))
+            end[4, column_] = bad
+            assert not plan_each(
+                PACKED, end, 1.0, work_for(PACKED), np.zeros(21), np.zeros((7, 21))
+            )
+
+    def test_more_than_three_phases_of_one_joint_are_none(self) -> None:
+        motion, row = np.zeros(motion_shape(7)), np.zeros(6)
+        motion[7, :4] = 1.0
+        motion[0, 3:7] = 1.0, 2.0, 3.0, 4.0
+        assert not runs_of(motion, 0, row)

@@ -62,7 +62,7 @@ def test_a_plateau_lasts_no_longer_than_it_has_to(robot: Limits) -> None:
     packed, rng, refused = pack(robot), np.random.default_rng(3), 0
     for dq, ddq, ease in states(robot, seed=4, count=240):
         n1, n3 = rng.integers(1, 9, 2).astype(float).tolist()
-        got = braking._plateau_ticks(packed, dq, ddq, ease, n1, n3)
+        got = braking._plateau_ticks(packed, dq, ddq, ease, n1, n3, 0, dq.size)
         assert max(got, -1.0) == plateau_ticks(robot, dq, ddq, ease, n1, n3)
         refused += got < 0.0
     assert 0 < refused < 225

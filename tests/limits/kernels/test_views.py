@@ -75,7 +75,7 @@ def test_a_kernel_sees_what_python_sees(robot: Limits) -> None:
 
 def test_other_arrays_are_a_copy_with_sizes_of_its_own() -> None:
     packed = pack(panda())
-    more = packed.with_(cloud=np.arange(40.0))
+    more = packed.with_last(np.arange(40.0))
     assert (more.cloud.size, packed.cloud.size) != (packed.cloud.size, 40)
     np.testing.assert_array_equal(more.cloud, np.arange(40.0))
     more.joint[0, 0] = 99.0

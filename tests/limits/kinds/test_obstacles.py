@@ -92,7 +92,7 @@ class TestObstacles(MotionBattery):
     def judge(self, limits: Limits, case: Any, **changes: Any) -> Verdict:
         def asked(packed: Packed, work: Work, bounds: Array, report: Array) -> bool:
             cloud = self.cloud(limits, **changes)
-            return self.holds(packed.with_(cloud=cloud), work, bounds, report)
+            return self.holds(packed.with_last(cloud), work, bounds, report)
 
         with np.errstate(invalid="ignore"):  # compiled, there is no warning
             return ask(limits, case, asked)
@@ -131,7 +131,7 @@ class TestObstacles(MotionBattery):
         def asked(packed: Packed, work: Work, bounds: Array, report: Array) -> bool:
             cloud = self.cloud(limits)
             cloud[entry] = bad
-            return self.holds(packed.with_(cloud=cloud), work, bounds, report)
+            return self.holds(packed.with_last(cloud), work, bounds, report)
 
         with np.errstate(invalid="ignore"):  # compiled, there is no warning
             assert not ask(limits, self.case(0.1), asked).ok
@@ -144,7 +144,7 @@ class TestObstacles(MotionBattery):
 
         def asked(packed: Packed, work: Work, bounds: Array, report: Array) -> bool:
             cloud = clouded(limits, np.zeros((0, 3)))
-            return self.holds(packed.with_(cloud=cloud), work, bounds, report)
+            return self.holds(packed.with_last(cloud), work, bounds, report)
 
         assert ask(limits, self.case(9.0), asked).ok
 
@@ -207,7 +207,7 @@ class Scene:
         )  # fmt: skip
 
     def accepted(self, **changes: Any) -> bool:
-        packed, report = pack(self.limits).with_(cloud=self.cloud(**changes)), np.zeros(3)
+        packed, report = pack(self.limits).with_last(self.cloud(**changes)), np.zeros(3)
         work = work_for(packed)
         work.small[HINT, 0] = -1.0
         built(packed, work, self.motion)
@@ -257,7 +257,7 @@ def test_the_tree_says_what_a_scan_of_all_balls_says() -> None:
     seen: dict[int, int] = {}
     for seed in range(24):
         scene = Scene(seed)
-        packed = pack(scene.limits).with_(cloud=scene.cloud())
+        packed = pack(scene.limits).with_last(scene.cloud())
         cloud, capsules = packed.cloud, packed.capsule.shape[0]
         first, last = np.sort(scene.rng.uniform(0.0, scene.seconds, 2)).tolist()
         work, moved = at_middle(scene, packed, first, last)
@@ -289,7 +289,7 @@ def test_a_link_glides_along_a_wall_of_points() -> None:
         points = np.array([[out * np.cos(a), out * np.sin(a), height] for a in turned])
 
         def asked(packed: Packed, work: Work, bounds: Array, report: Array) -> bool:
-            return holds(packed.with_(cloud=clouded(limits, points)), work, bounds, report)
+            return holds(packed.with_last(clouded(limits, points)), work, bounds, report)
 
         return ask(limits, motion, asked).ok
 
@@ -307,7 +307,7 @@ def test_every_capsule_is_asked_for() -> None:
         def asked(
             packed: Packed, work: Work, bounds: Array, report: Array, cloud: Array = cloud
         ) -> bool:
-            return holds(packed.with_(cloud=cloud), work, bounds, report)
+            return holds(packed.with_last(cloud), work, bounds, report)
 
         verdict = ask(limits, still((0.3, 0.4)), asked)
         assert not verdict.ok

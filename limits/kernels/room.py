@@ -1,0 +1,61 @@
+"""From what speed a joint can still stop before its bound ahead: what `project` slows down to.
+
+An estimate in closed form, with what the jerk takes; the certificate is what decides.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .jit import kernel
+from .packed import DECELERATION, JERK, KEEPS_DIRECTION, PACE, PERIOD, Floats, Packed, Work
+from .restraint import GENTLE
+
+__all__ = ["write_caps"]
+
+
+@kernel
+def _speed_for(room: float, acceleration: float, jerk: float, period: float) -> float:
+    """Speed from which a joint stops within `room`: v²/(2a) + v·(a/2j + T) = room, solved for v."""
+    if not room > 0.0:
+        return 0.0
+    lag = acceleration * (acceleration / (2.0 * jerk) + period)
+    return -lag + math.sqrt(lag * lag + 2.0 * acceleration * room)
+
+
+@kernel
+def _cap(
+    packed: Packed,
+    start: Floats,
+    bounds: Floats,
+    speed: float,
+    slowest: float,
+    gentle: float,
+    i: int,
+) -> float:
+    """The speed [rad/s or m/s] from which joint i can still stop before its bound ahead."""
+    period, q, dq, now = packed.scalar[PERIOD], start[i, 0], start[i, 1], start[i, 2]
+    a_max, j_max = packed.joint[i, DECELERATION] * gentle, packed.joint[i, JERK]
+    ahead = dq * period + now * period * period / 2.0
+    room = (
+        (bounds[1, i] - q - max(0.0, ahead))
+        if speed > 0.0
+        else (q - bounds[0, i] + min(0.0, ahead))
+    )
+    if not packed.scalar[KEEPS_DIRECTION] > 0.0:  # it need not wait for the slowest one
+        return _speed_for(room, a_max, j_max, period)
+    shared = slowest + a_max / j_max + 2.0 * period
+    return min(_speed_for(room, a_max, j_max, period), 2.0 * max(0.0, room) / shared)
+
+
+@kernel
+def write_caps(packed: Packed, start: Floats, bounds: Floats, work: Work) -> None:
+    """Write the cap of each speed in work.vector[0] into work.vector[2]."""
+    n, slowest = start.shape[0], 0.0  # the synchronised stop lasts as long as its slowest joint
+    for i in range(n):
+        slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, DECELERATION])
+    gentle = work.small[PACE, GENTLE]
+    slowest /= gentle
+    for i in range(n):
+        speed = work.vector[0, i]
+        work.vector[2, i] = _cap(packed, start, bounds, speed, slowest, gentle, i)

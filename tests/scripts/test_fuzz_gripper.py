@@ -1,0 +1,144 @@
+"""The fuzzer presses a gripper's limits, and a filter that lets one of them go is found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from checkrein.controller import Decision, SafetyFilter
+from checkrein.limits import GripperSetpoint, GripperState, Limits, RobotState
+from checkrein.limits.errors import InputError
+from checkrein.limits.records import Candidates
+from checkrein.scripts.fuzz.campaign import Campaign, open_bench, run_campaign
+from checkrein.scripts.fuzz.command import command
+from checkrein.scripts.fuzz.doubles import ScorerDouble
+from checkrein.scripts.fuzz.fingers import with_gripper
+from checkrein.scripts.fuzz.limits_source import find
+from checkrein.scripts.fuzz.replay import read_violation, replay, write_violation
+from checkrein.scripts.fuzz.report import required_binds
+from checkrein.scripts.fuzz.shard import Bench
+
+SOURCE = with_gripper(find("xarm6"), 1)  # its commands are widths
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return open_bench(SOURCE, zero_margins=False)
+
+
+class Altering(SafetyFilter):
+    """What it asks of the gripper is changed on the way."""
+
+    def step(self, state: RobotState, proposal: Candidates, *, now_ns: int) -> Decision:
+        decision = super().step(state, proposal, now_ns=now_ns)
+        told = decision.setpoint.gripper
+        if told is None:
+            return decision
+        altered = self.altered(told, decision)
+        return replace(decision, setpoint=replace(decision.setpoint, gripper=altered))
+
+    def altered(self, told: GripperSetpoint, decision: Decision) -> GripperSetpoint:
+        raise NotImplementedError
+
+
+class LettingGo(Altering):
+    """It opens when the arm stops."""
+
+    def altered(self, told: GripperSetpoint, decision: Decision) -> GripperSetpoint:
+        assert self.limits.gripper is not None
+        is_stop = decision.stop_tick > 0
+        return replace(told, position=self.limits.gripper.max_width) if is_stop else told
+
+
+class Crushing(Altering):
+    """It is stronger than declared."""
+
+    def altered(self, told: GripperSetpoint, decision: Decision) -> GripperSetpoint:
+        return replace(told, max_effort=told.max_effort * 1.01)
+
+
+class Snapping(Altering):
+    """It is open or closed, with no time in between."""
+
+    def altered(self, told: GripperSetpoint, decision: Decision) -> GripperSetpoint:
+        assert self.limits.gripper is not None
+        low, high = self.limits.gripper.min_width, self.limits.gripper.max_width
+        return replace(told, position=high if told.position > 0.5 * (low + high) else low)
+
+
+class Gaping(Altering):
+    """It opens further than declared."""
+
+    def altered(self, told: GripperSetpoint, decision: Decision) -> GripperSetpoint:
+        return replace(told, position=told.position + 1e-4)
+
+
+class Trusting(SafetyFilter):
+    """Whatever is measured of the gripper, it is told that all is well."""
+
+    def step(self, state: RobotState, proposal: Candidates, *, now_ns: int) -> Decision:
+        assert self.limits.gripper is not None
+        state = replace(state, gripper=GripperState(self.limits.gripper.max_width, 0.0))
+        return super().step(state, proposal, now_ns=now_ns)
+
+
+def ran(bench: Bench, steps: int, kind: type[SafetyFilter] = SafetyFilter) -> Campaign:
+    return run_campaign(SOURCE, steps=steps, seed=1, bench=with_filter(bench, kind))
+
+
+def with_filter(bench: Bench, kind: type[SafetyFilter]) -> Bench:
+    def make(limits: Limits, scorer: ScorerDouble | None) -> SafetyFilter:
+        return kind(limits, scorer=scorer)
+
+    return replace(bench, make_filter=make)
+
+
+def test_the_limits_bind_and_hold(bench: Bench) -> None:
+    campaign = ran(bench, 3000)
+    assert not campaign.violations
+    wanted = {"gripper_force", "gripper_speed", "gripper_width"}
+    assert wanted <= set(required_binds(bench.robot, bench.poses)[0])
+    assert min(campaign.binds[kind] for kind in wanted) > 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        (LettingGo, "gripper_held"),
+        (Crushing, "gripper_force"),
+        (Snapping, "gripper_speed"),
+        (Gaping, "gripper_width"),
+        (Trusting, "gripper_state"),
+    ],
+)
+def test_a_filter_that_lets_one_go_is_found_and_replayed(
+    kind: type[SafetyFilter], found: str, bench: Bench, tmp_path: Path
+) -> None:
+    campaign = ran(bench, 3000 if kind is Trusting else 800, kind)
+    assert campaign.violations[found] > 0
+    assert campaign.failed is not None
+    item = next(f for f in campaign.failed.found if f.violation.kind == found)
+    path = tmp_path / "found.json"
+    write_violation(path, item, source=SOURCE, seed=1, shard=0, zero_margins=False)
+    again = replay(with_filter(bench, kind), read_violation(path))
+    assert any(v.kind == found for v in again.violations)
+    if item.run.kept is None:
+        assert again.again
+        sound = replay(bench, read_violation(path))
+        assert not [v for v in sound.violations if v.kind.startswith("gripper")]
+
+
+def test_limits_that_declare_one_keep_it() -> None:
+    assert with_gripper(SOURCE, 5).raw == SOURCE.raw
+    binary = [json.loads(with_gripper(find("xarm6"), k).raw)["gripper"] for k in range(8)]
+    assert {section["command"] for section in binary} == {"width", "open_close"}
+
+
+def test_a_campaign_with_changes_does_not_drive_it(tmp_path: Path) -> None:
+    path = tmp_path / "gripping.json"
+    path.write_bytes(SOURCE.raw)
+    with pytest.raises(InputError, match="declare a gripper"):
+        command(str(path), steps=10, changes=True, out=tmp_path, replay_file=None)
