@@ -92,10 +92,13 @@ def test_a_plateau_keeps_inside_its_bounds() -> None:
     T = JERKY.period_s
     packed, still = pack(JERKY), np.zeros(1)
     # 10 rad/s² for nine ticks and two halves.
-    assert braking._plateau_ticks(packed, np.array([10.0 * T * 10.0]), still, 1.0, 1.0, 1.0) == 10.0
+    assert (
+        braking._plateau_ticks(packed, np.array([10.0 * T * 10.0]), still, 1.0, 1.0, 1.0, 0, 1)
+        == 10.0
+    )
     # A plateau that one tick of full jerk just reaches, and that two give back with ease.
     robot = with_joint(with_joints(turntable(), max_jerk=500.0), 0, max_deceleration=100.0)
     reached = 500.0 * T
     for share, ticks in ((1.0 - 1e-9, 0.0), (1.0, -1.0)):
         dq = np.array([share * reached * 1.5 * T])
-        assert braking._plateau_ticks(pack(robot), dq, still, 1.0, 1.0, 2.0) == ticks
+        assert braking._plateau_ticks(pack(robot), dq, still, 1.0, 1.0, 2.0, 0, 1) == ticks
