@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.limits.kinds.battery import bounds_of
+from tests.limits.slow_chain import jacobian, tcp
 from tests.robots import column, half_space, panda, robots, slider, turntable, with_joint
 
 from checkrein.limits import Limits
@@ -16,7 +17,15 @@ from checkrein.limits.kernels.jit import COMPILES
 from checkrein.limits.kernels.packed import motion_shape, pack, work_for
 from checkrein.limits.kernels.reference import MODE_CODES, POSITION, VELOCITY
 from checkrein.limits.records import Array
-from checkrein.limits.tick import ALTERED, PASSED, STOP_TICK, certify_rest, next_of_stop, split
+from checkrein.limits.tick import (
+    ALTERED,
+    PASSED,
+    STOP_TICK,
+    certify_rest,
+    certify_stop,
+    next_of_stop,
+    split,
+)
 
 # As plain Python, kernels are a hundred times slower: mutants are asked fewer questions.
 TICKS = 1200 if COMPILES else 160
@@ -180,6 +189,55 @@ def test_joints_that_are_inside_are_slow_too_while_one_comes_back() -> None:
         motion, _, _ = core.advance(motion, VELOCITY, reference)
         assert motion[0, 0] > robot.joints[0].max_position
         assert (np.abs(motion[:-1, 1]) <= recovery + 1e-12).all()
+
+
+def test_pressed_hard_on_a_table_the_tool_goes_on_along_it() -> None:
+    """Down with 0.3 m/s from 5 cm above: it neither freezes nor touches."""
+    robot = panda()
+    core, q = Core(robot), np.array(robot.home)
+
+    def led(q: Array, velocity: list[float]) -> Array:
+        J = jacobian(robot, q, tcp(robot, q), 6)[:3]
+        return np.asarray(J.T @ np.linalg.solve(J @ J.T + 1e-6 * np.eye(3), velocity))
+
+    while tcp(robot, q)[2] > 0.13:
+        q += led(q, [0.0, 0.0, -0.004])
+    motion, refused = core.rest(q)
+    assert refused is None
+    limits = []
+    for _ in range(70):
+        reference = np.zeros((3, 7))
+        reference[1] = led(motion[:-1, 0], [0.1, 0.1, -0.3])
+        motion, code, found = core.advance(motion, VELOCITY, reference)
+        assert code != STOP_TICK
+        limits += [item[0] for item in found]
+    assert "workspace" in limits
+    q, dq = motion[:-1, 0], motion[:-1, 1]
+    velocity = jacobian(robot, q, tcp(robot, q), 6)[:3] @ dq
+    assert (velocity[:2] >= 0.08).all()
+    assert velocity[2] > -0.1
+
+
+def test_what_is_left_of_a_stop_is_certified_on_its_own() -> None:
+    """As long as the limits are what they were; under lower ones it is what they say."""
+    robot = slider()
+    packed, slow = pack(robot), pack(with_joint(robot, 0, max_velocity=0.05))
+    work, report, fast = work_for(packed), np.zeros(3), 0
+    for _, motion, _ in follow(Core(robot), seed=5, ticks=60)[::7]:
+        given = motion.copy()
+        assert certify_stop(packed, motion, work, report) == CERTIFIED
+        if abs(motion[0, 1]) > 0.06:
+            fast += 1
+            assert KINDS[certify_stop(slow, motion, work, report)] == "joint_velocity"
+            assert (report[0], report[2]) == (0.0, pytest.approx(0.05 - 0.01))
+        assert np.array_equal(given, motion)
+    assert fast >= 3
+
+
+def test_what_has_no_stop_is_not_certified() -> None:
+    packed, start, out = pack(slider()), np.zeros((2, 3)), np.zeros((3, 6))
+    start[:, 0], start[0, 1] = slider().home, 1e9
+    assert KINDS[certify_rest(packed, start, work_for(packed), out)] == "certified_stop"
 
 
 def test_split_gives_columns_and_the_same_ticks_for_every_joint() -> None:

@@ -24,18 +24,18 @@ def _deceleration(limits: Limits) -> Array:
 
 
 def plateau_ticks(
-    limits: Limits, dq: Array, ddq: Array, ease: float, n1: float, n3: float, n2_max: int = 4000
+    limits: Limits, dq: Array, ddq: Array, ease: float, n1: float, n3: float, n2_max: int = 2000
 ) -> float:
     """Smallest n2 whose plateau is within every bound; -1 if phase 1 breaks one then."""
     T, j_max = limits.period_s, column(limits, "max_jerk") * INSIDE
     a_max = column(limits, "max_acceleration") * INSIDE
     down = np.minimum(ease * _deceleration(limits) * INSIDE, j_max * n3 * T)
-    for n2 in range(n2_max):
-        plateau = -(dq + ddq * n1 * T / 2.0) / ((n1 / 2.0 + n2 + n3 / 2.0) * T)
-        if (np.abs(plateau) <= down).all():
-            break
-    else:
+    n2 = np.arange(n2_max)[:, None]
+    plateaus = -(dq + ddq * n1 * T / 2.0) / ((n1 / 2.0 + n2 + n3 / 2.0) * T)
+    within = np.flatnonzero((np.abs(plateaus) <= down).all(axis=1))
+    if within.size == 0:
         return -1.0
+    plateau = plateaus[within[0]]
     if not (np.abs(plateau - ddq) <= j_max * n1 * T).all():
         return -1.0
     # Speed up to here and on: where phase 1 turns a joint, what it speeds up with from there.
@@ -43,7 +43,7 @@ def plateau_ticks(
         jerk = (plateau[i] - ddq[i]) / (n1 * T)
         if ddq[i] ** 2 - 2.0 * jerk * dq[i] > a_max[i] ** 2:
             return -1.0
-    return float(n2)
+    return float(within[0])
 
 
 def slow_plan(limits: Limits, dq: Array, ddq: Array, ease: float) -> list[float] | None:

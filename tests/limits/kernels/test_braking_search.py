@@ -17,7 +17,12 @@ from checkrein.limits.records import Array
 LAME = with_joint(turntable(), 0, max_deceleration=4.0)
 STRONG = with_joint(turntable(), 0, max_deceleration=25.0)
 JERKY = with_joints(turntable(), max_jerk=1e6)
-ROBOTS = {"panda": panda(), "slider": slider(), "lame": LAME, "strong": STRONG, "jerky": JERKY}
+SOFT = with_joints(turntable(), max_jerk=600.0)
+SOFTER = with_joints(turntable(), max_jerk=220.0)
+ROBOTS = {
+    "panda": panda(), "slider": slider(), "lame": LAME, "strong": STRONG, "jerky": JERKY,
+    "soft": SOFT, "softer": SOFTER,
+}  # fmt: skip
 
 
 def states(limits: Limits, seed: int, count: int) -> list[tuple[Array, Array, float]]:
@@ -38,7 +43,7 @@ def states(limits: Limits, seed: int, count: int) -> list[tuple[Array, Array, fl
 @pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS.keys())
 def test_it_finds_what_the_slow_reference_finds(robot: Limits) -> None:
     packed, n, none = pack(robot), len(robot.joints), 0
-    for dq, ddq, ease in states(robot, seed=2, count=60):
+    for dq, ddq, ease in states(robot, seed=2, count=60 if n > 1 else 150):
         ticks, jerk = np.full(3, 9.0), np.full((n, 3), 9.0)
         found = braking.plan_stop(packed, dq, ddq, ease, ticks, jerk)
         if not (dq.any() or ddq.any()):
@@ -49,7 +54,7 @@ def test_it_finds_what_the_slow_reference_finds(robot: Limits) -> None:
         assert found is (expected is not None)
         assert not found or ticks.tolist() == expected
         none += not found
-    assert none < 40
+    assert none < 100
 
 
 @pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS.keys())
@@ -80,3 +85,20 @@ def test_one_number_that_is_none_is_enough() -> None:
         ticks, jerk = np.zeros(3), np.zeros((2, 3))
         assert not braking.plan_stop(packed, state[:2].copy(), state[2:].copy(), 1.0, ticks, jerk)
         assert not jerk.any()
+
+
+def test_a_plateau_keeps_inside_its_bounds() -> None:
+    """What would be exactly at a bound takes a tick more, since recomputing it may round."""
+    T = JERKY.period_s
+    packed, still = pack(JERKY), np.zeros(1)
+    # 10 rad/s² for nine ticks and two halves.
+    assert (
+        braking._plateau_ticks(packed, np.array([10.0 * T * 10.0]), still, 1.0, 1.0, 1.0, 0, 1)
+        == 10.0
+    )
+    # A plateau that one tick of full jerk just reaches, and that two give back with ease.
+    robot = with_joint(with_joints(turntable(), max_jerk=500.0), 0, max_deceleration=100.0)
+    reached = 500.0 * T
+    for share, ticks in ((1.0 - 1e-9, 0.0), (1.0, -1.0)):
+        dq = np.array([share * reached * 1.5 * T])
+        assert braking._plateau_ticks(pack(robot), dq, still, 1.0, 1.0, 2.0, 0, 1) == ticks

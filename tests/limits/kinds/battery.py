@@ -152,6 +152,14 @@ def peaked(at: float, value: float, joint: int = 0) -> Motion:
     return motion
 
 
+def surge(value: float, joint: int = 0) -> Motion:
+    """A joint that is at rest at first, hardly moves for half a second, and reaches `value`."""
+    motion = still()
+    motion.ticks[:] = round(1.0 / PERIOD_S), 0.0, 0.0
+    motion.jerk[joint, 0] = 2.0 * value
+    return motion
+
+
 PEAKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -172,6 +180,8 @@ class MotionBattery(LimitBattery):
         for at in PEAKS:
             assert not self.admitted(self.bound, peaked(at, 1.01 * speed)), at
             assert self.admitted(self.bound, peaked(at, speed / room)), at
+        assert not self.admitted(self.bound, surge(1.01 * speed))
+        assert self.admitted(self.bound, surge(speed / room))
 
     def corrupted(self, case: Any, bad: float) -> Iterator[Any]:
         columns = {"q": 0, "dq": 1, "ddq": 2}

@@ -75,6 +75,22 @@ class TestJointEffort(MotionBattery):
         assert self.critical(motion) >= np.abs(ends).max() + bulge
         assert bulge > 1e-3 * np.abs(ends).max()
 
+    def test_a_peak_between_two_ends_is_found(self) -> None:
+        """The carriage is pulled outwards where the column turns fastest, half-way of 64 ticks."""
+        motion, length = still(), 64.0 * PERIOD_S
+        fall = 0.7 * 2.0 / (0.5 * length) ** 2  # dq(t) = 2 - fall·(t - length/2)²
+        motion.start[0, 1:] = 0.6 - fall * length * PERIOD_S, fall * length
+        motion.ddq_next[0] = fall * length
+        motion.ticks[:], motion.jerk[0, 0] = (64.0, 0.0, 0.0), -2.0 * fall
+        tau = [abs(efforts(self.declared(1.0), *s)[1]) for s in sampled(motion, PERIOD_S, 261)]
+        most, ends = max(tau), (tau[0], tau[4], tau[-1])
+        assert most > 2.0 * max(ends)
+        limits = with_joint(self.declared(0.95 * most), 0, max_effort=1e6)
+        verdict = self.judge(limits, motion)
+        assert (verdict.ok, verdict.subject) == (False, 1)
+        assert 0.95 * most < verdict.value <= most
+        assert most <= self.critical(motion) <= 2.0 * most
+
     def test_the_effort_error_is_taken_off(self) -> None:
         limits = with_joint(self.declared(self.bound), 1, effort_error=2.0)
         assert self.judge(limits, self.case(9.9)).ok

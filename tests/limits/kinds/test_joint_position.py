@@ -41,6 +41,10 @@ class TestJointPosition(MotionBattery):
             limits = with_joint(plain_robot(), 1, min_position=low)
             assert self.judge(limits, still((0.0, 0.25))).ok is allowed
 
+    def test_a_rejection_at_the_lower_side_says_who_how_much_and_against_what(self) -> None:
+        verdict = self.judge(with_joint(plain_robot(), 1, min_position=0.5), still((0.0, 0.25)))
+        assert (verdict.ok, verdict.subject, verdict.value, verdict.bound) == (False, 1, 0.25, 0.5)
+
     def test_where_the_stop_turns_round_counts(self) -> None:
         """A joint that moves out while it brakes inwards turns inside a phase."""
         limits, start = plain_robot(), still().start

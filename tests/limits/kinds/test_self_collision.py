@@ -204,3 +204,6 @@ def test_a_link_that_is_nowhere_is_not_apart() -> None:
         motion = still((0.0, 0.3))
         motion.start[1, 0] = bad
         assert not ask(broken, motion, holds).ok
+        lost = replace(broken.kinematics, translation=array([[0.0, 0.0, 0.0], [bad, 0.0, 0.0]]))
+        verdict = ask(replace(broken, kinematics=lost), still((0.0, 0.3)), holds)
+        assert (verdict.ok, verdict.subject, verdict.value) == (False, 0, -np.inf)

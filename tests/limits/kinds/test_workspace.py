@@ -7,11 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.limits.kinds.battery import MotionBattery, ask, plain_robot, still
+from tests.limits.kinds.battery import PERIOD_S, MotionBattery, ask, plain_robot, still
 from tests.limits.slow_chain import capsule_axes
 from tests.limits.slow_geometry import least_clearance, upper_clearance
 from tests.limits.slow_motion import Motion, random_motions, sampled
-from tests.robots import column, half_space, panda, slider, with_joint, with_joints, without_margins
+from tests.robots import (
+    array,
+    column,
+    half_space,
+    panda,
+    slider,
+    with_joint,
+    with_joints,
+    without_margins,
+)
 
 from checkrein.limits import Limits, OnViolation
 from checkrein.limits.core import Core
@@ -74,6 +83,25 @@ class TestWorkspace(MotionBattery):
         truth = self.truth(still(end))
         assert truth > 0.74
         assert truth <= self.critical(motion) <= truth + 0.005
+
+    def test_what_has_no_side_to_stay_beyond_is_judged_by_halving(self) -> None:
+        """A ball to stay in has no planes; of one as large as a planet, no difference tells any."""
+        motion = self.case(0.5)
+        motion.start[1, 1] = 0.5
+        motion.ticks[:] = 125.0, 0.0, 0.0
+        end = self.truth(still(sampled(motion, PERIOD_S, 2)[-1][0]))
+        height, far = float(capsule_axes(plain_robot(), np.zeros(2))[1][0, 2]), 1e12
+        wall = self.declared(1.0).volumes[0]
+        for room, admitted in ((0.01, True), (-0.01, False)):
+            inside = ([0.0, 0.0, height], end + room, "keep_in")
+            outside = ([end + room + far, 0.0, height], far, "keep_out")
+            for center, radius, kind in (inside, outside):
+                ball = replace(
+                    wall, kind=kind, shape="sphere", normal=None, offset=None,
+                    center=array(center), radius=radius,
+                )  # fmt: skip
+                limits = replace(plain_robot(), volumes=(ball,))
+                assert self.judge(limits, motion).ok is admitted, (kind, room)
 
     def test_a_dip_in_the_middle_of_a_tick_is_seen(self) -> None:
         """Both ends of the motion are clear, its turning point is not."""
