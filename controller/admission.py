@@ -44,20 +44,13 @@ def state_fault(
 
     passed (2, n): where the stream was within the declared latency; None: where `motion` is.
     """
-    fault = _arm_fault(core, state, motion, now_ns, passed)
-    if fault is None and core.limits.gripper is not None:
-        return gripper.state_fault(core.limits.gripper, state.gripper)
-    return fault
-
-
-def _arm_fault(
-    core: Core, state: RobotState, motion: Array, now_ns: int, passed: Array | None
-) -> Finding | None:
     limits, n = core.limits, core.n
     age_ms = (now_ns - state.stamp_ns) / NS_PER_MS
     is_fresh = is_fresh_state(core, age_ms)
     if is_fresh and core.state_holds(state, motion, passed):
-        return None
+        return (
+            None if limits.gripper is None else gripper.state_fault(limits.gripper, state.gripper)
+        )
     for name, values in (("q", state.q), ("dq", state.dq)):
         if values.shape != (n,):
             return _finding("wrong_length", f"state.{name}", float(values.size), float(n), "")
@@ -87,7 +80,7 @@ def _arm_fault(
             return _finding("contact_force", "tcp", force, limits.tcp.max_force, "N")
     elif limits.tcp.force_required:
         return Finding("non_finite", "state.wrench_tcp is missing", math.nan, 0.0, "N", math.nan)
-    return None
+    return None if limits.gripper is None else gripper.state_fault(limits.gripper, state.gripper)
 
 
 def period_fault(core: Core, last_now_ns: int, now_ns: int) -> Finding | None:

@@ -82,10 +82,12 @@ def _plan_for(core: Core, memory: Memory, command: Command, now_ns: int) -> Plan
         rows, period_s = rows[None, :], 0.0
     anchor = memory.motion[:-1, :2].T.copy()
     rows = core.targets(MODE_CODES[command.mode], rows, anchor[0])
+    asked = None
+    if command.gripper is not None:
+        asked = gripper.wanted(core.limits.gripper, memory.grip, command)
     return Plan(
         command.seq, MODE_CODES[command.mode], rows, period_s, anchor,
-        command_ticks(core, command, now_ns), 0, None,
-        gripper.wanted(core.limits.gripper, memory.grip, command),
+        command_ticks(core, command, now_ns), 0, None, asked,
     )  # fmt: skip
 
 
@@ -214,15 +216,15 @@ def _followed(core: Core, plan: Plan, wanted: Array, motion: Array) -> Plan:
     )  # fmt: skip
 
 
-def _grasp(core: Core, memory: Memory, draft: _Draft) -> None:
+def _grasp(core: Core, grip: gripper.Grip, draft: _Draft) -> None:
     """What the gripper is asked for if the arm follows the plan; a refusal drops the plan."""
     plan, period_s = draft.plan, core.limits.period_s
-    if plan is None or plan.gripper is None or memory.grip is None or plan.elapsed >= plan.ticks:
+    if plan is None or plan.gripper is None or plan.elapsed >= plan.ticks:
         return
     limits, elapsed_s = core.limits, plan.elapsed * period_s
     carried = limits.payload if "gripper_release" in limits.on_violation else None
     draft.gripper, found = gripper.follow(
-        limits.gripper, memory.grip, plan.gripper, elapsed_s, period_s, carried
+        limits.gripper, grip, plan.gripper, elapsed_s, period_s, carried
     )
     draft.findings += found
     if any(refuses(core, finding) for finding in found):
@@ -281,7 +283,8 @@ def decide(
         _veto(core, draft, math.nan, scorer.threshold, now_ns)
     if scorer is not None and draft.accepted is None:
         _rescore(core, memory, now_ns, scorer, draft)
-    _grasp(core, memory, draft)
+    if memory.grip is not None:
+        _grasp(core, memory.grip, draft)
     motion, is_stop = _follow(core, memory, draft, now_ns)
     if is_stop:
         draft.gripper = None
@@ -335,8 +338,10 @@ def _conclude(
     phase = stop_state.step(memory.phase, event)
     stop_tick = 0 if event is Event.MOVED else memory.stop_tick + 1
     seq = memory.seq + 1
-    grip = gripper.sent(memory.grip, draft.gripper, seq)
-    held = None if grip is None else grip.setpoint
+    grip = held = None
+    if memory.grip is not None:
+        grip = gripper.sent(memory.grip, draft.gripper, seq)
+        held = grip.setpoint
     setpoint, left = public(motion, core.limits.period_s, held)
     status = status_of(core, phase, cause, left)
     decision = _decision(

@@ -18,10 +18,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from ..limits.gripper import CLOSED, OPEN, Gripper, GripperSetpoint, GripperState
-from ..limits.records import Array, Command
+from ..limits.records import Command
 from .decision import Finding
 
 __all__ = [
@@ -52,7 +50,7 @@ class Grip(NamedTuple):
 class Wanted(NamedTuple):
     """A command's gripper part, once it was accepted: widths [m] at the ends of its rows."""
 
-    rows: Array  # (rows,) m
+    rows: tuple[float, ...]  # m
     row_period_s: float  # 0: a single row that is held
     max_effort: float  # N
     start: float  # m, where the first row begins
@@ -96,16 +94,18 @@ def command_fault(declared: Gripper | None, command: Command) -> Finding | None:
     if part.position.shape != rows:
         size, wanted = float(part.position.size), float(math.prod(rows))
         return Finding("wrong_length", "command.gripper.position", size, wanted, "", wanted - size)
-    if not bool(np.isfinite(part.position).all()):
+    positions = part.position.ravel().tolist()
+    if not all(map(math.isfinite, positions)):
         return _not_finite("command.gripper.position", "m")
     effort = part.max_effort
     if effort is not None and not math.isfinite(effort):
         return _not_finite("command.gripper.max_effort", "N")
     if effort is not None and not effort >= 0.0:
         return Finding("gripper_force", "command.gripper.max_effort", effort, 0.0, "N", effort)
-    if declared.command == "open_close" and not bool(np.isin(part.position, (OPEN, CLOSED)).all()):
-        odd = part.position[~np.isin(part.position, (OPEN, CLOSED))].flat[0]
-        return Finding("gripper_command", "command.gripper.position", float(odd), OPEN, "", -1.0)
+    if declared.command == "open_close":
+        for odd in positions:
+            if odd not in (OPEN, CLOSED):
+                return Finding("gripper_command", "command.gripper.position", odd, OPEN, "", -1.0)
     return None
 
 
@@ -130,10 +130,8 @@ def executed(grip: Grip | None, seq: int) -> Grip | None:
     return grip._replace(setpoint=setpoint)
 
 
-def sent(grip: Grip | None, setpoint: GripperSetpoint | None, seq: int) -> Grip | None:
+def sent(grip: Grip, setpoint: GripperSetpoint | None, seq: int) -> Grip:
     """As setpoint `seq` carries it; None: it holds, and the last one is sent again."""
-    if grip is None:
-        return None
     setpoint = grip.setpoint if setpoint is None else setpoint
     return grip._replace(setpoint=setpoint, history=(*grip.history[1 - KEPT :], (seq, setpoint)))
 
@@ -143,9 +141,10 @@ def wanted(declared: Gripper | None, grip: Grip | None, command: Command) -> Wan
     part = command.gripper
     if part is None or declared is None or grip is None:
         return None
-    rows = part.position.reshape(-1)
+    rows = tuple(part.position.ravel().tolist())
     if declared.command == "open_close":
-        rows = np.where(rows == OPEN, declared.max_width, declared.min_width)
+        ends = {OPEN: declared.max_width, CLOSED: declared.min_width}
+        rows = tuple(ends[row] for row in rows)
     period_s = 0.0 if command.values.ndim == 1 else (command.period_ms or 0.0) / 1e3
     effort = declared.max_force if part.max_effort is None else part.max_effort
     return Wanted(rows, period_s, effort, _start(declared, grip))
@@ -160,15 +159,18 @@ def _start(declared: Gripper, grip: Grip) -> float:
 
 def _target(declared: Gripper, asked: Wanted, elapsed_s: float, period_s: float) -> float:
     """The width [m] that is asked for at the end of the tick that begins after elapsed_s."""
-    count = asked.rows.size
+    rows, last = asked.rows, len(asked.rows) - 1
     if asked.row_period_s <= 0.0:
-        return float(asked.rows[0])
-    if declared.command == "open_close":
-        row = min(count - 1, int(elapsed_s / asked.row_period_s + 1e-9))
-        return float(asked.rows[row])
-    ends = np.arange(count + 1) * asked.row_period_s
-    widths = np.concatenate(((asked.start,), asked.rows))
-    return float(np.interp(elapsed_s + period_s, ends, widths))
+        return rows[0]
+    is_binary = declared.command == "open_close"
+    ratio = (elapsed_s if is_binary else elapsed_s + period_s) / asked.row_period_s
+    if not ratio < len(rows):  # never an index that there is not
+        return rows[last]
+    row = min(last, int(ratio + 1e-9))
+    if is_binary:
+        return rows[row]
+    begin = rows[row - 1] if row > 0 else asked.start
+    return begin + max(0.0, ratio - row) * (rows[row] - begin)
 
 
 def _kept(

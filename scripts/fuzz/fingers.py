@@ -25,8 +25,9 @@ from ...sim.oracle_gripper import Asked, Fingers
 from .limits_source import LimitsSource
 from .view import View
 
-__all__ = ["Hand", "asked_of", "declare_gripper", "with_gripper"]
+__all__ = ["Hand", "asked_of", "declare_for_some", "declare_gripper", "with_gripper"]
 
+GRIPPING_SHARE = 0.3
 BINARY_SHARE = 0.3
 FAULT_SHARE = 0.001  # of measurements, each of which stops the robot
 BAD_SHARE = 0.01  # of commands
@@ -54,6 +55,12 @@ def declare_gripper(document: dict[str, Any], rng: np.random.Generator) -> None:
     kinds = ("gripper_force",) if is_binary else ("gripper_force", "gripper_width", "gripper_speed")
     for kind in kinds:
         document["on_violation"][kind] = "refuse" if rng.random() < 0.05 else "clamp"
+
+
+def declare_for_some(document: dict[str, Any], rng: np.random.Generator) -> None:
+    """Declare a gripper for a share of random robots."""
+    if rng.random() < GRIPPING_SHARE:
+        declare_gripper(document, rng)
 
 
 def with_gripper(source: LimitsSource, seed: int) -> LimitsSource:

@@ -31,7 +31,7 @@ from ...sim.oracle import Robot, clearances, link_clearances, read_robot
 from ...sim.oracle_dynamics import joint_effort
 from ...sim.oracle_geometry import capsule_ends, forward
 from ...sim.oracle_speeds import capsule_speeds, tool_motion
-from .fingers import declare_gripper
+from .fingers import declare_for_some
 from .limits_source import LimitsSource
 from .perception import declare_perception
 from .random_volumes import SHAPES, numbers, random_rotation, random_volume, random_zone
@@ -42,7 +42,6 @@ Array = npt.NDArray[np.float64]
 Document = dict[str, Any]
 
 PERCEIVING_SHARE = 0.4
-GRIPPING_SHARE = 0.3
 TRIES_MAX = 300
 SAMPLES = 300
 JOINTS = (2, 9)
@@ -366,12 +365,6 @@ def _choose_how(document: Document, rng: np.random.Generator) -> None:
         document["motion"] = {"keep_direction": chosen >= 0.35}
 
 
-def _grip(document: Document, rng: np.random.Generator) -> None:
-    """Declare a gripper for some."""
-    if rng.random() < GRIPPING_SHARE:
-        declare_gripper(document, rng)
-
-
 STEPS: tuple[Callable[[Document, np.random.Generator], None], ...] = (
     _bound_efforts,
     _add_volumes,
@@ -380,7 +373,7 @@ STEPS: tuple[Callable[[Document, np.random.Generator], None], ...] = (
     _hold_the_tool,
     _look_around,
     _choose_how,
-    _grip,
+    declare_for_some,
 )
 
 

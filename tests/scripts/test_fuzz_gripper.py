@@ -41,7 +41,7 @@ class Altering(SafetyFilter):
         return replace(decision, setpoint=replace(decision.setpoint, gripper=altered))
 
     def altered(self, told: GripperSetpoint, decision: Decision) -> GripperSetpoint:
-        raise NotImplementedError
+        return told
 
 
 class LettingGo(Altering):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ from checkrein.limits.core import Core
 from checkrein.limits.kernels.packed import Packed, Work
 from checkrein.limits.kinds import workspace
 from checkrein.limits.records import Array
+
+Ball = tuple[list[float], float, Literal["keep_in", "keep_out"]]  # center, radius, kind
 
 
 class TestWorkspace(MotionBattery):
@@ -93,8 +96,8 @@ class TestWorkspace(MotionBattery):
         height, far = float(capsule_axes(plain_robot(), np.zeros(2))[1][0, 2]), 1e12
         wall = self.declared(1.0).volumes[0]
         for room, admitted in ((0.01, True), (-0.01, False)):
-            inside = ([0.0, 0.0, height], end + room, "keep_in")
-            outside = ([end + room + far, 0.0, height], far, "keep_out")
+            inside: Ball = ([0.0, 0.0, height], end + room, "keep_in")
+            outside: Ball = ([end + room + far, 0.0, height], far, "keep_out")
             for center, radius, kind in (inside, outside):
                 ball = replace(
                     wall, kind=kind, shape="sphere", normal=None, offset=None,
