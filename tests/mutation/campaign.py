@@ -230,6 +230,7 @@ def run(target: Target, folder: Path, jobs: int, again: bool, seconds: float) ->
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
+        os.dup2(2, 1)  # what pytest says is no part of the report
         campaign: Any = Campaign(target, folder, jobs, again, seconds)
         options = ("-q", "-s", "--no-header", "--no-summary", "-p", "no:cacheprovider")
         plain = ("-p", "no:xdist", "-o", "timeout=0")

@@ -39,6 +39,8 @@ DECIDE = (
     "tests/controller/test_decide.py",
     "tests/controller/test_changes.py",
     "tests/controller/test_filter.py",
+    "tests/controller/test_gripper.py",
+    "tests/controller/test_gripper_release.py",
     "tests/controller/test_recovery.py",
     "tests/controller/test_seeing.py",
 )

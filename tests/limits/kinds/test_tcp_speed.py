@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.limits.kinds.battery import PERIOD_S, MotionBattery, ask, plain_robot, still
+from tests.limits.kinds.battery import PERIOD_S, MotionBattery, ask, plain_robot, still, surge
 from tests.limits.slow_chain import jacobian, tcp
 from tests.limits.slow_motion import Motion, random_motions, sampled
 from tests.robots import array, panda, slider, with_joint, without_margins
@@ -70,6 +70,14 @@ class TestTcpSpeed(MotionBattery):
 
     def test_a_peak_anywhere_in_a_phase_is_found(self) -> None:
         self.find_every_peak(self.bound / 0.5, room=1.3)
+
+    def test_what_follows_a_part_that_is_slow_anyway_is_looked_at(self) -> None:
+        """Hardly turning at first; too fast at the end, where the arm is longer than half-way."""
+        motion = surge(1.0)
+        motion.start[1, 1] = 0.3
+        truth = self.truth(motion)
+        assert truth > 1.15 * float(np.hypot(0.65, 0.3))
+        assert truth * (1.0 - 1e-12) <= self.critical(motion) <= 1.2 * truth
 
     def test_a_robot_that_may_be_off_is_charged_for_it(self) -> None:
         """Where the carriage may be further out by 0.1 m, the tool may be faster by a fifth."""
