@@ -25,7 +25,7 @@ from .cloud_layout import (
 )
 from .jit import apart, kernel
 from .packed import NUMBER, PACKED, PLANE, ROW, STILL, SWEEP, WHOLE, WORK, Floats, Packed, Work
-from .separation import bend, stays_beyond
+from .separation import bend, lowest
 
 __all__ = ["cloud_judged", "is_cloudy"]
 
@@ -84,7 +84,7 @@ def _is_apart(
         return False
     n[0], n[1], n[2] = n[0] / apart, n[1] / apart, n[2] / apart
     height = n[0] * x + n[1] * y + n[2] * z + size
-    return stays_beyond(packed, work, k, BASE, n, margins + height, t0, t1)
+    return lowest(packed, work, k, BASE, n, t0, t1) > margins + height
 
 
 @kernel

@@ -64,8 +64,14 @@ KEPT, TRIAL, STORED = range(3)
 # Of `swept`: how far each joint moves each capsule [m or 1]; how far all joints up to it do, by
 # their position errors, and by their motion [m].
 LEVER, STILL, SWEEP = range(3)
+# Of `vector`: zeros, for what is asked about a configuration that nothing moves from.
+UNMOVED = 10
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.
 STACK_ROWS = 64
+# Rows of `open` beside those of the intervals: above 0 where a capsule or pair may have hardly any
+# room at the end of the motion; and the room [m] that it has there.
+NEAR, ROOM = STACK_ROWS, STACK_ROWS + 1
+OPEN_ROWS = STACK_ROWS + 2
 # Rows that the translation of TCP commands needs beside the Jacobian's: see kernels.jacobian.
 TASK_ROWS = 24
 # So many volumes and capsules at most are slid along at once.
@@ -141,14 +147,14 @@ class Work(Views):
     rotation: Floats  # (n, 9)
     origin: Floats  # (n, 3)
     segment: Floats  # (k, 6) capsule axes in the base frame
-    vector: Floats  # (10, n) per-joint scratch
+    vector: Floats  # (11, n) per-joint scratch; UNMOVED is never written to
     spatial: Floats  # (n, 24) per-link scratch of the inverse dynamics, and of link twists
     stack: Floats  # (STACK_ROWS, 2)
     ray: Floats  # (n, RAY_COLUMNS) see kernels.pursuit
     start: Floats  # (n, 3) q, dq, ddq at the start of the tick
     task: Floats  # (n + TASK_ROWS, 6) scratch of the translation of TCP commands
     known: Floats  # (k,) whether `swept` is that of the configuration looked at: 0, ROUGH or EXACT
-    open: Floats  # (STACK_ROWS, k + p) 1 where a capsule or a pair is not yet decided
+    open: Floats  # (OPEN_ROWS, k + p) 1 where a capsule or a pair is not yet decided; NEAR, ROOM
     phases: Floats  # (n, 6) ticks and jerks of the stops that joints have for themselves
     combined: Floats  # (m + 1, 1, 4) pieces of a sum of joint motions
     middle: Floats  # (k, 3) [m] of each capsule
@@ -163,14 +169,14 @@ class Work(Views):
         "rotation": (None, 9),
         "origin": (None, 3),
         "segment": (None, 6),
-        "vector": (10, None),
+        "vector": (11, None),
         "spatial": (None, 24),
         "stack": (STACK_ROWS, 2),
         "ray": (None, RAY_COLUMNS),
         "start": (None, 3),
         "task": (None, 6),
         "known": (None,),
-        "open": (STACK_ROWS, None),
+        "open": (OPEN_ROWS, None),
         "phases": (None, 6),
         "combined": (None, 1, 4),
         "middle": (None, 3),
@@ -378,14 +384,14 @@ def work_for(packed: Packed) -> Work:
         rotation=np.zeros((n, 9)),
         origin=np.zeros((n, 3)),
         segment=np.zeros((k, 6)),
-        vector=np.zeros((10, n)),
+        vector=np.zeros((11, n)),
         spatial=np.zeros((n, 24)),
         stack=np.zeros((STACK_ROWS, 2)),
         ray=np.zeros((n, RAY_COLUMNS)),
         start=np.zeros((n, 3)),
         task=np.zeros((n + TASK_ROWS, 6)),
         known=np.zeros(k),
-        open=np.zeros((STACK_ROWS, k + packed.pair.shape[0])),
+        open=np.zeros((OPEN_ROWS, k + packed.pair.shape[0])),
         phases=np.zeros((n, 6)),
         combined=np.zeros((phases + 1, 1, 4)),
         middle=np.zeros((k, 3)),

@@ -33,6 +33,8 @@ __all__ = [
 TARGET, SLOPE, STEP, LOWEST, HIGHEST, LAW, SLOWEST, FASTEST = range(8)
 # Less than this share of the commanded speed is no progress in its direction.
 SHARE_MIN = 0.01
+# Of the largest share that can be reached, where that is less: the slowest way is slower still.
+SLOWEST_SHARE = 0.1
 # Tangent of the angle that may lie between what is executed and what is commanded: 0.8 degrees.
 CONE = 0.014
 # Share of the speed reachable on the ray that has to be reached within the cone.
@@ -135,8 +137,9 @@ def _reachable(start: Floats, ray: Floats, period: float) -> tuple[float, float,
             least = max(least, min(one, two))
             if max(one, two) < most:
                 most, rate = max(one, two), row[LAW] / row[TARGET]
-    least = max(least, SHARE_MIN)
-    return (least, most, rate) if most >= least else (1.0, 0.0, 0.0)
+    # From rest, the first ticks lead to less than that, and are on the ray all the same.
+    least = max(least, min(SHARE_MIN, SLOWEST_SHARE * most))
+    return (least, most, rate) if most > 0.0 and most >= least else (1.0, 0.0, 0.0)
 
 
 @kernel

@@ -50,8 +50,8 @@ __all__ = [
     "bend",
     "direction",
     "extent",
+    "lowest",
     "rough_sweeps",
-    "stays_beyond",
     "sweeps",
     "uphill",
     "widest_gap",
@@ -144,24 +144,17 @@ def bend(packed: Packed, work: Work, k: int, base: int, moved: Floats) -> float:
     return bent
 
 
-@apart(PACKED, WORK, WHOLE, WHOLE, ROW, NUMBER, NUMBER, NUMBER)
-def stays_beyond(
-    packed: Packed,
-    work: Work,
-    k: int,
-    base: int,
-    n: Floats,
-    needed: float,
-    first: float,
-    last: float,
-) -> bool:
-    """Whether both ends p of capsule k's axis keep n·p > needed [m] to first order.
+@apart(PACKED, WORK, WHOLE, WHOLE, ROW, NUMBER, NUMBER)
+def lowest(
+    packed: Packed, work: Work, k: int, base: int, n: Floats, first: float, last: float
+) -> float:
+    """Least n·p [m] of both ends p of capsule k's axis over an interval, to first order.
 
     n (3,) fixed to the link of joint `base` (-1: the base frame), all frames those of m, whose
-    configuration is work.vector[3]; `needed` contains the bend.
+    configuration is work.vector[3]. What `bend` bounds is not in it. -inf: something is no number.
     """
     q, combined, pieces = work.vector[3], work.combined, pieces_in(work.small[ENDS])
-    joint = int(packed.capsule[k, 0])
+    joint, least = int(packed.capsule[k, 0]), math.inf
     for end in range(2):
         x, y, z = (
             work.segment[k, 3 * end],
@@ -189,9 +182,10 @@ def stays_beyond(
                     for r in range(4):
                         combined[p, 0, r] += c * work.pieces[p, j, r]
         low, _ = position_range(combined, work.small[ENDS], 0, first, last)
-        if not (height + low > needed):
-            return False
-    return True
+        if not (height + low > -math.inf):  # min would drop a NaN (TRAPS 8)
+            return -math.inf
+        least = min(least, height + low)
+    return least
 
 
 @kernel
@@ -232,14 +226,42 @@ def uphill(packed: Packed, work: Work, v: int, k: int, clear: float, n: Floats) 
 
 
 @kernel
+def _towards(p: Floats, start: int, a: Floats, sign: float, best: float, n: Floats) -> float:
+    """The smaller of `best` and the distance [m] from segment a (6,) to a point p[start:start + 3].
+
+    Writes sign times the way between the two to n (3,) if that is less than `best`.
+    """
+    dx, dy, dz = a[3] - a[0], a[4] - a[1], a[5] - a[2]
+    x, y, z = p[start] - a[0], p[start + 1] - a[1], p[start + 2] - a[2]
+    length2, t = dx * dx + dy * dy + dz * dz, 0.0
+    if length2 > 0.0:
+        t = min(1.0, max(0.0, (x * dx + y * dy + z * dz) / length2))
+    x, y, z = x - t * dx, y - t * dy, z - t * dz
+    size = math.sqrt(x * x + y * y + z * z)
+    if size < best:
+        n[0], n[1], n[2] = sign * x, sign * y, sign * z
+        return size
+    return best
+
+
+@kernel
 def widest_gap(work: Work, a: int, b: int, n: Floats) -> bool:
-    """Write a unit direction (3,) from capsule a's axis to b's; False if there is none."""
+    """Write the unit direction (3,) from where capsule a's axis is nearest to b's; False: none.
+
+    Across both axes where their nearest points are within them, else away from an end of one.
+    """
     one, other = work.segment[a], work.segment[b]
-    apart = segment_segment(one, other)
-    for way in range(3):
-        for r in range(6):
-            work.small[SHIFTED, r] = other[r] + (SHIFT_M if r == way or r == way + 3 else 0.0)
-        n[way] = segment_segment(one, work.small[SHIFTED]) - apart
+    apart = _towards(other, 0, one, 1.0, math.inf, n)
+    apart = _towards(other, 3, one, 1.0, apart, n)
+    apart = _towards(one, 0, other, -1.0, apart, n)
+    apart = _towards(one, 3, other, -1.0, apart, n)
+    if segment_segment(one, other) < apart:
+        ux, uy, uz = one[3] - one[0], one[4] - one[1], one[5] - one[2]
+        vx, vy, vz = other[3] - other[0], other[4] - other[1], other[5] - other[2]
+        x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        lead = x * (other[0] - one[0]) + y * (other[1] - one[1]) + z * (other[2] - one[2])
+        side = 1.0 if lead > 0.0 else -1.0
+        n[0], n[1], n[2] = side * x, side * y, side * z
     return _made_unit(n)
 
 

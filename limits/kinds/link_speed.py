@@ -47,7 +47,7 @@ from ..kernels.packed import (
     Packed,
     Work,
 )
-from ..kernels.separation import bend, direction, extent, stays_beyond, sweeps
+from ..kernels.separation import bend, direction, extent, lowest, sweeps
 
 __all__ = ["LINK", "ZONE", "violated"]
 
@@ -130,7 +130,7 @@ def _stays_out(
     if not (clear > bent) or not direction(packed, work, v, k, clear, n):
         return False
     needed = packed.capsule[k, 7] + bent + ROUNDING_M + extent(packed, v, n)
-    return stays_beyond(packed, work, k, BASE, n, needed, begin, end)
+    return lowest(packed, work, k, BASE, n, begin, end) > needed
 
 
 @kernel

@@ -32,36 +32,39 @@ from ..kernels.packed import (
     SECOND,
     STILL,
     SWEEP,
+    UNMOVED,
     WORK,
     Floats,
     Packed,
     Work,
 )
-from ..kernels.separation import bend, rough_sweeps, stays_beyond, sweeps, widest_gap
+from ..kernels.separation import bend, lowest, rough_sweeps, sweeps, widest_gap
 
-__all__ = ["judge"]
+__all__ = ["judge", "room"]
 
 ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
 
 
 @kernel
-def _stays_apart(
+def _first_order(
     packed: Packed, work: Work, p: int, moved: Floats, apart: float, first: float, last: float
-) -> bool:
-    """Whether the pair stays apart to first order, seen from the link of its first capsule."""
+) -> float:
+    """By how much [m] more than needed the pair surely stays apart, to first order.
+
+    Seen from the link of its first capsule; apart [m] is how far it is at the middle.
+    """
     a, b = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
     base = int(packed.capsule[a, 0])
     bent = bend(packed, work, b, base, moved)
     standoff = packed.pair[p, PAIR_STANDOFF] - packed.pair[p, PAIR_EASED]
-    apart -= standoff
-    if not (apart > bent) or not widest_gap(work, a, b, work.small[PLANE]):
-        return False
+    if not (apart - standoff > bent) or not widest_gap(work, a, b, work.small[PLANE]):
+        return -math.inf
     n, one = work.small[PLANE], work.segment[a]
     reach = max(
         n[0] * one[0] + n[1] * one[1] + n[2] * one[2], n[0] * one[3] + n[1] * one[4] + n[2] * one[5]
     )
     needed = reach + packed.pair[p, RADII] + standoff + bent + ROUNDING_M
-    return stays_beyond(packed, work, b, base, n, needed, first, last)
+    return lowest(packed, work, b, base, n, first, last) - needed
 
 
 @kernel
@@ -76,12 +79,30 @@ def _between(packed: Packed, work: Work, p: int) -> tuple[float, float]:
     return still + packed.pair[p, PAIR_STANDOFF], sweep
 
 
-@apart(PACKED, WORK, ROW, ROW, NUMBER, NUMBER, ROW, FLAG)
+@kernel
+def room(packed: Packed, work: Work, p: int, at: float) -> tuple[float, float]:
+    """How much nearer [m] the pair might be at a time [s] of the motion; how far it is apart [m].
+
+    `work` has the frames of that time.
+    """
+    a, b, unmoved = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND]), work.vector[UNMOVED]
+    sweeps(packed, work, a, unmoved)
+    sweeps(packed, work, b, unmoved)
+    still, _ = _between(packed, work, p)
+    apart = segment_segment(work.segment[a], work.segment[b]) - packed.pair[p, RADII]
+    plain = apart - still + packed.pair[p, PAIR_EASED]
+    sharper = _first_order(packed, work, p, unmoved, apart, at, at)
+    return (sharper if sharper > plain else plain), apart
+
+
+@apart(PACKED, WORK, ROW, ROW, ROW, NUMBER, NUMBER, NUMBER, ROW, FLAG)
 def judge(
     packed: Packed,
     work: Work,
     moved: Floats,
     opened: Floats,
+    near: Floats,
+    spare: float,
     first: float,
     last: float,
     report: Floats,
@@ -91,8 +112,8 @@ def judge(
     near even at rest.
 
     moved (n,): sup |q_j(t) - q_j(m)| over the interval [first, last], without the position error.
-    opened (p,) as for workspace. report (3,) gets pair, value and bound; of what is not decided
-    only if `decided`, that is, if nothing else was undecided before.
+    opened (p,), near (p,) and spare [m] as for workspace. report (3,) gets pair, value and bound;
+    of what is not decided only if `decided`, that is, if nothing else was undecided before.
     """
     verdict = 1
     for p in range(packed.pair.shape[0]):
@@ -109,23 +130,28 @@ def judge(
         if not math.isfinite(x + y + z):  # below, min would drop a NaN (TRAPS 8)
             report[0], report[1], report[2] = p, -math.inf, 0.0
             return -1
-        far = (packed.pair[p, MIDDLES] + still + sweep) * ROUNDING + ROUNDING_M
+        far = (packed.pair[p, MIDDLES] + still + sweep + spare) * ROUNDING + ROUNDING_M
         if x * x + y * y + z * z > far * far:
             continue
         sweeps(packed, work, a, moved)
         sweeps(packed, work, b, moved)
         still, sweep = _between(packed, work, p)
+        still -= packed.pair[p, PAIR_EASED]
         apart = segment_segment(work.segment[a], work.segment[b]) - packed.pair[p, RADII]
-        eased = packed.pair[p, PAIR_EASED]
-        if apart > still + sweep - eased:
+        left = apart - still - sweep
+        if left > spare:
             continue
-        if _stays_apart(packed, work, p, moved, apart, first, last):
+        if left > 0.0 or _first_order(packed, work, p, moved, apart, first, last) > 0.0:
+            near[p] = max(near[p], spare)
             continue
-        if not (apart > still or eased > 0.0):  # as in kinds.workspace
+        middle, unmoved = 0.5 * (first + last), work.vector[UNMOVED]
+        if not (
+            apart > still or _first_order(packed, work, p, unmoved, apart, middle, middle) > 0.0
+        ):
             report[0], report[1], report[2] = p, apart, still
             return -1
         if verdict > 0 and decided:
-            report[0], report[1], report[2] = p, apart, still + sweep - eased
+            report[0], report[1], report[2] = p, apart, still + sweep
         opened[p] = 1.0
         verdict = 0
     return verdict

@@ -32,6 +32,7 @@ from ..kernels.packed import (
     KEEP_IN,
     KIND,
     MESH,
+    NEAR,
     PACKED,
     PLANE,
     RADII,
@@ -41,20 +42,24 @@ from ..kernels.packed import (
     STANDOFF,
     STILL,
     SWEEP,
+    UNMOVED,
     WORK,
     Floats,
     Packed,
     Work,
 )
-from ..kernels.separation import bend, direction, extent, rough_sweeps, stays_beyond, sweeps
+from ..kernels.separation import bend, direction, extent, lowest, rough_sweeps, sweeps
 from .self_collision import judge as pairs_judged
 
 __all__ = [
     "OBSTACLES",
     "SELF_COLLISION",
+    "SETTLED_M",
     "WORKSPACE",
     "gaps",
     "least_clearance",
+    "look_at",
+    "room",
     "violated",
 ]
 
@@ -62,20 +67,20 @@ __all__ = [
 WORKSPACE, SELF_COLLISION, OBSTACLES = 5, 9, 12
 EVALUATIONS_MAX = 24
 ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
+# What ends with less room than this is looked at by kinds.resting.
+SETTLED_M = 1e-5
 # The base frame, as the link that a motion is seen from.
 BASE = -1
 
 
 @kernel
-def _stays_inside(
-    packed: Packed, work: Work, v: int, k: int, needed: float, first: float, last: float
-) -> bool:
-    """Whether capsule k keeps `needed` [m] behind every plane of a volume to be kept in."""
+def _inside(packed: Packed, work: Work, v: int, k: int, first: float, last: float) -> float:
+    """Least distance [m] of capsule k's axis from the planes of a volume to be kept in."""
     volume, data, n = packed.volume[v], packed.volume[v, DATA:], work.small[PLANE]
-    shape = int(volume[SHAPE])
+    shape, least = int(volume[SHAPE]), math.inf
     if shape == HALF_SPACE:
         n[0], n[1], n[2] = -data[0], -data[1], -data[2]
-        return stays_beyond(packed, work, k, BASE, n, needed - data[3], first, last)
+        return lowest(packed, work, k, BASE, n, first, last) + data[3]
     if shape == BOX:
         for i in range(6):
             side = 1.0 if i < 3 else -1.0
@@ -85,24 +90,27 @@ def _stays_inside(
                 side * data[6 + column],
                 side * data[9 + column],
             )
-            from_center = n[0] * data[0] + n[1] * data[1] + n[2] * data[2]
-            edge = from_center - data[12 + column]
-            if not stays_beyond(packed, work, k, BASE, n, needed + edge, first, last):
-                return False
-        return True
+            edge = n[0] * data[0] + n[1] * data[1] + n[2] * data[2] - data[12 + column]
+            depth = lowest(packed, work, k, BASE, n, first, last) - edge
+            if not depth > -math.inf:
+                return -math.inf
+            least = min(least, depth)
+        return least
     if shape == MESH:
         begin = int(data[2])
         for row in range(begin, begin + int(data[3])):
             plane = packed.mesh[row]
             n[0], n[1], n[2] = -plane[0], -plane[1], -plane[2]
-            if not stays_beyond(packed, work, k, BASE, n, needed - plane[3], first, last):
-                return False
-        return True
-    return False  # a sphere and the like have no planes: halving has to do
+            depth = lowest(packed, work, k, BASE, n, first, last) + plane[3]
+            if not depth > -math.inf:
+                return -math.inf
+            least = min(least, depth)
+        return least
+    return -math.inf  # a sphere and the like have no planes: halving has to do
 
 
 @kernel
-def _stays_clear(
+def _first_order(
     packed: Packed,
     work: Work,
     v: int,
@@ -111,19 +119,86 @@ def _stays_clear(
     moved: Floats,
     first: float,
     last: float,
-) -> bool:
-    """Whether capsule k stays clear of volume v to first order; `clear` [m] is that at m."""
+) -> float:
+    """By how much [m] more than needed capsule k surely stays clear of volume v, to first order.
+
+    clear [m] is its clearance at the middle.
+    """
     bent = bend(packed, work, k, BASE, moved)
     standoff = packed.scalar[STANDOFF] - packed.eased[v, k]
     if not (clear - standoff > bent):
-        return False
+        return -math.inf
     needed = packed.capsule[k, 7] + standoff + bent + ROUNDING_M
     if packed.volume[v, KIND] == KEEP_IN:
-        return _stays_inside(packed, work, v, k, needed, first, last)
-    if not direction(packed, work, v, k, clear, work.small[PLANE]):
-        return False
-    needed += extent(packed, v, work.small[PLANE])
-    return stays_beyond(packed, work, k, BASE, work.small[PLANE], needed, first, last)
+        return _inside(packed, work, v, k, first, last) - needed
+    n = work.small[PLANE]
+    if not direction(packed, work, v, k, clear, n):
+        return -math.inf
+    return lowest(packed, work, k, BASE, n, first, last) - needed - extent(packed, v, n)
+
+
+@kernel
+def room(packed: Packed, work: Work, k: int, at: float) -> tuple[float, float, int]:
+    """How much nearer [m] capsule k might be to a volume at a time [s] of the motion.
+
+    Of the volume that leaves it the least; and the clearance [m] from it, and which it is.
+    `work` has the frames of that time. Infinite where no volume constrains the capsule.
+    """
+    unmoved, joint = work.vector[UNMOVED], int(packed.capsule[k, 0])
+    least, distance, nearest = math.inf, math.inf, 0
+    sweeps(packed, work, k, unmoved)
+    still = work.swept[STILL, k, joint] + packed.scalar[STANDOFF]
+    for v in range(packed.volume.shape[0]):
+        if packed.checked[v, k] == 0.0:
+            continue
+        clear = clearance(
+            packed.volume[v], packed.mesh, work.segment[k], packed.capsule[k, 7], work.simplex
+        )
+        left = clear - still + packed.eased[v, k]
+        if left > least:
+            continue
+        sharper = _first_order(packed, work, v, k, clear, unmoved, at, at)
+        left = sharper if sharper > left else left
+        if not left > -math.inf:  # no number is no room, whatever comes next
+            return -math.inf, clear, v
+        if left < least:
+            least, distance, nearest = left, clear, v
+    return least, distance, nearest
+
+
+@kernel
+def _volume_judged(
+    packed: Packed,
+    work: Work,
+    v: int,
+    k: int,
+    clear: float,
+    moved: Floats,
+    near: Floats,
+    spare: float,
+    first: float,
+    last: float,
+    report: Floats,
+) -> int:
+    """Verdict of `_judge` for one capsule, whose clearance [m] from one volume is known at m."""
+    sweeps(packed, work, k, moved)
+    joint, unmoved = int(packed.capsule[k, 0]), work.vector[UNMOVED]
+    still = work.swept[STILL, k, joint] + packed.scalar[STANDOFF] - packed.eased[v, k]
+    sweep, middle = work.swept[SWEEP, k, joint], 0.5 * (first + last)
+    left = clear - (still + sweep)
+    if left > spare:
+        return 1
+    if left > 0.0 or _first_order(packed, work, v, k, clear, moved, first, last) > 0.0:
+        near[k] = max(near[k], spare)
+        return 1
+    report[0], report[1] = v * packed.capsule.shape[0] + k, clear
+    if not (
+        clear > still or _first_order(packed, work, v, k, clear, unmoved, middle, middle) > 0.0
+    ):
+        report[2] = still
+        return -1
+    report[2] = still + sweep
+    return 0
 
 
 @kernel
@@ -132,6 +207,8 @@ def _judge(
     work: Work,
     moved: Floats,
     opened: Floats,
+    near: Floats,
+    spare: float,
     first: float,
     last: float,
     report: Floats,
@@ -140,7 +217,8 @@ def _judge(
 
     And the code of what the report is about.
     moved (n,): sup |q_j(t) - q_j(m)| over the interval, without the position error. opened (k + p,)
-    says which capsules are looked at, and comes back with those that are not decided.
+    says which capsules are looked at, and comes back with those that are not decided. near (k + p,)
+    gets spare [m] where it is only a plane, or less than spare, that keeps something clear.
     """
     verdict, code, cloudy = 1, WORKSPACE, is_cloudy(packed)
     for k in range(packed.capsule.shape[0]):
@@ -158,7 +236,7 @@ def _judge(
         far = packed.capsule[k, 7] + math.sqrt(
             (axis[0] - x) ** 2 + (axis[1] - y) ** 2 + (axis[2] - z) ** 2
         )
-        far = (far + still + sweep) * ROUNDING + ROUNDING_M
+        far = (far + still + sweep + spare) * ROUNDING + ROUNDING_M
         for v in range(packed.volume.shape[0]):
             if packed.checked[v, k] == 0:
                 continue
@@ -167,22 +245,15 @@ def _judge(
             clear = clearance(
                 packed.volume[v], packed.mesh, axis, packed.capsule[k, 7], work.simplex
             )
-            eased = packed.eased[v, k]
-            if clear > still + sweep - eased:
+            if clear - (still + sweep - packed.eased[v, k]) > spare:
                 continue
-            sweeps(packed, work, k, moved)
-            still = work.swept[STILL, k, joint] + packed.scalar[STANDOFF]
-            sweep = work.swept[SWEEP, k, joint]
-            if clear > still + sweep - eased:
+            fits = _volume_judged(
+                packed, work, v, k, clear, moved, near, spare, first, last, report
+            )
+            if fits > 0:
                 continue
-            if _stays_clear(packed, work, v, k, clear, moved, first, last):
-                continue
-            report[0], report[1] = v * packed.capsule.shape[0] + k, clear
-            # Where it is eased, as much as the sharper of the two bounds needs, the other says no.
-            if not (clear > still or eased > 0.0):
-                report[2] = still
+            if fits < 0:
                 return -1, WORKSPACE
-            report[2] = still + sweep - eased
             opened[k] = 1.0
             verdict, code = 0, WORKSPACE
         if not cloudy:
@@ -197,16 +268,27 @@ def _judge(
 
 
 @kernel
-def _look(
-    packed: Packed, work: Work, opened: Floats, first: float, last: float, report: Floats
-) -> tuple[int, int]:
-    """Verdict of `_judge` for volumes and pairs over one interval, and the code it would have."""
-    q, moved = work.vector[3], work.vector[4]
-    middle = 0.5 * (first + last)
-    place(work.pieces, work.small[ENDS], middle, q)
-    forward(packed, q, work)
+def look_at(packed: Packed, work: Work, at: float) -> None:
+    """Bring `work` to the configuration at a time [s] of the motion: work.vector[3] and frames."""
+    place(work.pieces, work.small[ENDS], at, work.vector[3])
+    forward(packed, work.vector[3], work)
     for k in range(packed.capsule.shape[0]):
         work.known[k] = 0.0
+
+
+@kernel
+def _look(
+    packed: Packed,
+    work: Work,
+    opened: Floats,
+    spare: float,
+    first: float,
+    last: float,
+    report: Floats,
+) -> tuple[int, int]:
+    """Verdict of `_judge` for volumes and pairs over one interval, and the code it would have."""
+    q, moved, near = work.vector[3], work.vector[4], work.open[NEAR]
+    look_at(packed, work, 0.5 * (first + last))
     departures(work.pieces, work.small[ENDS], first, last, q, moved)
     total = 0.0
     for j in range(q.shape[0]):
@@ -214,11 +296,11 @@ def _look(
     if not math.isfinite(total):  # also where the joint moves nothing that is asked about
         report[0], report[1], report[2] = 0.0, -math.inf, 0.0
         return -1, WORKSPACE if packed.volume.shape[0] > 0 else SELF_COLLISION
-    verdict, code = _judge(packed, work, moved, opened, first, last, report)
+    verdict, code = _judge(packed, work, moved, opened, near, spare, first, last, report)
     if verdict < 0:
         return verdict, code
-    pairs = opened[packed.capsule.shape[0] :]
-    paired = pairs_judged(packed, work, moved, pairs, first, last, report, verdict > 0)
+    pairs, near = opened[packed.capsule.shape[0] :], near[packed.capsule.shape[0] :]
+    paired = pairs_judged(packed, work, moved, pairs, near, spare, first, last, report, verdict > 0)
     return (paired, SELF_COLLISION) if paired < verdict else (verdict, code)
 
 
@@ -230,6 +312,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
     is volume · (number of capsules) + capsule, obstacles counting on from the volumes; or the pair.
     Where another motion was certainly too near, this one is looked at first: work.small[HINT] holds
     the share of its time, or a negative number, and the capsule or pair.
+    work.open[NEAR] is above 0 for the capsules and pairs that kinds.resting has to look at.
     """
     if packed.volume.shape[0] == 0 and packed.pair.shape[0] == 0 and not is_cloudy(packed):
         return 0
@@ -239,21 +322,22 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
         at = work.small[HINT, 0] * end_s
         for i in range(items):
             work.open[1, i] = 1.0 if i == work.small[HINT, 2] else 0.0
-        verdict, code = _look(packed, work, work.open[1], at, at, report)
+        verdict, code = _look(packed, work, work.open[1], 0.0, at, at, report)
         if verdict < 0:
             return code
     for i in range(items):
-        work.open[0, i] = 1.0
+        work.open[0, i], work.open[NEAR, i] = 1.0, 0.0
     stack[0, 0], stack[0, 1] = 0.0, end_s
     while count > 0:
         count -= 1
         first, last, opened = stack[count, 0], stack[count, 1], work.open[count]
-        verdict, code = _look(packed, work, opened, first, last, report)
+        spare = SETTLED_M if last >= end_s else 0.0
+        verdict, code = _look(packed, work, opened, spare, first, last, report)
         if verdict > 0:
             continue
         middle = 0.5 * (first + last)
         evaluations += 1
-        if verdict < 0 or evaluations >= EVALUATIONS_MAX or count + 2 > stack.shape[0]:
+        if verdict < 0 or evaluations >= EVALUATIONS_MAX or count + 2 > NEAR:
             work.small[HINT, 0] = middle / end_s if verdict < 0 else -1.0
             capsules, item = packed.capsule.shape[0], int(report[0])
             pair = code == SELF_COLLISION

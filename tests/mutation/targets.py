@@ -55,6 +55,7 @@ TARGETS = (
     _kind("joint_position"),
     _kind("joint_velocity"),
     _kind("link_speed", BOUNDS),
+    _kind("resting"),
     _kind("self_collision", "tests/limits/kernels/test_clear_in_motion.py"),
     _kind("tcp_acceleration", BOUNDS),
     _kind("tcp_rotation", BOUNDS),

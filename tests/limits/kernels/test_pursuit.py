@@ -203,6 +203,17 @@ def angles_of(every: list[list[Array]], ticks: int = 250) -> list[float]:
     ]
 
 
+def test_from_rest_the_first_ticks_are_on_the_ray_already() -> None:
+    """Also where jerk lets the slowest joint reach a thousandth of its speed in them."""
+    for targets in random_targets(17, 30, least=0.5):
+        for tick in driven(targets[:1])[:6]:
+            assert tick.degrees <= 1.0
+            assert np.linalg.norm(tick.speeds(tick.ddq)) > 0.0
+            if np.isfinite(tick.slow).all():
+                assert angle(tick.speeds(tick.slow), tick.ray[:, TARGET]) <= 1.0
+                assert np.linalg.norm(tick.speeds(tick.slow)) > 0.0
+
+
 def test_what_is_pursued_lies_between_the_bounds() -> None:
     """Whatever the state: the way there, and the slowest way, never ask for more than allowed."""
     rng, meets = np.random.default_rng(1), 0

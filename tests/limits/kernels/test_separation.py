@@ -21,14 +21,14 @@ from tests.robots import array, column, joint, slider
 
 from checkrein.limits import Capsule, Kinematics, Limits, Volume
 from checkrein.limits.kernels.chain import forward
-from checkrein.limits.kernels.clearance import clearance
+from checkrein.limits.kernels.clearance import clearance, segment_segment
 from checkrein.limits.kernels.motion import build, place, position_range
 from checkrein.limits.kernels.packed import ENDS, LEVER, Packed, Work, pack, work_for
 from checkrein.limits.kernels.separation import (
     bend,
     direction,
     extent,
-    stays_beyond,
+    lowest,
     sweeps,
     widest_gap,
 )
@@ -109,10 +109,9 @@ class Look:
 
     def beyond(self, needed: float, **changes: Any) -> bool:
         asked = {"n": self.n_unit, "first": self.first, "last": self.last, **changes}
-        return bool(
-            stays_beyond(self.packed, self.work, self.k, self.base, asked["n"], needed,
-                         asked["first"], asked["last"])
-        )  # fmt: skip
+        least = lowest(self.packed, self.work, self.k, self.base, asked["n"], asked["first"],
+                       asked["last"])  # fmt: skip
+        return bool(least > needed)
 
     def proven(self) -> float:
         """Largest height that is proven to first order; the bend is not taken off."""
@@ -342,6 +341,7 @@ def test_the_widest_gap_is_a_unit_vector_from_one_link_to_the_other() -> None:
         apart = float(np.linalg.norm(one[:, None] - other[None, :], axis=2).min())
         gap = float((other @ n).min() - (one @ n).max())
         assert gap <= apart + 1e-9
-        assert gap >= apart - 0.03
+        # No direction separates them by more than they are apart, and this one by no less.
+        assert gap == pytest.approx(segment_segment(*work.segment), abs=1e-12)
     work.segment[1] = work.segment[0]
     assert not widest_gap(work, 0, 1, n) or float(np.linalg.norm(n)) == pytest.approx(1.0)

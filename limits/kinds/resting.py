@@ -1,0 +1,77 @@
+"""Where a motion may come to rest: not so near to a bound that nothing can be certified from there.
+
+The certificates of kinds.workspace and kinds.self_collision bound how a path bends, so a motion is
+certified only if it begins with some room, however little. One that used up all of it would be the
+last: not even a way straight back could be certified. So a motion ends with room of SETTLED_M at
+least, or with no less than it began with, which is what leads away, along, or nowhere.
+
+Room is by how much more than needed the first-order bound keeps a capsule clear while it rests.
+What perception sees moves by itself, and is not asked.
+"""
+
+from __future__ import annotations
+
+from ..kernels.jit import apart, kernel
+from ..kernels.motion import pieces_in
+from ..kernels.packed import ENDS, NEAR, PACKED, ROOM, ROW, WORK, Floats, Packed, Work
+from .self_collision import room as _pair_room
+from .workspace import SELF_COLLISION, SETTLED_M, WORKSPACE, look_at
+from .workspace import room as _volume_room
+
+__all__ = ["violated"]
+
+# Of a room: what is no difference.
+ROUNDING_M = 1e-12
+
+
+@kernel
+def _room(packed: Packed, work: Work, item: int, at: float) -> tuple[float, float, int]:
+    """How much nearer [m] a capsule or pair might be at a time [s] of the motion.
+
+    Also its clearance [m], and the volume, or -1 of a pair. `work` has the frames of that time.
+    """
+    capsules = packed.capsule.shape[0]
+    if item < capsules:
+        return _volume_room(packed, work, item, at)
+    room, clear = _pair_room(packed, work, item - capsules, at)
+    return room, clear, -1
+
+
+@apart(PACKED, WORK, ROW)
+def violated(packed: Packed, work: Work, report: Floats) -> int:
+    """0, or WORKSPACE or SELF_COLLISION: subject, clearance and what is needed [m] in the report.
+
+    work.open[NEAR] says what to look at: see workspace.violated, which must have been there.
+    """
+    near, rooms, end_s = (
+        work.open[NEAR],
+        work.open[ROOM],
+        work.small[ENDS, pieces_in(work.small[ENDS])],
+    )
+    is_near = False
+    for i in range(near.shape[0]):
+        is_near = is_near or near[i] > 0.0
+    if not is_near:
+        return 0
+    look_at(packed, work, end_s)
+    is_near = False
+    for i in range(near.shape[0]):
+        if near[i] > 0.0:
+            rooms[i], _, _ = _room(packed, work, i, end_s)
+            near[i] = 0.0 if rooms[i] > SETTLED_M else 1.0
+            is_near = is_near or near[i] > 0.0
+    if not is_near:
+        return 0
+    look_at(packed, work, 0.0)
+    for i in range(near.shape[0]):
+        if near[i] > 0.0:
+            room, clear, volume = _room(packed, work, i, 0.0)
+            # Written so that what is not finite is none, and no difference from it either.
+            if not rooms[i] - room >= -ROUNDING_M:
+                report[1], report[2] = clear, clear - rooms[i] + SETTLED_M
+                report[0] = i - packed.capsule.shape[0]
+                if volume < 0:
+                    return SELF_COLLISION
+                report[0] = volume * packed.capsule.shape[0] + i
+                return WORKSPACE
+    return 0

@@ -1,0 +1,84 @@
+"""A policy that pushes against everything for long: the robot can always be led somewhere else.
+
+Found by killing the controller a hundred times: once, the arm had come so near to its own tray that
+no motion at all could be certified from there, not even the one straight back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.drive import Rig, assert_within
+from tests.robots import column, shipped
+
+from checkrein.limits.records import Array, Mode
+
+# A new push every so many ticks; as many pushes in a row that move nothing are a robot that froze.
+PUSH_TICKS, IN_A_ROW = 100, 8
+MODES: tuple[Mode, ...] = ("joint_velocity", "joint_position", "joint_delta", "tcp_twist")
+
+
+def pushes(robot: str, seed: int, count: int, modes: tuple[Mode, ...]) -> list[bool]:
+    """Whether each of `count` random pushes, of one joint or of the tool, moved the robot."""
+    limits = shipped(robot)
+    rig = Rig(replace(limits, classifier=replace(limits.classifier, file=None))).arm()
+    rng, speed = np.random.default_rng(seed), column(limits, "max_velocity")
+    period_s, moved = limits.period_s, []
+    for k in range(count):
+        one: Array = np.zeros(len(speed))
+        pushed = int(rng.integers(len(one)))
+        one[pushed] = float(rng.choice([-1.0, 1.0]))
+        twist = rng.normal(size=6) * np.repeat([0.5, 1.0], 3)
+        mode = modes[k // 10 % len(modes)]
+        values = {
+            "joint_velocity": one * speed,
+            "joint_position": rig.q + one * float(rng.uniform(0.1, 2.0)),
+            "joint_delta": one * speed * 25 * period_s,
+            "tcp_twist": twist,
+        }[mode]
+        fastest = 0.0
+        for tick in range(PUSH_TICKS):
+            told = rig.command(mode, values, valid_ms=200.0) if tick % 25 == 0 else None
+            rig.tick(told)
+            fastest = max(fastest, float((np.abs(rig.dq) / speed).max()))
+        moved.append(fastest > 1e-4)
+    assert_within(limits, rig.stream)
+    return moved
+
+
+@pytest.mark.parametrize(
+    ("robot", "seed", "modes"),
+    [
+        ("franka_panda", 3, MODES[:1]),
+        ("franka_panda", 8, MODES[:1]),
+        ("franka_panda", 5, MODES),
+        ("xarm6", 1, MODES),
+        ("kuka_iiwa7", 2, MODES),
+    ],
+)
+def test_a_robot_that_is_pushed_into_everything_never_freezes(
+    robot: str, seed: int, modes: tuple[Mode, ...]
+) -> None:
+    moved = pushes(robot, seed, 80, modes)
+    in_a_row = max(len(run) for run in "".join("x" if m else "." for m in moved).split("x"))
+    assert in_a_row < IN_A_ROW, moved
+    assert np.mean(moved) >= 0.8
+
+
+def test_back_the_way_it_came_is_always_certified() -> None:
+    """From where a push ended, whichever bound ended it."""
+    limits = shipped("franka_panda")
+    limits = replace(limits, classifier=replace(limits.classifier, file=None))
+    speed, rng = column(limits, "max_velocity"), np.random.default_rng(4)
+    for _ in range(12):
+        rig = Rig(limits).arm()
+        way = rng.choice([-1.0, 1.0], len(speed)) * (rng.uniform(size=len(speed)) < 0.4)
+        for _ in range(500):
+            rig.tick(rig.velocity(way * speed))
+        rig.brake()
+        ended = rig.q
+        for _ in range(60):
+            rig.tick(rig.velocity(-way * speed))
+        assert np.abs(rig.q - ended).max() > 1e-3 or not way.any()

@@ -1,0 +1,149 @@
+"""Where a motion may end: with room to leave from there, or no nearer than it began."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.limits.kinds.battery import PERIOD_S, plain_robot, still
+from tests.limits.slow_motion import Motion
+from tests.robots import array, folding, half_space, panda
+
+from checkrein.limits import Limits
+from checkrein.limits.certify import CERTIFIED
+from checkrein.limits.core import Core
+from checkrein.limits.kernels.motion import build
+from checkrein.limits.kernels.packed import ENDS, NEAR, Work, pack, work_for
+from checkrein.limits.kinds import resting, workspace
+from checkrein.limits.kinds.workspace import SELF_COLLISION, SETTLED_M, WORKSPACE
+from checkrein.limits.records import Array
+
+WALL_M = 0.8
+
+
+def walled(bound: float = WALL_M) -> Limits:
+    """The carriage may not reach farther out along x than this."""
+    wall = half_space("wall", [1.0, 0.0, 0.0], bound, "keep_in")
+    return replace(plain_robot(), volumes=(wall,))
+
+
+def moved(start: float, by: float) -> Motion:
+    """The rail goes `by` [m] within the tick, at constant jerk; nothing is left to stop."""
+    still_there = still((0.0, start))
+    jerk = 6.0 * by / PERIOD_S**3
+    return still_there._replace(ddq_next=array([0.0, jerk * PERIOD_S]), ticks=array([0.0] * 3))
+
+
+def asked(limits: Limits, motion: Motion) -> tuple[int, int, Array, Work]:
+    """What workspace says, what resting says, and its report."""
+    packed, report = pack(limits), np.full(3, math.nan)
+    work = work_for(packed)
+    build(motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
+          work.small[ENDS])  # fmt: skip
+    clear = int(workspace.violated(packed, work, report))
+    return clear, int(resting.violated(packed, work, report)), report, work
+
+
+def room_at(limits: Limits, rail: float) -> float:
+    """How far [m] from there the rail may go at rest, by bisection."""
+    low, high = 0.0, 1.0
+    assert asked(limits, still((0.0, rail)))[0] == CERTIFIED
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        fits = asked(limits, still((0.0, rail + middle)))[0] == CERTIFIED
+        low, high = (middle, high) if fits else (low, middle)
+    return low
+
+
+EDGE = 0.3 + room_at(walled(), 0.3)
+
+
+@pytest.mark.parametrize("room", [1e-3, 2.0 * SETTLED_M, 0.5 * SETTLED_M, 1e-8])
+def test_rest_is_certified_wherever_there_is_room(room: float) -> None:
+    clear, rests, _, _ = asked(walled(), still((0.0, EDGE - room)))
+    assert (clear, rests) == (CERTIFIED, CERTIFIED)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "fine"),
+    [
+        (1e-3, 2.0 * SETTLED_M, True),  # nearer, and there is room left
+        (1e-3, 0.5 * SETTLED_M, False),
+        (0.5 * SETTLED_M, 0.4 * SETTLED_M, False),
+        (0.5 * SETTLED_M, 0.5 * SETTLED_M, True),
+        (0.5 * SETTLED_M, 0.6 * SETTLED_M, True),  # away
+        (0.5 * SETTLED_M, 1e-3, True),
+    ],
+)
+def test_a_motion_ends_with_room_or_no_nearer(start: float, end: float, fine: bool) -> None:
+    clear, rests, report, _ = asked(walled(), moved(EDGE - start, start - end))
+    assert clear == CERTIFIED  # all of them are clear all the time
+    assert rests == (CERTIFIED if fine else WORKSPACE)
+    if not fine:
+        assert report[0] == 1  # the volume 0 and the capsule 1
+        assert report[2] - report[1] == pytest.approx(SETTLED_M - end, abs=1e-8)
+
+
+def test_what_is_far_from_everything_is_not_looked_at() -> None:
+    _, rests, report, work = asked(walled(), moved(0.3, 1e-6))
+    assert rests == CERTIFIED
+    assert not work.open[NEAR].any()
+    assert np.isnan(report).all()
+
+
+def test_two_links_are_asked_as_a_volume_is() -> None:
+    limits = folding(replace(plain_robot(), volumes=()))
+    rest, inside = 0.8, 0.0
+    assert asked(limits, still((0.0, rest)))[0] == CERTIFIED
+    for _ in range(60):  # nearer to the column, until the two would touch
+        middle = 0.5 * (rest + inside)
+        fits = asked(limits, still((0.0, middle)))[0] == CERTIFIED
+        rest, inside = (middle, inside) if fits else (rest, middle)
+    for start, end, fine in ((1e-3, 0.5, False), (0.4 * SETTLED_M, 0.5, True)):
+        motion = moved(rest + start, end * SETTLED_M - start)
+        clear, rests, report, _ = asked(limits, motion)
+        assert clear == CERTIFIED
+        assert rests == (CERTIFIED if fine else SELF_COLLISION)
+        assert fine or report[0] == 0.0
+
+
+@pytest.mark.parametrize("part", ["segment", "volume"])
+def test_what_is_not_a_number_is_no_room(part: str) -> None:
+    """Neither more than enough, nor no less than at the start."""
+    limits = walled()
+    packed, motion = pack(limits), still((0.0, EDGE - 0.5 * SETTLED_M))
+    work, report = work_for(packed), np.zeros(3)
+    build(motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
+          work.small[ENDS])  # fmt: skip
+    assert workspace.violated(packed, work, report) == CERTIFIED
+    assert resting.violated(packed, work, report) == CERTIFIED
+    assert workspace.violated(packed, work, report) == CERTIFIED
+    (packed.capsule if part == "segment" else packed.volume)[-1, 5] = math.nan
+    assert resting.violated(packed, work, report) == WORKSPACE
+
+
+def test_the_way_back_is_certified_from_any_rest_that_is() -> None:
+    """Whichever way the arm came near: where rest is only just certified, one step back is, too."""
+    limits = replace(panda(), classifier=replace(panda().classifier, file=None))
+    core, rng, looked = Core(limits), np.random.default_rng(0), 0
+    home, n = np.array(limits.home), len(limits.joints)
+    while looked < 25:
+        way = rng.normal(size=n)
+        near, far = 0.0, 3.0
+        if core.rest(home + far * way)[1] is None:
+            continue
+        for _ in range(60):
+            middle = 0.5 * (near + far)
+            fits = core.rest(home + middle * way)[1] is None
+            near, far = (middle, far) if fits else (near, middle)
+        found = core.rest(home + far * way)[1]
+        if found is None or found[0] not in ("workspace", "self_collision"):
+            continue
+        looked += 1
+        motion, _ = core.rest(home + near * way)
+        reference = np.array([motion[:n, 0], -way, np.zeros(n)])
+        for _ in range(5):
+            motion, _, _ = core.advance(motion, 1, reference)
+        assert np.abs(motion[:n, 1]).max() > 0.0, (found, near)
