@@ -74,15 +74,21 @@ class Senses:
         self._wraps = robot.continuous & (bool(robot.continuous.any()) and view.chance(0.7))
         self._is_wrapped = bool(self._wraps.any())
         self._lost = 0  # frames still to be lost
+        self._has_arrived = True  # the last one
 
     def loses(self, plant: Plant) -> bool:
         """Whether the coming frame is lost."""
         if self._lost > 0:
             self._lost -= 1
             return True
-        if self._reports and plant.stop is not None and self._view.chance(LOSS_SHARE):
+        # Not once more in the same gap: no filter remembers for ever, and an agent would not play
+        # what does not continue where it is.
+        may_lose = self._reports and plant.stop is not None and self._has_arrived
+        if may_lose and self._view.chance(LOSS_SHARE):
             self._lost = int(self._view.rng.integers(0, LOST_MAX))
+            self._has_arrived = False
             return True
+        self._has_arrived = True
         return False
 
     def _wrench(self) -> tuple[Array, bool]:

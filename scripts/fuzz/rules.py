@@ -5,6 +5,8 @@ Guarantees:
   classifier allowed when it was last asked.
 - A measured force over the bound, and a latched stop, leave nothing but the stop.
 - An exception out of `step` is a violation.
+- A robot at rest moves if each of its joints is asked to, one after the other, each way (ADR 14);
+  not judged where a refusal or a veto, or what perception sees, may keep it from all of them.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ RULES = (
     "contact_force",
     "exception",
     "expired_followed",
+    "frozen",
     "gripper_state",
     "limits_identity",
     "no_latch",
@@ -56,6 +59,7 @@ class RunRules:
         self._accepted: dict[int, tuple[Command, int]] = {}  # seq: command, tick
         self._latched = False
         self._tick = -1
+        self._nudged: set[tuple[int, bool]] = set()  # joints and ways that did not move it
         self.vetoed = 0
 
     def _ticks_valid(self, command: Command) -> float:
@@ -106,6 +110,17 @@ class RunRules:
             return "vetoed_executed", f"command {seq}"
         return None
 
+    def _is_frozen(self, new: Command | None, decision: Decision) -> bool:
+        """Whether every joint was asked to move, each way, and nothing did since it rests."""
+        setpoint = decision.setpoint
+        if setpoint.dq.any() or setpoint.ddq.any() or self._robot.perception is not None:
+            self._nudged.clear()
+        elif new is not None and new.mode == "joint_velocity" and new.values.ndim == 1:
+            asked = np.flatnonzero(new.values)
+            if asked.size == 1 and decision.outcome is Outcome.CLAMP:
+                self._nudged.add((int(asked[0]), bool(new.values[asked[0]] > 0.0)))
+        return len(self._nudged) == 2 * self._robot.n
+
     def judge(
         self,
         state: RobotState,
@@ -138,6 +153,8 @@ class RunRules:
             wrong_grip = _gripper_fault(self._robot.gripper, state.gripper)
             if wrong_grip:
                 out.append(("gripper_state", f"{state.gripper}, outcome {decision.outcome}"))
+        if self._is_frozen(new, decision):
+            out.append(("frozen", f"at {np.round(decision.setpoint.q, 4)}"))
         if decision.limits_sha256 != self._robot.sha256:
             out.append(("limits_identity", decision.limits_sha256))
         self._latched = decision.stop_state.latched

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -278,6 +279,18 @@ class _Driver:
             if not self._step(lambda: None):
                 return
 
+    def _nudge(self) -> None:
+        """Ask each joint, each way, for one tick, until the robot moves: see rules.RunRules."""
+        n = self.bench.robot.n
+        for way in self.rng.permutation(2 * n).tolist():
+            decision, values = self.decision, np.zeros(n)
+            if decision is None or decision.stop_state.latched or decision.setpoint.dq.any():
+                return
+            values[way // 2] = self.view.speed[way // 2] * (1.0 if way % 2 else -1.0)
+            asked = partial(self.view.command, "joint_velocity", values)
+            if self.record.rows >= self.result.steps or not self._step(asked):
+                return
+
     def _start(self) -> Array:
         """Where the coming episode begins: anywhere free, or beside a volume."""
         pool, self.view.volume = self.bench.poses.free, None
@@ -323,6 +336,8 @@ class _Driver:
                 self._wind_down()
                 if self.record.rows >= self.result.steps or not self._arm(self.view.q):
                     return
+        self._wind_down()
+        self._nudge()
         self._wind_down()
 
     def _judge(self) -> Shard:

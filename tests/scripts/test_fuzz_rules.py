@@ -1,4 +1,4 @@
-"""The rule that what is executed was scored: the very rows, or the same but for whole turns."""
+"""Rules of the decision: what is executed was scored; and a robot at rest can be led away."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from checkrein.controller import Outcome
+from checkrein.limits import Command, RobotState
 from checkrein.scripts.fuzz.rules import RunRules
 
 ENDLESS = np.array([False, True])
@@ -39,3 +41,57 @@ def test_another_number_of_rows_is_not_the_same() -> None:
     robot: Any = SimpleNamespace(continuous=ENDLESS)
     one, two = np.zeros((1, 2)), np.zeros((2, 2))
     assert not RunRules(robot, None)._is_same("joint_position", one, two)
+
+
+ARM: Any = SimpleNamespace(
+    n=2, continuous=ENDLESS, perception=None, gripper=None, max_force_n=30.0, sha256="0"
+)
+
+
+def nudged(
+    asked: list[list[float]],
+    *,
+    speed: float = 0.0,
+    outcome: Outcome = Outcome.CLAMP,
+    mode: Any = "joint_velocity",
+    robot: Any = ARM,
+) -> list[str]:
+    """The rules broken by a robot that is asked for these velocities, one each tick."""
+    rules, broken = RunRules(robot, None), []
+    for seq, values in enumerate(asked, 1):
+        command = Command(mode, np.array(values), seq, 0)
+        setpoint = SimpleNamespace(q=np.zeros(2), dq=np.array([0.0, speed]), ddq=np.zeros(2))
+        decision: Any = SimpleNamespace(
+            setpoint=setpoint, outcome=outcome, accepted=0, stop_tick=1, command_seq=seq,
+            stop_state=SimpleNamespace(latched=False), limits_sha256="0",
+        )  # fmt: skip
+        state = RobotState(np.zeros(2), np.zeros(2), 0)
+        broken += [rule for rule, _ in rules.judge(state, command, (), decision)]
+    return broken
+
+
+EVERY_WAY = [[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]
+
+
+def test_a_robot_that_no_joint_can_lead_away_is_frozen() -> None:
+    assert nudged(EVERY_WAY) == ["frozen"]
+
+
+@pytest.mark.parametrize("missing", range(4))
+def test_one_way_that_was_not_tried_may_be_open(missing: int) -> None:
+    assert nudged(EVERY_WAY[:missing] + EVERY_WAY[missing + 1 :]) == []
+
+
+def test_a_refusal_a_push_of_two_joints_and_another_mode_show_nothing() -> None:
+    assert nudged(EVERY_WAY, outcome=Outcome.REFUSE) == []
+    assert nudged([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]]) == []
+    assert nudged(EVERY_WAY, mode="joint_position") == []
+
+
+def test_what_moves_is_not_frozen() -> None:
+    assert nudged(EVERY_WAY, speed=1e-9) == []
+    assert nudged(EVERY_WAY[:3]) + nudged(EVERY_WAY[3:]) == []
+
+
+def test_what_is_seen_may_keep_a_robot_from_moving() -> None:
+    assert nudged(EVERY_WAY, robot=SimpleNamespace(**{**vars(ARM), "perception": object()})) == []
