@@ -78,6 +78,18 @@ def volume_press(view: View) -> Stream:
             yield view.command("joint_velocity", way * gain / max(1.0, largest))
 
 
+def one_by_one(view: View) -> Stream:
+    """One joint after the other, at full speed, into whatever there is: walls, other links, an end.
+
+    What comes as near to several bounds as it can may freeze there: see rules.RunRules.
+    """
+    for _ in view.ticks(3, 20):
+        push, every = np.zeros(view.n), int(view.pick(1, 5, 10))
+        push[int(view.rng.integers(view.n))] = view.pick(-1.0, 1.0)
+        for tick in view.ticks(40, 150):
+            yield None if tick % every else view.command("joint_velocity", push * view.speed)
+
+
 def bang_bang(view: View) -> Stream:
     """Full speed one way, then the other, down to every tick."""
     some, side = view.some(), view.signs()
@@ -309,6 +321,7 @@ def rubbish(view: View) -> Candidates:
 STREAMS: tuple[tuple[Callable[[View], Stream], float], ...] = (
     (joint_slam, 3.0),
     (volume_press, 4.0),
+    (one_by_one, 2.0),
     (bang_bang, 2.0),
     (jumps, 1.5),
     (resonance, 1.0),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,6 @@ from checkrein.scripts.fuzz.limits_source import find
 from checkrein.scripts.fuzz.poses import TOUCHING, find_poses
 from checkrein.scripts.fuzz.replay import embedded, read_violation, replay, write_violation
 from checkrein.scripts.fuzz.report import required_binds, summarize
-from checkrein.scripts.fuzz.rules import RunRules
 from checkrein.scripts.fuzz.shard import Bench, Found, MakeFilter
 from checkrein.scripts.fuzz.streams import STREAMS, rubbish
 from checkrein.scripts.fuzz.view import View
@@ -319,60 +317,6 @@ def test_rubbish_is_marked(bench: Bench) -> None:
     for _ in range(200):
         offer = rubbish(view)
         assert offer == () or any(offer is item for item in view.rubbish)
-
-
-class TestRules:
-    def decision(self, bench: Bench, **changes: Any) -> Decision:
-        guard = SafetyFilter(bench.limits)
-        state = RobotState(bench.robot.home, np.zeros(7), 10**9, wrench_tcp=np.zeros(6))
-        guard.arm(state, now_ns=10**9)
-        decision = guard.step(replace(state, stamp_ns=10**9), None, now_ns=10**9)
-        return replace(decision, **changes)
-
-    def broken(self, bench: Bench, proposal: Candidates = None, **changes: Any) -> list[str]:
-        state = RobotState(bench.robot.home, np.zeros(7), 10**9, wrench_tcp=np.zeros(6))
-        rules = RunRules(bench.robot, None)
-        found = rules.judge(state, proposal, (), self.decision(bench, **changes))
-        return [rule for rule, _ in found]
-
-    def test_a_stop_breaks_no_rule(self, bench: Bench) -> None:
-        assert self.broken(bench) == []
-
-    def test_motion_without_a_command(self, bench: Bench) -> None:
-        assert self.broken(bench, stop_tick=0) == ["unasked_motion"]
-
-    def test_motion_after_expiry(self, bench: Bench) -> None:
-        command = Command("joint_velocity", np.zeros(7), 1, 10**9)
-        state = RobotState(bench.robot.home, np.zeros(7), 10**9, wrench_tcp=np.zeros(6))
-        rules = RunRules(bench.robot, None)
-        fresh = self.decision(bench, stop_tick=0, accepted=0, command_seq=1)
-        assert rules.judge(state, command, (), fresh) == []
-        valid = int(bench.robot.timing_ms["command_timeout_ms"] / 4.0)
-        later = replace(fresh, accepted=None)
-        for _ in range(valid - 1):
-            assert rules.judge(state, None, (), later) == []
-        assert [rule for rule, _ in rules.judge(state, None, (), later)] == ["expired_followed"]
-
-    @pytest.mark.parametrize(("valid_ms", "ticks"), [(1e9, 25), (40.0, 10), (7.9, 1), (0.1, 1)])
-    def test_no_command_claims_a_longer_life_than_declared(
-        self, valid_ms: float, ticks: int, bench: Bench
-    ) -> None:
-        command = Command("joint_velocity", np.zeros(7), 1, 10**9, valid_ms)
-        state = RobotState(bench.robot.home, np.zeros(7), 10**9, wrench_tcp=np.zeros(6))
-        rules = RunRules(bench.robot, None)
-        fresh = self.decision(bench, stop_tick=0, accepted=0, command_seq=1)
-        driven = [rules.judge(state, command, (), fresh)]
-        driven += [rules.judge(state, None, (), replace(fresh, accepted=None)) for _ in range(30)]
-        assert driven.count([]) == ticks
-        assert driven[:ticks] == [[]] * ticks
-
-    def test_force_without_a_stop(self, bench: Bench) -> None:
-        for force in (bench.robot.max_force_n * 1.01, math.nan):
-            wrench = np.array([force, 0, 0, 0, 0, 0])
-            state = RobotState(bench.robot.home, np.zeros(7), 10**9, wrench_tcp=wrench)
-            rules = RunRules(bench.robot, None)
-            (rule,) = rules.judge(state, None, (), self.decision(bench))
-            assert rule[0] == "contact_force"
 
 
 class TestCommand:
