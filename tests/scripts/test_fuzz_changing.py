@@ -68,5 +68,6 @@ def test_a_way_back_that_gets_worse_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(recovery, "ADDED_M", 0.05)
     monkeypatch.setattr("checkrein.controller.decide.shrinks", lambda *_: True)
-    found = run(seed=1)
-    assert any(item.startswith("way back: ") for item in found.violations)
+    # Few runs of this length have a way back at all.
+    found = (item for seed in range(8) for item in run(seed=seed).violations)
+    assert any(item.startswith("way back: ") for item in found)
