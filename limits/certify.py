@@ -30,7 +30,6 @@ from .kinds import (
     joint_position,
     joint_velocity,
     link_speed,
-    resting,
     tcp_acceleration,
     tcp_rotation,
     tcp_speed,
@@ -79,7 +78,6 @@ _acceleration_holds = joint_acceleration.holds
 _velocity_holds = joint_velocity.holds
 _position_holds = joint_position.holds
 _body_violates = workspace.violated
-_end_violates = resting.violated
 _tcp_speed_holds = tcp_speed.holds
 _tcp_rotation_holds = tcp_rotation.holds
 _links_violate = link_speed.violated
@@ -118,9 +116,6 @@ def certify(
     if is_asked and not _effort_holds(packed, work, report):
         return EFFORT
     code = _body_violates(packed, work, report)
-    if code != CERTIFIED:
-        return code
-    code = _end_violates(packed, work, report)
     if code != CERTIFIED:
         return code
     if not _tcp_speed_holds(packed, work, report):

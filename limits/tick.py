@@ -41,6 +41,7 @@ from .kernels.packed import (
     Work,
 )
 from .kernels.tool_motion import gentleness, is_held
+from .kinds import resting
 from .kinds.tcp_acceleration import ROTATIONAL, TRANSLATIONAL
 from .kinds.workspace import OBSTACLES, WORKSPACE
 from .project import project, slid
@@ -69,6 +70,8 @@ LIFTS_M = (0.0, 0.005, 0.02, 0.02)
 EASES = (1.0, 0.5)
 # A joint that rests on its bound is not "outside" because of rounding.
 OUTSIDE = 1e-9
+
+_ends_too_near = resting.violated
 
 
 @kernel
@@ -164,6 +167,8 @@ def _try(
         if not plan_stop(packed, end[:, 1], end[:, 2], ease, ticks, jerk):
             return NO_STOP
         code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
+        if code == CERTIFIED:
+            code = _ends_too_near(packed, work, report)
         if code not in (EFFORT, TRANSLATIONAL, ROTATIONAL):
             break
         # What needs too much effort here does so a little further on the way to the stop, too.
@@ -172,6 +177,8 @@ def _try(
         first, subject, value, bound = code, report[0], report[1], report[2]
         if plan_each(packed, end, ease, work, ticks, jerk):
             code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
+        if code == CERTIFIED:
+            code = _ends_too_near(packed, work, report)
         if code == CERTIFIED:
             return CERTIFIED
         code, report[0], report[1], report[2] = first, subject, value, bound

@@ -58,6 +58,8 @@ __all__ = [
 ]
 
 SHIFT_M = 1e-5
+# Sine of the angle below which the direction across two axes is lost in rounding.
+PARALLEL = 1e-6
 # What is known of how far a capsule is moved.
 ROUGH, EXACT = 0.5, 1.0
 
@@ -259,9 +261,13 @@ def widest_gap(work: Work, a: int, b: int, n: Floats) -> bool:
         ux, uy, uz = one[3] - one[0], one[4] - one[1], one[5] - one[2]
         vx, vy, vz = other[3] - other[0], other[4] - other[1], other[5] - other[2]
         x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-        lead = x * (other[0] - one[0]) + y * (other[1] - one[1]) + z * (other[2] - one[2])
-        side = 1.0 if lead > 0.0 else -1.0
-        n[0], n[1], n[2] = side * x, side * y, side * z
+        size = math.sqrt((ux * ux + uy * uy + uz * uz) * (vx * vx + vy * vy + vz * vz))
+        sine = math.sqrt(x * x + y * y + z * z) / size if size > 0.0 else 0.0
+        # Nearly parallel: away from an end, which is hardly farther, and has a direction.
+        if sine > PARALLEL:
+            lead = x * (other[0] - one[0]) + y * (other[1] - one[1]) + z * (other[2] - one[2])
+            side = math.copysign(1.0 / (size * sine), lead)
+            n[0], n[1], n[2] = side * x, side * y, side * z
     return _made_unit(n)
 
 

@@ -6,7 +6,8 @@ last: not even a way straight back could be certified. So a motion ends with roo
 least, or with no less than it began with, which is what leads away, along, or nowhere.
 
 Room is by how much more than needed the first-order bound keeps a capsule clear while it rests.
-What perception sees moves by itself, and is not asked.
+What perception sees moves by itself, and is not asked. Nothing of this is for safety: what the
+planner tries has to hold it (limits.tick), a stop that was stored need not.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
         work.open[ROOM],
         work.small[ENDS, pieces_in(work.small[ENDS])],
     )
-    is_near = False
+    is_near, capsules = False, packed.capsule.shape[0]
     for i in range(near.shape[0]):
         is_near = is_near or near[i] > 0.0
     if not is_near:
@@ -65,13 +66,15 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
     look_at(packed, work, 0.0)
     for i in range(near.shape[0]):
         if near[i] > 0.0:
-            room, clear, volume = _room(packed, work, i, 0.0)
+            room, _, _ = _room(packed, work, i, 0.0)
             # Written so that what is not finite is none, and no difference from it either.
-            if not rooms[i] - room >= -ROUNDING_M:
-                report[1], report[2] = clear, clear - rooms[i] + SETTLED_M
-                report[0] = i - packed.capsule.shape[0]
-                if volume < 0:
-                    return SELF_COLLISION
-                report[0] = volume * packed.capsule.shape[0] + i
-                return WORKSPACE
+            if rooms[i] - room >= -ROUNDING_M:
+                continue
+            look_at(packed, work, end_s)
+            room, clear, volume = _room(packed, work, i, end_s)
+            report[0], report[1], report[2] = i - capsules, clear, clear - room + SETTLED_M
+            if volume < 0:
+                return SELF_COLLISION
+            report[0] = volume * capsules + i
+            return WORKSPACE
     return 0

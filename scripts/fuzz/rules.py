@@ -119,7 +119,10 @@ class RunRules:
             asked = np.flatnonzero(new.values)
             if asked.size == 1 and decision.outcome is Outcome.CLAMP:
                 self._nudged.add((int(asked[0]), bool(new.values[asked[0]] > 0.0)))
-        return len(self._nudged) == 2 * self._robot.n
+        if len(self._nudged) < 2 * self._robot.n:
+            return False
+        self._nudged.clear()
+        return True
 
     def judge(
         self,

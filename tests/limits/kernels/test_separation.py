@@ -345,3 +345,22 @@ def test_the_widest_gap_is_a_unit_vector_from_one_link_to_the_other() -> None:
         assert gap == pytest.approx(segment_segment(*work.segment), abs=1e-12)
     work.segment[1] = work.segment[0]
     assert not widest_gap(work, 0, 1, n) or float(np.linalg.norm(n)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-9, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3])
+@pytest.mark.parametrize("length", [0.03, 0.3, 1.0])
+def test_axes_that_are_nearly_parallel_have_a_gap_too(length: float, angle: float) -> None:
+    rng, packed = np.random.default_rng(5), pack(slider())
+    work, n = work_for(packed), np.zeros(3)
+    for _ in range(50):
+        way, across = np.linalg.qr(rng.normal(size=(3, 3)))[0][:2]
+        middle = rng.normal(size=3)
+        for axis, turned in enumerate((-angle / 2.0, angle / 2.0)):
+            third = np.cross(way, across)
+            along = length * (math.cos(turned) * way + math.sin(turned) * third)
+            start = middle + 0.05 * axis * across + rng.uniform(-0.3, 0.3) * along - along / 2.0
+            work.segment[axis, :3], work.segment[axis, 3:] = start, start + along
+        one, other = work.segment.reshape(2, 2, 3)
+        assert widest_gap(work, 0, 1, n)
+        gap = float((other @ n).min() - (one @ n).max())
+        assert gap >= segment_segment(*work.segment) - 1e-6 * length

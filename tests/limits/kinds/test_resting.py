@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.limits.kinds.battery import PERIOD_S, plain_robot, still
+from tests.limits.slow_chain import capsule_axes
 from tests.limits.slow_motion import Motion
 from tests.robots import array, folding, half_space, panda
 
@@ -84,6 +85,33 @@ def test_a_motion_ends_with_room_or_no_nearer(start: float, end: float, fine: bo
     if not fine:
         assert report[0] == 1  # the volume 0 and the capsule 1
         assert report[2] - report[1] == pytest.approx(SETTLED_M - end, abs=1e-8)
+
+
+def test_it_is_said_what_the_end_is_too_near_to() -> None:
+    """Not what was nearest at the start."""
+    floor = half_space("floor", [0.0, 0.0, 1.0], 0.0, "keep_out")
+    wall = walled().volumes[0]
+    limits = replace(plain_robot(), volumes=(floor, wall))
+    low = min(float(capsule_axes(limits, np.array([0.0, EDGE]))[1][:, 2].min()), 1.0)
+    floor = replace(floor, offset=low - limits.capsules[1].radius - limits.standoff - 2e-3)
+    limits = replace(limits, volumes=(floor, wall))
+    clear, rests, report, _ = asked(limits, moved(EDGE - 5e-3, 5e-3 - 0.5 * SETTLED_M))
+    assert (clear, rests) == (CERTIFIED, WORKSPACE)
+    assert report[0] == len(limits.capsules) + 1  # the wall, and the carriage
+    assert report[2] - report[1] == pytest.approx(0.5 * SETTLED_M, abs=1e-8)
+
+
+def test_a_stop_that_was_stored_is_not_asked() -> None:
+    """Neither safety nor whoever certifies it again depends on where it leads from."""
+    core = Core(walled())
+    motion, found = core.rest(array([0.0, EDGE - 0.4 * SETTLED_M]))
+    assert found is None
+    assert core.recertify(motion) is None
+    motion, _ = core.rest(array([0.0, EDGE - 2e-3]))
+    for _ in range(200):
+        motion, _, _ = core.advance(motion, 1, np.array([motion[:2, 0], [0.0, 0.9], [0.0, 0.0]]))
+    nearer = Core(walled(WALL_M - 0.5 * SETTLED_M))
+    assert nearer.recertify(motion) is None
 
 
 def test_what_is_far_from_everything_is_not_looked_at() -> None:
