@@ -68,7 +68,7 @@ def _per_value(values: npt.NDArray[np.generic], judge: Callable[[int], int]) -> 
 
 def _ticks_left(motion: Array) -> Whole:
     """Ticks until the stops of motions (b, n + 1, 3 + m) rest: (b,)."""
-    ticks: Whole = (motion[:, -1, 0] + motion[:, -1, 1] + motion[:, -1, 2]).astype(np.int64)
+    ticks: Whole = motion[:, -1, :-3].sum(axis=1).astype(np.int64)
     return ticks
 
 

@@ -164,6 +164,22 @@ def test_it_decides_as_single_filters_do(robot: Any, seed: int) -> None:
             disturbed(twin, rng, EVENTS if tick > 25 else MILD, 0.3)
 
 
+@pytest.mark.parametrize("robot", [slider, panda])
+def test_a_stop_of_each_joints_own_lasts_as_long_as_alone(robot: Any) -> None:
+    """Also behind the phases that a stop of all joints together would have (ADR 12)."""
+    declared = robot()
+    limits = replace(declared, keeps_direction=False)
+    rng, longer = np.random.default_rng(3), 0
+    twin = Twin(limits, 4, threads=1).arm()
+    for _ in range(8):
+        ways = rng.choice([-1.0, 0.3, 1.0], (4, twin.n)) * column(limits, "max_velocity")
+        for tick in range(90):
+            twin.tick(ways if tick < 60 else None)
+            stops = [guard.memory.motion[-1] for guard in twin.single if guard.memory is not None]
+            longer += sum(stop[3:].any() for stop in stops)
+    assert longer > 0  # else this shows nothing
+
+
 def test_nothing_that_can_happen_was_left_out() -> None:
     rng = np.random.default_rng(0)
     twin = Twin(slider(), 8, threads=1).arm()
