@@ -110,6 +110,15 @@ def _end_of_tick(packed: Packed, start: Floats, ddq: Floats, out: Floats) -> Non
 
 
 @kernel
+def _left(motion: Floats) -> float:
+    """Ticks of all phases of the stop of a motion (n + 1, 3 + m)."""
+    n, left = motion.shape[0] - 1, 0.0
+    for p in range(motion.shape[1] - 3):
+        left += motion[n, p]
+    return left
+
+
+@kernel
 def next_of_stop(packed: Packed, start: Floats, stop: Floats, out: Floats) -> None:
     """Write the next tick of the stored stop; stop and out (n + 1, 3 + m).
 
@@ -120,13 +129,11 @@ def next_of_stop(packed: Packed, start: Floats, stop: Floats, out: Floats) -> No
     phase = 0
     while phase < phases and not stop[n, phase] >= 1.0:
         phase += 1
-    left = 0.0
     for p in range(3 + phases):
         out[n, p] = stop[n, p]
     if phase < phases:
         out[n, phase] -= 1.0
-    for p in range(phases):
-        left += out[n, p]
+    left = _left(out)
     for i in range(n):
         q, dq, now = start[i, 0], start[i, 1], start[i, 2]
         j = stop[i, 3 + phase] if phase < phases else 0.0
@@ -364,9 +371,7 @@ def split(motion: Floats, columns: Floats, ticks: npt.NDArray[np.int64]) -> tupl
 
     Ticks until it rests, and whether all joints switch together, so that these are all phases.
     """
-    n, left = columns.shape[1], 0.0
-    for p in range(motion.shape[1] - 3):
-        left += motion[n, p]
+    n, left = columns.shape[1], _left(motion)
     together = left == motion[n, 0] + motion[n, 1] + motion[n, 2]
     for i in range(n):
         for r in range(3):
@@ -390,7 +395,4 @@ def split_each(motion: Floats, ticks: npt.NDArray[np.int64], jerk: Floats, row: 
 @entry
 def ticks_left(motion: Floats) -> float:
     """Ticks until the stop of a motion (n + 1, 3 + m) rests."""
-    n, left = motion.shape[0] - 1, 0.0
-    for p in range(motion.shape[1] - 3):
-        left += motion[n, p]
-    return left
+    return _left(motion)

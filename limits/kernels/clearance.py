@@ -16,19 +16,25 @@ from .convex import beyond_cylinder, beyond_mesh, convex_distance, cylinder_dept
 from .jit import kernel
 from .packed import BOX, CYLINDER, DATA, HALF_SPACE, KEEP_IN, KIND, MESH, SHAPE, SPHERE, Floats
 
-__all__ = ["clearance", "is_beyond", "segment_segment"]
+__all__ = ["clearance", "is_beyond", "nearest_share", "segment_segment"]
 
 # Halvings of the segment's parameter: the bracket's length is then below 1e-9 of the segment.
 BOX_HALVINGS = 30
 
 
 @kernel
-def _point_segment(px: float, py: float, pz: float, a: Floats) -> float:
-    """Distance [m] of a point to the segment a (6,)."""
+def nearest_share(a: Floats, x: float, y: float, z: float) -> float:
+    """Share of the segment a (6,) at which it is nearest to a point."""
     dx, dy, dz = a[3] - a[0], a[4] - a[1], a[5] - a[2]
     length2 = dx * dx + dy * dy + dz * dz
-    along = (px - a[0]) * dx + (py - a[1]) * dy + (pz - a[2]) * dz
-    t = min(1.0, max(0.0, along / length2)) if length2 > 0.0 else 0.0
+    along = (x - a[0]) * dx + (y - a[1]) * dy + (z - a[2]) * dz
+    return min(1.0, max(0.0, along / length2)) if length2 > 0.0 else 0.0
+
+
+@kernel
+def _point_segment(px: float, py: float, pz: float, a: Floats) -> float:
+    """Distance [m] of a point to the segment a (6,)."""
+    dx, dy, dz, t = a[3] - a[0], a[4] - a[1], a[5] - a[2], nearest_share(a, px, py, pz)
     x, y, z = px - a[0] - t * dx, py - a[1] - t * dy, pz - a[2] - t * dz
     return math.sqrt(x * x + y * y + z * z)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+from .clearance import nearest_share
 from .cloud_layout import (
     AGE,
     BALL_COLUMNS,
@@ -41,17 +42,6 @@ def is_cloudy(packed: Packed) -> bool:
 
 
 @kernel
-def _along(axis: Floats, x: float, y: float, z: float) -> float:
-    """Share of the segment axis (6,) at which it is nearest to a point."""
-    dx, dy, dz = axis[3] - axis[0], axis[4] - axis[1], axis[5] - axis[2]
-    length2 = dx * dx + dy * dy + dz * dz
-    if not length2 > 0.0:
-        return 0.0
-    share = ((x - axis[0]) * dx + (y - axis[1]) * dy + (z - axis[2]) * dz) / length2
-    return min(1.0, max(0.0, share))
-
-
-@kernel
 def _gap(low: float, high: float, box_low: float, box_high: float) -> float:
     """How far two intervals are apart."""
     return max(0.0, box_low - high, low - box_high)
@@ -73,7 +63,7 @@ def _is_apart(
     """Whether capsule k stays beyond a plane that bounds a ball, grown by `grown` [m]."""
     cloud, axis, n = packed.cloud, work.segment[k], work.small[PLANE]
     x, y, z = cloud[ball], cloud[ball + 1], cloud[ball + 2]
-    share = _along(axis, x, y, z)
+    share = nearest_share(axis, x, y, z)
     n[0] = axis[0] + share * (axis[3] - axis[0]) - x
     n[1] = axis[1] + share * (axis[4] - axis[1]) - y
     n[2] = axis[2] + share * (axis[5] - axis[2]) - z
@@ -103,7 +93,7 @@ def _ball_judged(
     nodes = HEAD + packed.capsule.shape[0]
     ball = nodes + (2 * int(cloud[LEAVES]) - 1) * NODE_COLUMNS + place * BALL_COLUMNS
     x, y, z = cloud[ball], cloud[ball + 1], cloud[ball + 2]
-    share = _along(axis, x, y, z)
+    share = nearest_share(axis, x, y, z)
     x -= axis[0] + share * (axis[3] - axis[0])
     y -= axis[1] + share * (axis[4] - axis[1])
     z -= axis[2] + share * (axis[5] - axis[2])

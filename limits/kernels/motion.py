@@ -26,6 +26,16 @@ __all__ = [
 
 
 @kernel
+def _append(
+    pieces: Floats, p: int, i: int, q: float, dq: float, ddq: float, j: float, t: float
+) -> tuple[float, float, float]:
+    """Write piece p of joint i; return q, dq, ddq at its end, t [s] later."""
+    pieces[p, i, 0], pieces[p, i, 1], pieces[p, i, 2], pieces[p, i, 3] = q, dq, ddq, j
+    after = dq + (ddq * t + j * t * t / 2.0)
+    return q + (dq * t + ddq * t * t / 2.0 + j * t * t * t / 6.0), after, ddq + j * t
+
+
+@kernel
 def build(
     start: Floats,
     ddq_next: Floats,
@@ -41,40 +51,25 @@ def build(
     of the stop that follows, m >= 3. The first three phases are always there, of the others those
     that last: `pieces_in` counts them.
     """
-    phases, last = ticks.shape[0], 4
+    phases, last = ticks.shape[0], 1
     ends[0] = 0.0
     ends[1] = period
-    for p in range(3):
-        ends[p + 2] = ends[p + 1] + ticks[p] * period
-    for p in range(3, phases):
-        if ticks[p] > 0.0:  # one that is no number is refused with the stop itself
+    for p in range(phases):
+        if p < 3 or ticks[p] > 0.0:  # one that is no number is refused with the stop itself
             ends[last + 1] = ends[last] + ticks[p] * period
             last += 1
     if last + 1 < ends.shape[0]:
         ends[last + 1] = ends[last]
     for i in range(start.shape[0]):
-        q, dq, ddq = start[i, 0], start[i, 1], start[i, 2]
-        for p in range(4):
-            t = period if p == 0 else ticks[p - 1] * period
-            j = (ddq_next[i] - ddq) / period if p == 0 else jerk[i, p - 1]
-            pieces[p, i, 0] = q
-            pieces[p, i, 1] = dq
-            pieces[p, i, 2] = ddq
-            pieces[p, i, 3] = j
-            q += dq * t + ddq * t * t / 2.0 + j * t * t * t / 6.0
-            dq += ddq * t + j * t * t / 2.0
-            ddq = ddq_next[i] if p == 0 else ddq + j * t
-        last = 4
-        for p in range(3, phases):
-            if ticks[p] > 0.0:
-                t, j = ticks[p] * period, jerk[i, p]
-                pieces[last, i, 0] = q
-                pieces[last, i, 1] = dq
-                pieces[last, i, 2] = ddq
-                pieces[last, i, 3] = j
-                q += dq * t + ddq * t * t / 2.0 + j * t * t * t / 6.0
-                dq += ddq * t + j * t * t / 2.0
-                ddq += j * t
+        q, dq, _ = _append(
+            pieces, 0, i, start[i, 0], start[i, 1], start[i, 2],
+            (ddq_next[i] - start[i, 2]) / period, period,
+        )  # fmt: skip
+        ddq, last = ddq_next[i], 1
+        for p in range(phases):
+            if p < 3 or ticks[p] > 0.0:
+                t = ticks[p] * period
+                q, dq, ddq = _append(pieces, last, i, q, dq, ddq, jerk[i, p], t)
                 last += 1
 
 

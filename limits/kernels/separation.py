@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 
 from .balls import volume_row
-from .clearance import clearance, segment_segment
+from .clearance import clearance, nearest_share, segment_segment
 from .jit import apart, kernel
 from .motion import pieces_in, position_range
 from .packed import (
@@ -233,12 +233,10 @@ def _towards(p: Floats, start: int, a: Floats, sign: float, best: float, n: Floa
 
     Writes sign times the way between the two to n (3,) if that is less than `best`.
     """
-    dx, dy, dz = a[3] - a[0], a[4] - a[1], a[5] - a[2]
-    x, y, z = p[start] - a[0], p[start + 1] - a[1], p[start + 2] - a[2]
-    length2, t = dx * dx + dy * dy + dz * dz, 0.0
-    if length2 > 0.0:
-        t = min(1.0, max(0.0, (x * dx + y * dy + z * dz) / length2))
-    x, y, z = x - t * dx, y - t * dy, z - t * dz
+    t = nearest_share(a, p[start], p[start + 1], p[start + 2])
+    x = p[start] - a[0] - t * (a[3] - a[0])
+    y = p[start + 1] - a[1] - t * (a[4] - a[1])
+    z = p[start + 2] - a[2] - t * (a[5] - a[2])
     size = math.sqrt(x * x + y * y + z * z)
     if size < best:
         n[0], n[1], n[2] = sign * x, sign * y, sign * z
