@@ -57,8 +57,6 @@ RoleName = Literal[
     "subscriber",
     "audit.submit",
     "audit.write",
-    "notes.tell",
-    "notes.hear",
 ]
 
 
@@ -106,9 +104,6 @@ ROLES: dict[RoleName, SocketRole] = {
     # Lingers: the last records, and the one that closes the chain, must reach the writer.
     "audit.submit": SocketRole(zmq.PUSH, binds=False, queue=AUDIT_QUEUE_RECORDS, linger_ms=5000),
     "audit.write": SocketRole(zmq.PULL, binds=True, queue=64),
-    # A side channel for rehearsals: what a scripted policy is about to do. Nothing moves by it.
-    "notes.tell": SocketRole(zmq.PUSH, binds=False, queue=64),
-    "notes.hear": SocketRole(zmq.PULL, binds=True, queue=64),
 }
 
 
@@ -175,6 +170,7 @@ class Link:
     def __init__(self, role: Literal["policy", "robot"], address: str) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(1)
         self._socket = open_socket(self._context, role, address, identity=role.encode())
+        self._frames: list[bytes] = []  # of the message that is being read
         self.dropped = 0  # frames that nobody was there to receive
 
     def send(self, data: bytes) -> bool:
@@ -187,16 +183,10 @@ class Link:
         return True
 
     def receive(self, timeout_ms: float) -> bytes | None:
-        """The next frame, or None after `timeout_ms`."""
-        parts = receive_parts(self._socket, timeout_ms)
-        return None if parts is None else parts[-1]
-
-    def receive_newest(self) -> bytes | None:
-        """The last of the frames that wait, without waiting; the older ones are dropped."""
-        newest: bytes | None = None
-        while (data := self.receive(0.0)) is not None:
-            newest = data
-        return newest
+        """The next frame, or None after `timeout_ms`. A message holds one or more."""
+        if not self._frames:
+            self._frames = receive_parts(self._socket, timeout_ms) or []
+        return self._frames.pop(0) if self._frames else None
 
     def wait_connected(self, timeout_ms: float) -> bool:
         """Whether a send would be taken, within `timeout_ms`."""
@@ -234,14 +224,16 @@ class Server:
             return None
         return parts[0], parts[1]
 
-    def send(self, data: bytes) -> bool:
-        """Hand a frame to the peer, if it is there and takes it now."""
+    def send(self, *frames: bytes) -> bool:
+        """Hand frames to the peer as one message, if it is there and takes it now."""
         if self.peer is None:
             self.dropped += 1
             return False
         try:
             self._socket.send(self.peer, NOBLOCK | SNDMORE)
-            self._socket.send(data, NOBLOCK)
+            for frame in frames[:-1]:
+                self._socket.send(frame, NOBLOCK | SNDMORE)
+            self._socket.send(frames[-1], NOBLOCK)
         except zmq.ZMQError:  # EHOSTUNREACH: it went; EAGAIN: it does not read
             self.dropped += 1
             return False

@@ -8,13 +8,15 @@ Guarantees:
 - A command's `stamp_ns` should be `seen.now_ns`: the controller's own clock, echoed. No clock of
   the policy's machine is ever compared with another one (TRAPS 20).
 - Nothing is queued while no controller is there: what cannot be delivered is dropped (TRAPS 19).
-- Each observation carries the decision on the last proposal: use what was executed (TRAPS 24).
+- Each observation carries the decision on the last proposal: use what was executed (TRAPS 24). It
+  is read when it is asked for, which most policies do not do at every tick.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..limits.records import Candidates, Command, RobotState
 from .bus import Link
@@ -39,6 +41,22 @@ KINDS = frozenset({"welcome", "state", "bye"})
 HELLO_EVERY_MS = 250.0
 
 
+class _Told:
+    """A decision frame of one session, unread."""
+
+    def __init__(self, data: bytes, welcome: WelcomeFrame) -> None:
+        self._data, self._welcome = data, welcome
+
+    @cached_property
+    def decision(self) -> Decision | None:
+        """What it says; None if it is of another session, or cannot be read."""
+        try:
+            frame = decode_decision(self._data, joints=self._welcome.joints)
+        except RemoteError:
+            return None
+        return frame.decision if frame.session == self._welcome.session else None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
     """What the policy answers to."""
@@ -47,7 +65,12 @@ class Observation:
     tick: int
     now_ns: int  # the controller's clock; the stamp of what is proposed now
     state: RobotState
-    decision: Decision | None  # the last one that was made, None before the first
+    told: _Told | None
+
+    @property
+    def decision(self) -> Decision | None:
+        """The last one that was made; None before the first, and if it cannot be read."""
+        return None if self.told is None else self.told.decision
 
 
 class PolicyClient:
@@ -58,7 +81,7 @@ class PolicyClient:
         self._name = name
         self._seq = 0
         self._asked: StateFrame | None = None
-        self._decision: Decision | None = None
+        self._told: _Told | None = None
         self._pending: list[bytes] = []  # read too early, still to be handled
         self.rejected = 0  # frames that could not be read
         try:
@@ -79,9 +102,7 @@ class PolicyClient:
                 raise PeerLostError(f"no state within {timeout_ms:.0f} ms")
             try:
                 if read_kind(data) == "decision":
-                    frame = decode_decision(data, joints=self.welcome.joints)
-                    if frame.session == self.welcome.session:
-                        self._decision = frame.decision
+                    self._told = _Told(data, self.welcome)
                     continue
                 message = decode(data, joints=self.welcome.joints, kinds=KINDS)
             except RemoteError:
@@ -92,11 +113,11 @@ class PolicyClient:
                 return None
             if isinstance(message, WelcomeFrame):
                 if message.session != self.welcome.session:
-                    self.welcome, self._decision = message, None
+                    self.welcome, self._told = message, None
             elif isinstance(message, StateFrame) and message.session == self.welcome.session:
                 self._asked = message = self._newest(message)
                 return Observation(
-                    self.welcome.run, message.tick, message.now_ns, message.state, self._decision
+                    self.welcome.run, message.tick, message.now_ns, message.state, self._told
                 )
 
     def reconnect(self) -> None:

@@ -83,7 +83,7 @@ class PolicyDesk:
         self._server.send(encode(welcome))
 
     def tell(self, decision: bytes) -> None:
-        """Hand over a decision together with the next state: waking a peer twice costs as much."""
+        """Hand over a decision in one message with the next state: a message is what costs."""
         self._decision = decision
 
     def send(self, data: bytes) -> bool:
@@ -97,13 +97,12 @@ class PolicyDesk:
 
     def show(self, state: bytes) -> None:
         """The first half of `ask`: the policy thinks from here on."""
-        if self._decision is not None:
-            self._server.send(self._decision)
-            self._decision = None
+        frames = (state,) if self._decision is None else (self._decision, state)
+        self._decision = None
         if not self._lockstep:
             self._known = self.newest()
-            self._server.send(state)
-        elif not self._server.send(state):
+            self._server.send(*frames)
+        elif not self._server.send(*frames):
             self.newest()
             self._known = NOTHING
         else:

@@ -13,6 +13,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -25,7 +26,7 @@ from .settings import Meeting, Settings
 
 __all__ = ["ChildFailedError", "Children", "Entry", "is_wanted"]
 
-Entry = Callable[[Settings, Meeting], None]
+Entry = Callable[..., None]  # of settings, a meeting, and what else `start` was given
 
 TERMINATE_S = 3.0
 FINISH_S = 20.0
@@ -47,14 +48,23 @@ def is_wanted(meeting: Meeting) -> bool:
     return os.getppid() == meeting.parent_pid
 
 
-def _run(entry: Entry, name: str, settings: Settings, meeting: Meeting) -> None:
+def _run(
+    entry: Entry,
+    name: str,
+    core: int | None,
+    settings: Settings,
+    meeting: Meeting,
+    *ends: socket.socket,
+) -> None:
     """What a child does; its exit code is 0, 1 (failed) or 2 (bad input)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     if not is_wanted(meeting):  # it died before the kernel was asked
         sys.exit(1)
     try:
-        entry(settings, meeting)
+        entry(settings, meeting, *ends)
     except InputError as error:
         meeting.path(f"{name}.error").write_text(str(error), encoding="utf-8")
         sys.exit(2)
@@ -79,11 +89,18 @@ class Children:
         for name in THREADS:
             os.environ.setdefault(name, "1")
 
-    def start(self, name: str, entry: Entry, meeting: Meeting) -> None:
-        """Start one process; `name` is how it is called in messages."""
+    def start(
+        self,
+        name: str,
+        entry: Entry,
+        meeting: Meeting,
+        *ends: socket.socket,
+        core: int | None = None,
+    ) -> None:
+        """Start one process; `name` is how it is called in messages, `core` where it may run."""
         process = self._context.Process(
             target=_run,
-            args=(entry, name, self._settings, meeting),
+            args=(entry, name, core, self._settings, meeting, *ends),
             name=f"checkrein {meeting.run} {name}",
             daemon=True,
         )

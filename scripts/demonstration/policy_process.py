@@ -7,6 +7,7 @@ Guarantees: it sees what any policy sees (states, decisions) and speaks only thr
 from __future__ import annotations
 
 import json
+import socket
 
 import msgspec
 import numpy as np
@@ -118,9 +119,9 @@ class _Player:
         self._scenario = self._new_scenario()
 
 
-def run_policy(settings: Settings, meeting: Meeting) -> None:
-    """Until the other side says goodbye."""
-    notes = NoteWriter(meeting.address("notes"))
+def run_policy(settings: Settings, meeting: Meeting, end: socket.socket) -> None:
+    """Until the other side says goodbye. `end`: of `note_sockets`, as in the robot's processes."""
+    notes = NoteWriter(end)
     try:
         with PolicyClient(meeting.address("policy"), timeout_ms=CONNECT_MS) as client:
             player = _Player(settings, client, notes)

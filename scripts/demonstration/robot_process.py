@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -73,7 +74,7 @@ class _Tick:
 class _Stage:
     """World, notes and books of one run; what both runs have in common."""
 
-    def __init__(self, settings: Settings, meeting: Meeting) -> None:
+    def __init__(self, settings: Settings, meeting: Meeting, end: socket.socket) -> None:
         self.settings, self.meeting = settings, meeting
         self.frozen = read_frozen(settings.frozen)
         with _without_banner():
@@ -81,7 +82,7 @@ class _Stage:
             self.side = RobotSide(self.frozen, settings.seed, gui)
         self.mode: Literal["lockstep", "realtime"] = "realtime" if settings.realtime else "lockstep"
         self.period_s = float(self.frozen["period_s"])
-        self.notes = NoteReader(meeting.address("notes"))
+        self.notes = NoteReader(end)
         self.recorder = Recorder(meeting.run, len(self.frozen["joints"]))
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(1)
         self._progress = Publisher(self.context, meeting.address("progress"))
@@ -221,9 +222,9 @@ class _Stage:
         self.side.driver.close()
 
 
-def run_guarded_robot(settings: Settings, meeting: Meeting) -> None:
+def run_guarded_robot(settings: Settings, meeting: Meeting, end: socket.socket) -> None:
     """The robot behind its controller."""
-    stage = _Stage(settings, meeting)
+    stage = _Stage(settings, meeting, end)
     side = stage.side
     link = RobotLink(meeting.address("robot"), _agent(stage, 0), name="simulated arm")
     link.start(CONNECT_MS)
@@ -270,9 +271,9 @@ def _agent(stage: _Stage, tick: int) -> RobotAgent:
     )
 
 
-def run_unguarded_robot(settings: Settings, meeting: Meeting) -> None:
+def run_unguarded_robot(settings: Settings, meeting: Meeting, end: socket.socket) -> None:
     """The robot with nothing in between: the policy's frames go straight to a naive driver."""
-    stage = _Stage(settings, meeting)
+    stage = _Stage(settings, meeting, end)
     side = stage.side
     desk = PolicyDesk(
         stage.context,

@@ -225,6 +225,21 @@ def test_a_message_that_is_too_large_does_not_arrive_and_does_no_harm(
     server.close()
 
 
+def test_the_frames_of_one_message_come_one_after_the_other(context: Context, address: str) -> None:
+    server = Server(context, "controller.policy", address)
+    with Link("policy", address) as link:
+        assert link.wait_connected(5000)
+        link.send(b"hello")
+        message = server.receive(1000.0)
+        assert message is not None
+        server.peer = message[0]
+        assert server.send(b"decision", b"state")
+        assert server.send(b"next")
+        assert [link.receive(1000.0) for _ in range(3)] == [b"decision", b"state", b"next"]
+        assert link.receive(0.0) is None
+    server.close()
+
+
 def test_a_frame_for_a_peer_that_went_is_dropped_and_counted(
     context: Context, address: str
 ) -> None:
