@@ -110,15 +110,6 @@ def _end_of_tick(packed: Packed, start: Floats, ddq: Floats, out: Floats) -> Non
 
 
 @kernel
-def _left(motion: Floats) -> float:
-    """Ticks of all phases of the stop of a motion (n + 1, 3 + m)."""
-    n, left = motion.shape[0] - 1, 0.0
-    for p in range(motion.shape[1] - 3):
-        left += motion[n, p]
-    return left
-
-
-@kernel
 def next_of_stop(packed: Packed, start: Floats, stop: Floats, out: Floats) -> None:
     """Write the next tick of the stored stop; stop and out (n + 1, 3 + m).
 
@@ -129,11 +120,13 @@ def next_of_stop(packed: Packed, start: Floats, stop: Floats, out: Floats) -> No
     phase = 0
     while phase < phases and not stop[n, phase] >= 1.0:
         phase += 1
+    left = 0.0
     for p in range(3 + phases):
         out[n, p] = stop[n, p]
     if phase < phases:
         out[n, phase] -= 1.0
-    left = _left(out)
+    for p in range(phases):
+        left += out[n, p]
     for i in range(n):
         q, dq, now = start[i, 0], start[i, 1], start[i, 2]
         j = stop[i, 3 + phase] if phase < phases else 0.0
@@ -363,6 +356,15 @@ def certify_stop(packed: Packed, motion: Floats, work: Work, report: Floats) -> 
     return certify(
         packed, work.start, ddq, kept[n, :phases], kept[:n, 3:], work.triples[BOUNDS], work, report
     )
+
+
+@kernel
+def _left(motion: Floats) -> float:
+    """Ticks of all phases of the stop of a motion (n + 1, 3 + m)."""
+    n, left = motion.shape[0] - 1, 0.0
+    for p in range(motion.shape[1] - 3):
+        left += motion[n, p]
+    return left
 
 
 @entry

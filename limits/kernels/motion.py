@@ -26,16 +26,6 @@ __all__ = [
 
 
 @kernel
-def _append(
-    pieces: Floats, p: int, i: int, q: float, dq: float, ddq: float, j: float, t: float
-) -> tuple[float, float, float]:
-    """Write piece p of joint i; return q, dq, ddq at its end, t [s] later."""
-    pieces[p, i, 0], pieces[p, i, 1], pieces[p, i, 2], pieces[p, i, 3] = q, dq, ddq, j
-    after = dq + (ddq * t + j * t * t / 2.0)
-    return q + (dq * t + ddq * t * t / 2.0 + j * t * t * t / 6.0), after, ddq + j * t
-
-
-@kernel
 def build(
     start: Floats,
     ddq_next: Floats,
@@ -61,15 +51,16 @@ def build(
     if last + 1 < ends.shape[0]:
         ends[last + 1] = ends[last]
     for i in range(start.shape[0]):
-        q, dq, _ = _append(
-            pieces, 0, i, start[i, 0], start[i, 1], start[i, 2],
-            (ddq_next[i] - start[i, 2]) / period, period,
-        )  # fmt: skip
-        ddq, last = ddq_next[i], 1
-        for p in range(phases):
+        q, dq, ddq, last = start[i, 0], start[i, 1], start[i, 2], 0
+        for p in range(-1, phases):  # the tick itself, and the phases behind it
             if p < 3 or ticks[p] > 0.0:
-                t = ticks[p] * period
-                q, dq, ddq = _append(pieces, last, i, q, dq, ddq, jerk[i, p], t)
+                t = period if p < 0 else ticks[p] * period
+                j = (ddq_next[i] - ddq) / period if p < 0 else jerk[i, p]
+                piece = pieces[last, i]
+                piece[0], piece[1], piece[2], piece[3] = q, dq, ddq, j
+                q += dq * t + ddq * t * t / 2.0 + j * t * t * t / 6.0
+                dq += ddq * t + j * t * t / 2.0
+                ddq = ddq_next[i] if p < 0 else ddq + j * t
                 last += 1
 
 
