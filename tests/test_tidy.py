@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
 def _parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -61,97 +63,138 @@ def _setuptools() -> dict[str, Any]:
     return tools
 
 
-@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=_name)
-def test_file_is_short(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    lines = text.count("\n")
-    exempt = re.search(r"^# tidy: long file: \S", text, re.MULTILINE)
-    assert lines <= FILE_LINES_MAX or exempt, (
-        f"{lines} lines, at most {FILE_LINES_MAX}: one concept, one file"
-    )
+def _faults(paths: Iterable[Path], judge: Callable[[Path], Iterable[str]]) -> list[str]:
+    """What the judge has to say of each file. One test a rule: there are hundreds of files."""
+    return [f"{_name(path)}{fault}" for path in paths for fault in judge(path)]
 
 
-@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=_name)
-def test_functions_are_short(path: Path) -> None:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for function in _functions(path):
-        length = (function.end_lineno or function.lineno) - function.lineno + 1
-        first = min([function.lineno, *(d.lineno for d in function.decorator_list)])
-        head = lines[first - 1 : function.body[0].lineno]
-        exempt = any("# tidy: kernel" in line for line in head)
-        assert length <= FUNCTION_LINES_MAX or exempt, (
-            f"{_name(path)}:{function.lineno} {function.name}: {length} lines, "
-            f"at most {FUNCTION_LINES_MAX}"
-        )
+def test_files_are_short() -> None:
+    def judge(path: Path) -> Iterator[str]:
+        text = path.read_text(encoding="utf-8")
+        lines = text.count("\n")
+        exempt = re.search(r"^# tidy: long file: \S", text, re.MULTILINE)
+        if lines > FILE_LINES_MAX and not exempt:
+            yield f": {lines} lines, at most {FILE_LINES_MAX}: one concept, one file"
+
+    assert not _faults([*SOURCES, *TESTS], judge)
 
 
-@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=_name)
-def test_file_has_a_telling_name(path: Path) -> None:
-    words = {word for part in path.relative_to(ROOT).parts for word in re.split(r"[_.]", part)}
-    assert not words & VAGUE_NAMES, f"say what is in {_name(path)}, not that it is shared"
+def test_functions_are_short() -> None:
+    def judge(path: Path) -> Iterator[str]:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for function in _functions(path):
+            length = (function.end_lineno or function.lineno) - function.lineno + 1
+            first = min([function.lineno, *(d.lineno for d in function.decorator_list)])
+            head = lines[first - 1 : function.body[0].lineno]
+            exempt = any("# tidy: kernel" in line for line in head)
+            if length > FUNCTION_LINES_MAX and not exempt:
+                yield (
+                    f":{function.lineno} {function.name}: {length} lines, "
+                    f"at most {FUNCTION_LINES_MAX}"
+                )
+
+    assert not _faults([*SOURCES, *TESTS], judge)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_name)
-def test_names_are_telling(path: Path) -> None:
-    for node in ast.walk(_parse(path)):
-        if isinstance(node, ast.ClassDef):
-            words = {word.lower() for word in re.findall(r"[A-Z][a-z]+", node.name)}
-            assert not words & VAGUE_NAMES, f"{_name(path)}:{node.lineno}: {node.name}"
+def test_files_have_telling_names() -> None:
+    def judge(path: Path) -> Iterator[str]:
+        parts = path.relative_to(ROOT).parts
+        if {word for part in parts for word in re.split(r"[_.]", part)} & VAGUE_NAMES:
+            yield ": say what is in it, not that it is shared"
+
+    assert not _faults([*SOURCES, *TESTS], judge)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_name)
-def test_file_begins_with_its_docstring_and_future_annotations(path: Path) -> None:
-    tree = _parse(path)
-    if path.name == "__init__.py" and not tree.body:
-        return
-    assert ast.get_docstring(tree), f"{_name(path)}: say at the top what the file guarantees"
-    futures = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
-    imports = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
-    assert futures or not imports, f"{_name(path)}: from __future__ import annotations"
+def test_names_are_telling() -> None:
+    def judge(path: Path) -> Iterator[str]:
+        for node in ast.walk(_parse(path)):
+            if isinstance(node, ast.ClassDef):
+                words = {word.lower() for word in re.findall(r"[A-Z][a-z]+", node.name)}
+                if words & VAGUE_NAMES:
+                    yield f":{node.lineno}: {node.name}"
+
+    assert not _faults(SOURCES, judge)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_name)
-def test_safety_is_never_an_assert(path: Path) -> None:
-    lines = [node.lineno for node in ast.walk(_parse(path)) if isinstance(node, ast.Assert)]
-    assert not lines, f"{_name(path)}:{lines}: python -O removes assert; raise, or give a finding"
+def test_files_begin_with_their_docstring_and_future_annotations() -> None:
+    def judge(path: Path) -> Iterator[str]:
+        tree = _parse(path)
+        if path.name == "__init__.py" and not tree.body:
+            return
+        if not ast.get_docstring(tree):
+            yield ": say at the top what the file guarantees"
+        imported = [n for n in tree.body if isinstance(n, ast.ImportFrom)]
+        futures = [n for n in imported if n.module == "__future__"]
+        imports = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
+        if imports and not futures:
+            yield ": from __future__ import annotations"
+
+    assert not _faults(SOURCES, judge)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_name)
-def test_nothing_unpickles(path: Path) -> None:
-    for node in ast.walk(_parse(path)):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and not node.level:
-            names = [node.module or ""]
-        tops = {name.partition(".")[0] for name in names}
-        assert not tops & UNSAFE_IMPORTS, f"{_name(path)}: loading such a file runs its code"
-        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
-            assert ast.unparse(node.value) == "False", f"{_name(path)}: allow_pickle"
+def test_safety_is_never_an_assert() -> None:
+    def judge(path: Path) -> Iterator[str]:
+        for node in ast.walk(_parse(path)):
+            if isinstance(node, ast.Assert):
+                yield f":{node.lineno}: python -O removes assert; raise, or give a finding"
+
+    assert not _faults(SOURCES, judge)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_name)
-def test_all_is_sorted(path: Path) -> None:
-    for node in _parse(path).body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets):
-            names = ast.literal_eval(node.value)  # type: ignore[attr-defined]
-            # CONSTANTS, Classes, functions; ruff (RUF022) puts them into this order.
-            order = sorted(names, key=lambda n: (not n.isupper(), not n[0].isupper(), n))
-            assert list(names) == order, f"{_name(path)}: ruff check --fix sorts __all__"
-            assert len(set(names)) == len(names), f"{_name(path)}: __all__ repeats a name"
+def test_nothing_unpickles() -> None:
+    def judge(path: Path) -> Iterator[str]:
+        for node in ast.walk(_parse(path)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            if {name.partition(".")[0] for name in names} & UNSAFE_IMPORTS:
+                yield f": {names}: loading such a file runs its code"
+            if isinstance(node, ast.keyword) and (
+                node.arg == "allow_pickle" and ast.unparse(node.value) != "False"
+            ):
+                yield ": allow_pickle"
+
+    assert not _faults(SOURCES, judge)
 
 
-@pytest.mark.parametrize("path", list(_texts()), ids=_name)
-def test_text_is_finished_and_names_no_private_path(path: Path) -> None:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        unfinished = path.suffix in {".py", ".sh"} and UNFINISHED.search(line)
-        assert not unfinished, f"{_name(path)}:{number}: finish it, or leave it out: {line.strip()}"
-        assert not PRIVATE_PATH.search(line), f"{_name(path)}:{number}: {line.strip()}"
+def test_all_is_sorted() -> None:
+    def judge(path: Path) -> Iterator[str]:
+        for node in _parse(path).body:
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets):
+                names = ast.literal_eval(node.value)  # type: ignore[attr-defined]
+                # CONSTANTS, Classes, functions; ruff (RUF022) puts them into this order.
+                order = sorted(names, key=lambda n: (not n.isupper(), not n[0].isupper(), n))
+                if list(names) != order:
+                    yield ": ruff check --fix sorts __all__"
+                if len(set(names)) != len(names):
+                    yield ": __all__ repeats a name"
+
+    assert not _faults(SOURCES, judge)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "limits/kinds").glob("[!_]*.py")), ids=_name)
-def test_every_limit_has_its_test_file(path: Path) -> None:
-    mirror = ROOT / "tests" / "limits" / "kinds" / f"test_{path.name}"
-    assert mirror.is_file(), f"{_name(path)} wants {_name(mirror)}"
+def test_text_is_finished_and_names_no_private_path() -> None:
+    def judge(path: Path) -> Iterator[str]:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if path.suffix in {".py", ".sh"} and UNFINISHED.search(line):
+                yield f":{number}: finish it, or leave it out: {line.strip()}"
+            if PRIVATE_PATH.search(line):
+                yield f":{number}: a path of one machine: {line.strip()}"
+
+    texts = list(_texts())
+    assert len(texts) > len(SOURCES)
+    assert not _faults(texts, judge)
+
+
+def test_every_limit_has_its_test_file() -> None:
+    kinds = sorted((ROOT / "limits/kinds").glob("[!_]*.py"))
+    assert kinds
+    missing = [
+        path.name
+        for path in kinds
+        if not (ROOT / "tests" / "limits" / "kinds" / f"test_{path.name}").is_file()
+    ]
+    assert not missing
 
 
 def test_pyproject_lists_every_package() -> None:
@@ -162,9 +205,9 @@ def test_pyproject_lists_every_package() -> None:
     assert setuptools["packages"] == sorted(expected)
 
 
-@pytest.mark.parametrize("folder", sorted({path.parent for path in SOURCES}), ids=_name)
-def test_every_package_has_an_init(folder: Path) -> None:
-    assert (folder / "__init__.py").is_file()
+def test_every_package_has_an_init() -> None:
+    folders = sorted({path.parent for path in SOURCES})
+    assert not [_name(folder) for folder in folders if not (folder / "__init__.py").is_file()]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -3,9 +3,9 @@
 Keep-out: distance between the two, less the radii; a box that the axis enters gives 0 - radius.
 Keep-in: every volume is convex, so the distance to it (or depth within it) is extremal at an end
 of the capsule's axis; both ends are looked at.
-Segment-segment distance after Lumelsky (1985); segment-box by the monotone derivative of the
-squared distance, which is convex and piecewise quadratic along the segment; cylinders and meshes
-by a separating direction (kernels.convex).
+Segment-segment distance after Lumelsky (1985); segment-box by Newton's method on the derivative of
+the squared distance, which is convex and piecewise quadratic along the segment; cylinders and
+meshes by a separating direction (kernels.convex).
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ from .convex import beyond_cylinder, beyond_mesh, convex_distance, cylinder_dept
 from .jit import kernel
 from .packed import BOX, CYLINDER, DATA, HALF_SPACE, KEEP_IN, KIND, MESH, SHAPE, SPHERE, Floats
 
-__all__ = ["clearance", "is_beyond", "nearest_share", "segment_segment"]
+__all__ = ["clearance", "is_beyond", "nearest_share", "segment_segment", "way_between", "way_out"]
 
-# Halvings of the segment's parameter: the bracket's length is then below 1e-9 of the segment.
-BOX_HALVINGS = 30
+# Steps towards where a segment is nearest to a box: mostly it takes two, and never more halvings.
+BOX_STEPS = 32
+# How much too short a distance to a box may be found.
+CLOSE_ENOUGH_M = 1e-10
+# Sine of the angle below which the direction across two axes is lost in rounding.
+PARALLEL = 1e-6
 
 
 @kernel
@@ -70,6 +74,46 @@ def segment_segment(a: Floats, b: Floats) -> float:
 
 
 @kernel
+def _towards(p: Floats, start: int, a: Floats, sign: float, best: float, n: Floats) -> float:
+    """The smaller of `best` and the distance [m] from segment a (6,) to a point p[start:start + 3].
+
+    Writes sign times the way between the two to n (3,) if that is less than `best`.
+    """
+    t = nearest_share(a, p[start], p[start + 1], p[start + 2])
+    x = p[start] - a[0] - t * (a[3] - a[0])
+    y = p[start + 1] - a[1] - t * (a[4] - a[1])
+    z = p[start + 2] - a[2] - t * (a[5] - a[2])
+    size = math.sqrt(x * x + y * y + z * z)
+    if size < best:
+        n[0], n[1], n[2] = sign * x, sign * y, sign * z
+        return size
+    return best
+
+
+@kernel
+def way_between(one: Floats, other: Floats, n: Floats) -> None:
+    """Write the way (3,) from where segment one (6,) is nearest to the other (6,), up to its size.
+
+    Across both where their nearest points are within them, else away from an end of one.
+    """
+    apart = _towards(other, 0, one, 1.0, math.inf, n)
+    apart = _towards(other, 3, one, 1.0, apart, n)
+    apart = _towards(one, 0, other, -1.0, apart, n)
+    apart = _towards(one, 3, other, -1.0, apart, n)
+    if segment_segment(one, other) < apart:
+        ux, uy, uz = one[3] - one[0], one[4] - one[1], one[5] - one[2]
+        vx, vy, vz = other[3] - other[0], other[4] - other[1], other[5] - other[2]
+        x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        size = math.sqrt((ux * ux + uy * uy + uz * uz) * (vx * vx + vy * vy + vz * vz))
+        sine = math.sqrt(x * x + y * y + z * z) / size if size > 0.0 else 0.0
+        # Nearly parallel: away from an end, which is hardly farther, and has a direction.
+        if sine > PARALLEL:
+            lead = x * (other[0] - one[0]) + y * (other[1] - one[1]) + z * (other[2] - one[2])
+            side = math.copysign(1.0 / (size * sine), lead)
+            n[0], n[1], n[2] = side * x, side * y, side * z
+
+
+@kernel
 def _outside(value: float, half: float) -> float:
     """How far a coordinate is beyond [-half, half], with its sign."""
     return value - half if value > half else (value + half if value < -half else 0.0)
@@ -87,33 +131,60 @@ def _in_box(data: Floats, x: float, y: float, z: float) -> tuple[float, float, f
 
 
 @kernel
-def _segment_box(data: Floats, a: Floats) -> float:
-    """Distance [m] of the segment a (6,) to the box; 0 if it enters. Never above the truth."""
-    ax, ay, az = _in_box(data, a[0], a[1], a[2])
-    bx, by, bz = _in_box(data, a[3], a[4], a[5])
-    dx, dy, dz = bx - ax, by - ay, bz - az
-    low, high = 0.0, 1.0
-    for _ in range(BOX_HALVINGS):
-        t = 0.5 * (low + high)
-        slope = (
-            _outside(ax + t * dx, data[12]) * dx
-            + _outside(ay + t * dy, data[13]) * dy
-            + _outside(az + t * dz, data[14]) * dz
-        )
-        if slope > 0.0:
-            high = t
-        elif slope < 0.0:
-            low = t
-        else:
-            low = high = t
-            break
-    t = 0.5 * (low + high)
+def _beyond_box(
+    data: Floats, ax: float, ay: float, az: float, dx: float, dy: float, dz: float, t: float
+) -> tuple[float, float, float, float]:
+    """The way from the box to a point of a segment in its frame; half the slope of its square."""
     x = _outside(ax + t * dx, data[12])
     y = _outside(ay + t * dy, data[13])
     z = _outside(az + t * dz, data[14])
-    # The minimum is within half a bracket of t, and distance changes by at most the length moved.
-    slack = 0.5 * (high - low) * math.sqrt(dx * dx + dy * dy + dz * dz)
-    return max(0.0, math.sqrt(x * x + y * y + z * z) - slack)
+    return x, y, z, x * dx + y * dy + z * dz
+
+
+@kernel
+def _box_way(data: Floats, a: Floats) -> tuple[float, float, float, float]:
+    """The way [m] from the box to where the segment a (6,) is nearest, in the box's frame.
+
+    And by how much it may be too long: the square f of the distance is convex, so that it is
+    nowhere below f - |f'|·w at a place that is w from the end of the bracket of its minimum.
+    """
+    ax, ay, az = _in_box(data, a[0], a[1], a[2])
+    bx, by, bz = _in_box(data, a[3], a[4], a[5])
+    dx, dy, dz = bx - ax, by - ay, bz - az
+    x, y, z, slope = _beyond_box(data, ax, ay, az, dx, dy, dz, 0.0)
+    if slope >= 0.0:
+        return x, y, z, 0.0
+    x, y, z, slope = _beyond_box(data, ax, ay, az, dx, dy, dz, 1.0)
+    if slope <= 0.0:
+        return x, y, z, 0.0
+    low, t, high, over = 0.0, 1.0, 1.0, 0.0
+    for _ in range(BOX_STEPS):
+        # As long as no other face is the nearest, the slope is linear.
+        steep = (
+            (dx * dx if x != 0.0 else 0.0)
+            + (dy * dy if y != 0.0 else 0.0)
+            + (dz * dz if z != 0.0 else 0.0)
+        )
+        t -= slope / steep
+        if not low < t < high:
+            t = 0.5 * (low + high)
+        x, y, z, slope = _beyond_box(data, ax, ay, az, dx, dy, dz, t)
+        if slope > 0.0:
+            high, over = t, 2.0 * slope * (t - low)
+        else:
+            low, over = t, -2.0 * slope * (high - t)
+        size = math.sqrt(x * x + y * y + z * z)
+        over = over / size if size > 0.0 else 0.0
+        if not over > CLOSE_ENOUGH_M:  # also where the segment enters the box
+            break
+    return x, y, z, over
+
+
+@kernel
+def _segment_box(data: Floats, a: Floats) -> float:
+    """Distance [m] of the segment a (6,) to the box; 0 if it enters. Never above the truth."""
+    x, y, z, over = _box_way(data, a)
+    return max(0.0, math.sqrt(x * x + y * y + z * z) - over)
 
 
 @kernel
@@ -147,7 +218,7 @@ def _kept_in(volume: Floats, mesh: Floats, a: Floats) -> float:
 def clearance(volume: Floats, mesh: Floats, a: Floats, radius: float, simplex: Floats) -> float:
     """Clearance [m] of the capsule with axis a (6,) to one packed volume (18,).
 
-    mesh (m, 4) of all volumes; simplex (4, 3) is scratch.
+    mesh (m, 4) of all volumes; simplex (5, 3) is scratch.
     -inf for an axis or a radius that is not finite: below, min would drop a NaN (TRAPS 8).
     """
     if not math.isfinite(a[0] + a[1] + a[2] + a[3] + a[4] + a[5] + radius):
@@ -169,6 +240,31 @@ def clearance(volume: Floats, mesh: Floats, a: Floats, radius: float, simplex: F
     if shape >= CYLINDER:
         return convex_distance(volume, mesh, a, simplex) - radius
     return segment_segment(a, data[:6]) - data[6] - radius
+
+
+@kernel
+def way_out(volume: Floats, mesh: Floats, a: Floats, simplex: Floats, n: Floats) -> None:
+    """Write the way (3,) from a volume to be kept out of to where a segment a (6,) is nearest.
+
+    Up to its size; zeros where the segment enters the volume. mesh, simplex: as for `clearance`.
+    """
+    shape, data = int(volume[SHAPE]), volume[DATA:]
+    if shape == HALF_SPACE:
+        n[0], n[1], n[2] = data[0], data[1], data[2]
+    elif shape == BOX:
+        x, y, z, _ = _box_way(data, a)
+        n[0] = data[3] * x + data[4] * y + data[5] * z
+        n[1] = data[6] * x + data[7] * y + data[8] * z
+        n[2] = data[9] * x + data[10] * y + data[11] * z
+    elif shape == SPHERE:
+        t = nearest_share(a, data[0], data[1], data[2])
+        for i in range(3):
+            n[i] = a[i] + t * (a[3 + i] - a[i]) - data[i]
+    elif shape >= CYLINDER:
+        convex_distance(volume, mesh, a, simplex)
+        n[0], n[1], n[2] = simplex[4, 0], simplex[4, 1], simplex[4, 2]
+    else:
+        way_between(data[:6], a, n)
 
 
 @kernel

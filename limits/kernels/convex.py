@@ -165,7 +165,8 @@ def _nearest(simplex: Floats, count: int) -> tuple[int, float, float, float]:
 def convex_distance(volume: Floats, mesh: Floats, a: Floats, simplex: Floats) -> float:
     """Distance [m] of the segment a (6,) from a cylinder or mesh; never above the truth.
 
-    volume (18,) its packed row; mesh (m, 4); simplex (4, 3) is scratch.
+    volume (18,) its packed row; mesh (m, 4); simplex (5, 3) is scratch, of which the last row gets
+    the direction that separates the two, or zeros.
     """
     data = volume[DATA:]
     if int(volume[SHAPE]) == CYLINDER:
@@ -173,7 +174,8 @@ def convex_distance(volume: Floats, mesh: Floats, a: Floats, simplex: Floats) ->
     else:
         x, y, z = data[4], data[5], data[6]
     vx, vy, vz = 0.5 * (a[0] + a[3]) - x, 0.5 * (a[1] + a[4]) - y, 0.5 * (a[2] + a[5]) - z
-    best, count = 0.0, 0
+    best, count, found = 0.0, 0, simplex[4]
+    found[0] = found[1] = found[2] = 0.0
     for turn in range(ITERATIONS_MAX):
         size = math.sqrt(vx * vx + vy * vy + vz * vz)
         if not (size > CLOSE_ENOUGH_M):
@@ -185,6 +187,7 @@ def convex_distance(volume: Floats, mesh: Floats, a: Floats, simplex: Floats) ->
         apart = min(start, last) - reach
         if apart > best:
             best = apart
+            found[0], found[1], found[2] = dx, dy, dz
         if count > 0 and size - apart <= CLOSE_ENOUGH_M:
             break  # the simplex is as near as any point can be
         end = 0 if start < last else 3

@@ -108,9 +108,8 @@ class Packed(Views):
     # (v, k) [m] by how much less than declared a capsule may be clear of a volume: 0, but while a
     # robot that was found too near comes back (limits.easing)
     eased: Floats
-    cloud: (
-        Floats  # the last, see `with_last`: what perception sees, see limits.obstacles; else empty
-    )
+    # The last, see `with_last`: what perception sees, see limits.obstacles; else empty.
+    cloud: Floats
 
     FIELDS: ClassVar[Sizes] = {
         "scalar": (SCALARS,),
@@ -137,8 +136,7 @@ class Work(Views):
     m: how many phases a stop may have.
     """
 
-    # What belongs together shares an array: a kernel is handed each in seven parts, which is most
-    # of what compiling it takes. The rows of the shared ones are named above.
+    # What belongs together shares an array, and fewer are to be declared: its rows are named above.
     pieces: Floats  # (m + 1, n, 4) q, dq, ddq at the piece's start, and its jerk
     small: Floats  # (8, 8 or more) ENDS … BALL
     triples: Floats  # (3, 3, n) BOUNDS … MEASURED
@@ -158,7 +156,8 @@ class Work(Views):
     phases: Floats  # (n, 6) ticks and jerks of the stops that joints have for themselves
     combined: Floats  # (m + 1, 1, 4) pieces of a sum of joint motions
     middle: Floats  # (k, 3) [m] of each capsule
-    simplex: Floats  # (4, 3) of the distance to a convex body
+    simplex: Floats  # (5, 3) of the distance to a convex body
+    efforts: Floats  # (6, n) at the start of a piece, and at the ends behind it that wait
 
     FIELDS: ClassVar[Sizes] = {
         "pieces": (None, None, 4),
@@ -180,7 +179,8 @@ class Work(Views):
         "phases": (None, 6),
         "combined": (None, 1, 4),
         "middle": (None, 3),
-        "simplex": (4, 3),
+        "simplex": (5, 3),
+        "efforts": (6, None),
     }
 
 
@@ -395,5 +395,6 @@ def work_for(packed: Packed) -> Work:
         phases=np.zeros((n, 6)),
         combined=np.zeros((phases + 1, 1, 4)),
         middle=np.zeros((k, 3)),
-        simplex=np.zeros((4, 3)),
+        simplex=np.zeros((5, 3)),
+        efforts=np.zeros((6, n)),
     )

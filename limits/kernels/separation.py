@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 
 from .balls import volume_row
-from .clearance import clearance, nearest_share, segment_segment
+from .clearance import clearance, way_between, way_out
 from .jit import apart, kernel
 from .motion import pieces_in, position_range
 from .packed import (
@@ -27,6 +27,8 @@ from .packed import (
     DATA,
     ENDS,
     HALF_SPACE,
+    KEEP_IN,
+    KIND,
     LEVER,
     MESH,
     NUMBER,
@@ -48,7 +50,6 @@ from .packed import (
 
 __all__ = [
     "bend",
-    "direction",
     "extent",
     "lowest",
     "rough_sweeps",
@@ -58,8 +59,6 @@ __all__ = [
 ]
 
 SHIFT_M = 1e-5
-# Sine of the angle below which the direction across two axes is lost in rounding.
-PARALLEL = 1e-6
 # What is known of how far a capsule is moved.
 ROUGH, EXACT = 0.5, 1.0
 
@@ -201,25 +200,16 @@ def _made_unit(n: Floats) -> bool:
 
 
 @kernel
-def direction(packed: Packed, work: Work, v: int, k: int, clear: float, n: Floats) -> bool:
-    """Write a unit direction (3,) that leads from volume v, to be kept out of, to capsule k.
-
-    False if there is none; clear [m] is the clearance there.
-    """
-    volume = packed.volume[v]
-    if int(volume[SHAPE]) == HALF_SPACE:  # only its own normal bounds it
-        n[0], n[1], n[2] = volume[DATA], volume[DATA + 1], volume[DATA + 2]
-        return True
-    return uphill(packed, work, v, k, clear, n)
-
-
-@kernel
 def uphill(packed: Packed, work: Work, v: int, k: int, clear: float, n: Floats) -> bool:
     """Write the unit direction (3,) in which capsule k's clearance from volume v grows fastest.
 
-    By differences from `clear` [m], which it is now. False if there is none.
+    From a volume to be kept out of: away from where it is nearest, which separates the two. Within
+    one to be kept in: by differences from `clear` [m], which it is now. False if there is none.
     """
     volume, axis, radius = volume_row(packed, work, v), work.segment[k], packed.capsule[k, 7]
+    if volume[KIND] != KEEP_IN:
+        way_out(volume, packed.mesh, axis, work.simplex, n)
+        return _made_unit(n)
     for way in range(3):
         for r in range(6):
             work.small[SHIFTED, r] = axis[r] + (SHIFT_M if r == way or r == way + 3 else 0.0)
@@ -228,44 +218,9 @@ def uphill(packed: Packed, work: Work, v: int, k: int, clear: float, n: Floats) 
 
 
 @kernel
-def _towards(p: Floats, start: int, a: Floats, sign: float, best: float, n: Floats) -> float:
-    """The smaller of `best` and the distance [m] from segment a (6,) to a point p[start:start + 3].
-
-    Writes sign times the way between the two to n (3,) if that is less than `best`.
-    """
-    t = nearest_share(a, p[start], p[start + 1], p[start + 2])
-    x = p[start] - a[0] - t * (a[3] - a[0])
-    y = p[start + 1] - a[1] - t * (a[4] - a[1])
-    z = p[start + 2] - a[2] - t * (a[5] - a[2])
-    size = math.sqrt(x * x + y * y + z * z)
-    if size < best:
-        n[0], n[1], n[2] = sign * x, sign * y, sign * z
-        return size
-    return best
-
-
-@kernel
 def widest_gap(work: Work, a: int, b: int, n: Floats) -> bool:
-    """Write the unit direction (3,) from where capsule a's axis is nearest to b's; False: none.
-
-    Across both axes where their nearest points are within them, else away from an end of one.
-    """
-    one, other = work.segment[a], work.segment[b]
-    apart = _towards(other, 0, one, 1.0, math.inf, n)
-    apart = _towards(other, 3, one, 1.0, apart, n)
-    apart = _towards(one, 0, other, -1.0, apart, n)
-    apart = _towards(one, 3, other, -1.0, apart, n)
-    if segment_segment(one, other) < apart:
-        ux, uy, uz = one[3] - one[0], one[4] - one[1], one[5] - one[2]
-        vx, vy, vz = other[3] - other[0], other[4] - other[1], other[5] - other[2]
-        x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-        size = math.sqrt((ux * ux + uy * uy + uz * uz) * (vx * vx + vy * vy + vz * vz))
-        sine = math.sqrt(x * x + y * y + z * z) / size if size > 0.0 else 0.0
-        # Nearly parallel: away from an end, which is hardly farther, and has a direction.
-        if sine > PARALLEL:
-            lead = x * (other[0] - one[0]) + y * (other[1] - one[1]) + z * (other[2] - one[2])
-            side = math.copysign(1.0 / (size * sine), lead)
-            n[0], n[1], n[2] = side * x, side * y, side * z
+    """Write the unit direction (3,) from where capsule a's axis is nearest to b's; False: none."""
+    way_between(work.segment[a], work.segment[b], n)
     return _made_unit(n)
 
 

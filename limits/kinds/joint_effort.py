@@ -1,7 +1,9 @@
 """Joint effort: inverse dynamics of the tick and of its stop within max_effort, in continuous time.
 
-Within one piece effort is twice differentiable, so between two samples h apart it is no further
-from the larger of them than h²/8 · sup|tau''|. The bound on tau'' needs no configuration, only
+Within one piece effort is twice differentiable, so between two samples a and b that are h apart
+it is no farther from their chord than c·s·(1 - s), c = h²/2 · sup|tau''| and 0 <= s <= 1. So it is
+above the larger one by (c - |b - a|)²/4c at most, and not at all if |b - a| >= c (see the tests).
+Where that is too much, the interval is halved. The bound on tau'' needs no configuration, only
 chain lengths rho_ik (COM of link k from joint i's origin), masses m, largest principal inertias l.
 With V, A, J the largest |dq|, |ddq|, |jerk| of a joint in the interval, link k turns with at most
     w = sum V,  and its derivatives with e, f, h as in `_rates` (product rule, |z'| <= w, …)
@@ -36,9 +38,10 @@ from ..kernels.packed import (
     Work,
 )
 
-__all__ = ["holds"]
+__all__ = ["bulge", "holds"]
 
-SAMPLES_MAX = 16
+# A piece is cut into so many parts at most; what is not proven then is not certified.
+PARTS_MAX = 16
 
 
 @kernel
@@ -102,10 +105,9 @@ def _efforts_at(packed: Packed, work: Work, p: int, t: float, tau: Floats) -> No
 
 
 @kernel
-def _gather(packed: Packed, tau: Floats, largest: Floats, report: Floats) -> bool:
-    """Keep the larger efforts; False and a report if one is beyond its bound itself."""
+def _within(packed: Packed, tau: Floats, report: Floats) -> bool:
+    """Whether every effort (n,) is within its bound; else a report."""
     for i in range(tau.shape[0]):
-        largest[i] = max(largest[i], abs(tau[i]))
         bound = packed.joint[i, EFFORT] - packed.joint[i, EFFORT_ERROR]
         if not (abs(tau[i]) <= bound):
             report[0], report[1], report[2] = i, abs(tau[i]), bound
@@ -114,57 +116,71 @@ def _gather(packed: Packed, tau: Floats, largest: Floats, report: Floats) -> boo
 
 
 @kernel
-def _samples_needed(packed: Packed, largest: Floats, curvature: Floats, length: float) -> int:
-    """Into how many equal parts the piece must be cut so that no effort can exceed its bound."""
-    need = 1.0
-    for i in range(largest.shape[0]):
-        slack = packed.joint[i, EFFORT] - packed.joint[i, EFFORT_ERROR] - largest[i]
-        bulge = length * length / 8.0 * curvature[i]
-        if not (bulge <= slack):
-            # Samples in between may be larger still: aim at half of the slack.
-            parts = math.sqrt(2.0 * bulge / slack) if slack > 0.0 else math.inf
-            need = max(need, parts if parts < SAMPLES_MAX else SAMPLES_MAX + 1.0)
-    return math.ceil(need)
+def bulge(first: float, last: float, curve: float) -> float:
+    """By how much a function may exceed the larger of its values at two ends, whatever their signs.
+
+    curve: h²/2 times a bound on its second derivative in between. No number, if that is none.
+    """
+    rise = curve - abs(last - first)
+    return 0.0 if rise <= 0.0 else rise * rise / (4.0 * curve)
+
+
+@kernel
+def _between(
+    packed: Packed, first: Floats, last: Floats, h: float, curvature: Floats, report: Floats
+) -> bool:
+    """Whether no effort can exceed its bound between two samples (n,) that are h apart."""
+    for i in range(first.shape[0]):
+        bound = packed.joint[i, EFFORT] - packed.joint[i, EFFORT_ERROR]
+        larger = max(abs(first[i]), abs(last[i]))
+        if not (larger + bulge(first[i], last[i], 0.5 * h * h * curvature[i]) <= bound):
+            report[0], report[1], report[2] = i, larger, bound
+            return False
+    return True
+
+
+@kernel
+def _piece_holds(packed: Packed, work: Work, p: int, length: float, report: Floats) -> bool:
+    """Whether every effort is within its bound throughout piece p.
+
+    work.efforts[0] holds those at its start, and then those at its end.
+    """
+    tau, curvature, ends = work.efforts, work.vector[1], work.stack
+    _efforts_at(packed, work, p, length, tau[1])
+    if not _within(packed, tau[1], report):
+        return False
+    _curvature(packed, work, p, length, curvature)
+    count, start, finest = 1, 0.0, 1.5 * length / PARTS_MAX
+    ends[0, 0] = length
+    while count > 0:
+        h = ends[count - 1, 0] - start
+        if _between(packed, tau[0], tau[count], h, curvature, report):
+            for i in range(tau.shape[1]):
+                tau[0, i] = tau[count, i]
+            count -= 1
+            start = ends[count, 0]
+            continue
+        if not h > finest:
+            return False
+        ends[count, 0] = start + 0.5 * h
+        count += 1
+        _efforts_at(packed, work, p, ends[count - 1, 0], tau[count])
+        if not _within(packed, tau[count], report):
+            return False
+    return True
 
 
 @apart(PACKED, WORK, ROW)
 def holds(packed: Packed, work: Work, report: Floats) -> bool:
     """Whether every effort is within its bound during tick and stop; else report it."""
-    n = packed.joint.shape[0]
-    tau, largest, curvature = work.vector[2], work.vector[3], work.vector[1]
-    at_end = work.vector[0]
-    _efforts_at(packed, work, 0, 0.0, tau)
-    for i in range(n):
-        largest[i] = 0.0
-    if not _gather(packed, tau, largest, report):
+    _efforts_at(packed, work, 0, 0.0, work.efforts[0])
+    if not _within(packed, work.efforts[0], report):
         return False
     for p in range(pieces_in(work.small[ENDS])):
         length = work.small[ENDS, p + 1] - work.small[ENDS, p]
         if not (length > 0.0) and p > 0:
             continue
-        # The piece begins where the last one ended; that sample is in `tau`.
-        for i in range(n):
-            largest[i] = abs(tau[i])
-        _efforts_at(packed, work, p, length, tau)
-        if not _gather(packed, tau, largest, report):
+        # The piece begins where the last one ended.
+        if not _piece_holds(packed, work, p, length, report):
             return False
-        for i in range(n):
-            at_end[i] = tau[i]
-        _curvature(packed, work, p, length, curvature)
-        parts = _samples_needed(packed, largest, curvature, length)
-        if parts > SAMPLES_MAX:  # not to be proven at a reasonable price: certified is what is
-            parts = 1
-        for cut in range(1, parts):
-            _efforts_at(packed, work, p, length * cut / parts, tau)
-            if not _gather(packed, tau, largest, report):
-                return False
-        if parts > 1:  # the next piece begins where this one ends
-            for i in range(n):
-                tau[i] = at_end[i]
-        part = length / parts
-        for i in range(n):
-            bound = packed.joint[i, EFFORT] - packed.joint[i, EFFORT_ERROR]
-            if not (largest[i] + part * part / 8.0 * curvature[i] <= bound):
-                report[0], report[1], report[2] = i, largest[i], bound
-                return False
     return True

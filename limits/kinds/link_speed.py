@@ -47,7 +47,7 @@ from ..kernels.packed import (
     Packed,
     Work,
 )
-from ..kernels.separation import bend, direction, extent, lowest, sweeps
+from ..kernels.separation import bend, extent, lowest, sweeps, uphill
 
 __all__ = ["LINK", "ZONE", "violated"]
 
@@ -127,7 +127,7 @@ def _stays_out(
 ) -> bool:
     """Whether capsule k stays out of volume v to first order; `clear` [m] is that at m."""
     bent, n = bend(packed, work, k, BASE, moved), work.small[PLANE]
-    if not (clear > bent) or not direction(packed, work, v, k, clear, n):
+    if not (clear > bent) or not uphill(packed, work, v, k, clear, n):
         return False
     needed = packed.capsule[k, 7] + bent + ROUNDING_M + extent(packed, v, n)
     return lowest(packed, work, k, BASE, n, begin, end) > needed

@@ -23,22 +23,14 @@ from ..kernels.cloud import cloud_judged, is_cloudy
 from ..kernels.jit import apart, kernel
 from ..kernels.motion import departures, pieces_in, place
 from ..kernels.packed import (
-    BOX,
-    DATA,
     ENDS,
     FIRST,
-    HALF_SPACE,
     HINT,
-    KEEP_IN,
-    KIND,
-    MESH,
     NEAR,
     PACKED,
-    PLANE,
     RADII,
     ROW,
     SECOND,
-    SHAPE,
     STANDOFF,
     STILL,
     SWEEP,
@@ -48,7 +40,8 @@ from ..kernels.packed import (
     Packed,
     Work,
 )
-from ..kernels.separation import bend, direction, extent, lowest, rough_sweeps, sweeps
+from ..kernels.planes import first_order_room
+from ..kernels.separation import rough_sweeps, sweeps
 from .self_collision import judge as pairs_judged
 
 __all__ = [
@@ -69,72 +62,6 @@ EVALUATIONS_MAX = 24
 ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
 # What ends with less room than this is looked at by kinds.resting.
 SETTLED_M = 1e-5
-# The base frame, as the link that a motion is seen from.
-BASE = -1
-
-
-@kernel
-def _inside(packed: Packed, work: Work, v: int, k: int, first: float, last: float) -> float:
-    """Least distance [m] of capsule k's axis from the planes of a volume to be kept in."""
-    volume, data, n = packed.volume[v], packed.volume[v, DATA:], work.small[PLANE]
-    shape, least = int(volume[SHAPE]), math.inf
-    if shape == HALF_SPACE:
-        n[0], n[1], n[2] = -data[0], -data[1], -data[2]
-        return lowest(packed, work, k, BASE, n, first, last) + data[3]
-    if shape == BOX:
-        for i in range(6):
-            side = 1.0 if i < 3 else -1.0
-            column = i % 3
-            n[0], n[1], n[2] = (
-                side * data[3 + column],
-                side * data[6 + column],
-                side * data[9 + column],
-            )
-            edge = n[0] * data[0] + n[1] * data[1] + n[2] * data[2] - data[12 + column]
-            depth = lowest(packed, work, k, BASE, n, first, last) - edge
-            if not depth > -math.inf:
-                return -math.inf
-            least = min(least, depth)
-        return least
-    if shape == MESH:
-        begin = int(data[2])
-        for row in range(begin, begin + int(data[3])):
-            plane = packed.mesh[row]
-            n[0], n[1], n[2] = -plane[0], -plane[1], -plane[2]
-            depth = lowest(packed, work, k, BASE, n, first, last) + plane[3]
-            if not depth > -math.inf:
-                return -math.inf
-            least = min(least, depth)
-        return least
-    return -math.inf  # a sphere and the like have no planes: halving has to do
-
-
-@kernel
-def _first_order(
-    packed: Packed,
-    work: Work,
-    v: int,
-    k: int,
-    clear: float,
-    moved: Floats,
-    first: float,
-    last: float,
-) -> float:
-    """By how much [m] more than needed capsule k surely stays clear of volume v, to first order.
-
-    clear [m] is its clearance at the middle.
-    """
-    bent = bend(packed, work, k, BASE, moved)
-    standoff = packed.scalar[STANDOFF] - packed.eased[v, k]
-    if not (clear - standoff > bent):
-        return -math.inf
-    needed = packed.capsule[k, 7] + standoff + bent + ROUNDING_M
-    if packed.volume[v, KIND] == KEEP_IN:
-        return _inside(packed, work, v, k, first, last) - needed
-    n = work.small[PLANE]
-    if not direction(packed, work, v, k, clear, n):
-        return -math.inf
-    return lowest(packed, work, k, BASE, n, first, last) - needed - extent(packed, v, n)
 
 
 @kernel
@@ -157,7 +84,7 @@ def room(packed: Packed, work: Work, k: int, at: float) -> tuple[float, float, i
         left = clear - still + packed.eased[v, k]
         if left > least:
             continue
-        sharper = _first_order(packed, work, v, k, clear, unmoved, at, at)
+        sharper = first_order_room(packed, work, v, k, clear, unmoved, at, at)
         left = sharper if sharper > left else left
         if not left > -math.inf:  # no number is no room, whatever comes next
             return -math.inf, clear, v
@@ -188,12 +115,12 @@ def _volume_judged(
     left = clear - (still + sweep)
     if left > spare:
         return 1
-    if left > 0.0 or _first_order(packed, work, v, k, clear, moved, first, last) > 0.0:
+    if left > 0.0 or first_order_room(packed, work, v, k, clear, moved, first, last) > 0.0:
         near[k] = max(near[k], spare)
         return 1
     report[0], report[1] = v * packed.capsule.shape[0] + k, clear
     if not (
-        clear > still or _first_order(packed, work, v, k, clear, unmoved, middle, middle) > 0.0
+        clear > still or first_order_room(packed, work, v, k, clear, unmoved, middle, middle) > 0.0
     ):
         report[2] = still
         return -1

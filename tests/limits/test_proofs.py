@@ -222,6 +222,24 @@ class TestExtrema:
         assert verdict(inside, mean(v + a * h) == at) == "refuted"
 
 
+class TestBulge:
+    """What a function may do between two samples of it (kinds/joint_effort.py)."""
+
+    def judged(self, share: float) -> str:
+        """share: of the bulge that the kernel charges."""
+        a, b, curve, s = reals("a b curve s")
+        larger, rise = z3.If(a >= b, a, b), curve - z3.If(a >= b, a - b, b - a)
+        bulge = z3.If(rise <= 0, 0, rise * rise / (4 * curve))
+        at = a + (b - a) * s + curve * s * (1 - s)
+        return verdict([curve > 0, s >= 0, s <= 1], at <= larger + share * bulge)
+
+    def test_nothing_rises_further_above_the_larger_one(self) -> None:
+        assert self.judged(1.0) == "proven"
+
+    def test_and_no_less_is_enough(self) -> None:
+        assert self.judged(0.99) == "refuted"
+
+
 class TestSecondOrder:
     """The bend that kernels/separation.py charges is half the sum over all pairs of joints of
     |d_j|·|d_l| times the distance that the outer one's axis can be away."""

@@ -63,7 +63,7 @@ def row(volume: Volume) -> Row:
 
 
 def clearance(given: Row, axis: Array, radius: float) -> float:
-    scratch = np.full((4, 3), np.nan)
+    scratch = np.full((5, 3), np.nan)
     return float(kernels.clearance(given.volume, given.mesh, axis, radius, scratch))
 
 
@@ -205,3 +205,50 @@ def test_two_capsules_are_as_far_from_each_other_as_the_other_way_round(
     there = clearance(as_volume(one), np.array(two), 0.1)
     back = clearance(as_volume(two), np.array(one), 0.1)
     assert there == pytest.approx(back, abs=1e-7)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_way_out_is_the_one_that_leads_away_fastest(shape: Shape) -> None:
+    """Of two convex bodies the distance grows by what one is moved along it, no less, no more."""
+    rng, found, n = np.random.default_rng(8), 0, np.zeros(3)
+    for case in range(200):
+        volume, axis = row(random_volume(rng, shape, "keep_out")), random_axis(rng, case)
+        clear = clearance(volume, axis.ravel(), 0.0)
+        if not clear > 1e-3:
+            continue
+        found += 1
+        n[:] = np.nan
+        kernels.way_out(volume.volume, volume.mesh, axis.ravel(), np.full((5, 3), np.nan), n)
+        way = n / np.linalg.norm(n)
+        for step in (1e-4, 0.1, 2.0):
+            moved = clearance(volume, (axis + step * way).ravel(), 0.0)
+            assert moved == pytest.approx(clear + step, abs=1e-7)
+    assert found >= 40
+
+
+def test_inside_a_box_there_is_no_way_out() -> None:
+    volume = Volume("some", "keep_out", "box", OnViolation.CLAMP, (), center=array(np.zeros(3)),
+                    rotation=array(np.eye(3)), half_extents=array(np.ones(3)))  # fmt: skip
+    n = np.full(3, np.nan)
+    axis = np.array([-0.5, 0.2, 3.0, 0.5, 0.2, -3.0])
+    kernels.way_out(row(volume).volume, row(volume).mesh, axis, np.zeros((5, 3)), n)
+    assert not n.any()
+
+
+@given(st.lists(st.floats(-3.0, 3.0), min_size=6, max_size=6), st.floats(0.05, 1.0))
+def test_a_box_is_as_far_as_its_nearest_point(ends: list[float], thin: float) -> None:
+    """Against the minimum over a fine grid about the best of a coarse one."""
+    half = np.array([1.0, thin, 0.5])
+    volume = Volume("some", "keep_out", "box", OnViolation.CLAMP, (), center=array(np.zeros(3)),
+                    rotation=array(np.eye(3)), half_extents=array(half))  # fmt: skip
+    axis = np.array(ends).reshape(2, 3)
+    low, high, away = 0.0, 1.0, np.empty(0)
+    for _ in range(12):
+        share = np.linspace(low, high, 41)
+        points = axis[0] + share[:, None] * (axis[1] - axis[0])
+        away = np.linalg.norm(np.maximum(np.abs(points) - half, 0.0), axis=1)
+        best = int(np.argmin(away))
+        low, high = share[max(0, best - 1)], share[min(40, best + 1)]
+    found = clearance(row(volume), axis.ravel(), 0.0)
+    assert found <= away.min() + 1e-12
+    assert found >= away.min() - 1e-9

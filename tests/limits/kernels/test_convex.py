@@ -27,7 +27,7 @@ POINT = st.tuples(NUMBER, NUMBER, NUMBER)
 
 def distance(volume: Volume, axis: Array) -> float:
     packed = pack(replace(slider(), volumes=(volume,)))
-    return float(convex_distance(packed.volume[0], packed.mesh, axis.ravel(), np.zeros((4, 3))))
+    return float(convex_distance(packed.volume[0], packed.mesh, axis.ravel(), np.zeros((5, 3))))
 
 
 def cylinder(start: Array, end: Array, radius: float) -> Volume:

@@ -26,10 +26,10 @@ from checkrein.limits.kernels.motion import build, place, position_range
 from checkrein.limits.kernels.packed import ENDS, LEVER, Packed, Work, pack, work_for
 from checkrein.limits.kernels.separation import (
     bend,
-    direction,
     extent,
     lowest,
     sweeps,
+    uphill,
     widest_gap,
 )
 from checkrein.limits.records import Array
@@ -313,7 +313,7 @@ def test_a_direction_is_a_unit_vector_away_from_the_volume(shape: Shape) -> None
         radius, ends = float(packed.capsule[1, 7]), work.segment[1].reshape(2, 3)
         clear = float(signed_distance(volume, ends[0] + np.linspace(0, 1, 100)[:, None]
                                       * (ends[1] - ends[0])).min()) - radius  # fmt: skip
-        if clear < 0.01 or not direction(packed, work, 0, 1, exact(packed, work), n):
+        if clear < 0.01 or not uphill(packed, work, 0, 1, exact(packed, work), n):
             continue
         found += 1
         assert float(np.linalg.norm(n)) == pytest.approx(1.0, abs=1e-12)

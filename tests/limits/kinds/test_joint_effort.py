@@ -55,35 +55,39 @@ class TestJointEffort(MotionBattery):
     def holds(self, packed: Packed, work: Work, bounds: Array, report: Array) -> bool:
         return joint_effort.holds(packed, work, report)
 
-    def test_what_may_lie_between_the_samples_is_charged(self) -> None:
-        """The tightest bound that is admitted leaves room for the bulge of the finest cut."""
-        motion = still()
-        motion.start[:, 1:] = [[1.5, 2.0], [0.5, 1.0]]
-        motion.ddq_next[:] = motion.start[:, 2]
-        motion.ticks[:] = 25.0, 0.0, 0.0
-        robot = self.declared(self.bound)
-        ends = [efforts(robot, *sample)[1] for sample in sampled(motion, PERIOD_S, 27)[1::25]]
-        packed = pack(robot)
-        work, curvature = work_for(packed), np.zeros(2)
-        build(
-            motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
-            work.small[ENDS],
-        )  # fmt: skip
-        length = 25.0 * PERIOD_S
-        joint_effort._curvature(packed, work, 1, length, curvature)
-        bulge = (length / joint_effort.SAMPLES_MAX) ** 2 / 8.0 * curvature[1]
-        assert self.critical(motion) >= np.abs(ends).max() + bulge
-        assert bulge > 1e-3 * np.abs(ends).max()
+    def pulled(self) -> tuple[Motion, Array]:
+        """The carriage is pulled outwards where the column turns fastest, half-way of 64 ticks.
 
-    def test_a_peak_between_two_ends_is_found(self) -> None:
-        """The carriage is pulled outwards where the column turns fastest, half-way of 64 ticks."""
+        And how hard: four samples a tick.
+        """
         motion, length = still(), 64.0 * PERIOD_S
         fall = 0.7 * 2.0 / (0.5 * length) ** 2  # dq(t) = 2 - fall·(t - length/2)²
         motion.start[0, 1:] = 0.6 - fall * length * PERIOD_S, fall * length
         motion.ddq_next[0] = fall * length
         motion.ticks[:], motion.jerk[0, 0] = (64.0, 0.0, 0.0), -2.0 * fall
-        tau = [abs(efforts(self.declared(1.0), *s)[1]) for s in sampled(motion, PERIOD_S, 261)]
-        most, ends = max(tau), (tau[0], tau[4], tau[-1])
+        samples = sampled(motion, PERIOD_S, 261)
+        return motion, np.array([abs(efforts(self.declared(1.0), *s)[1]) for s in samples])
+
+    def test_what_may_lie_between_the_samples_is_charged(self) -> None:
+        """The tightest bound that is admitted leaves room for the bulge of the finest cut."""
+        motion, tau = self.pulled()
+        packed = pack(self.declared(self.bound))
+        work, curvature = work_for(packed), np.zeros(2)
+        build(
+            motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
+            work.small[ENDS],
+        )  # fmt: skip
+        length = 64.0 * PERIOD_S
+        joint_effort._curvature(packed, work, 1, length, curvature)
+        curve = 0.5 * (length / joint_effort.PARTS_MAX) ** 2 * curvature[1]
+        parts = [(tau[k], tau[k + 16]) for k in range(4, 260, 16)]
+        most = max(max(ends) + joint_effort.bulge(*ends, curve) for ends in parts)
+        assert most > 1.1 * tau.max()
+        assert self.critical(motion) == pytest.approx(most, rel=1e-9)
+
+    def test_a_peak_between_two_ends_is_found(self) -> None:
+        motion, tau = self.pulled()
+        most, ends = float(tau.max()), (tau[0], tau[4], tau[-1])
         assert most > 2.0 * max(ends)
         limits = with_joint(self.declared(0.95 * most), 0, max_effort=1e6)
         verdict = self.judge(limits, motion)
@@ -228,3 +232,24 @@ def test_efforts_of_a_motion_that_is_not_finite_do_not_hold() -> None:
         work.small[ENDS],
     )
     assert not joint_effort.holds(packed, work, report)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_rises_above_two_ends_by_more_than_its_bulge(seed: int) -> None:
+    """Parabolas bent as much as they may be are the worst, and reach it."""
+    rng, closest = np.random.default_rng(seed), np.inf
+    s = np.linspace(0.0, 1.0, 2001)
+    for _ in range(400):
+        a, b = rng.normal(size=2)
+        curve = float(rng.choice([0.0, 1e-3, 1.0, 10.0])) * rng.uniform(0.1, 1.0)
+        allowed = max(abs(a), abs(b)) + joint_effort.bulge(a, b, curve)
+        for bent in (curve, -curve, 0.3 * curve):
+            most = np.abs(a + (b - a) * s + bent * s * (1.0 - s)).max()
+            assert most <= allowed + 1e-12
+            closest = min(closest, allowed - most)
+    assert closest < 1e-9
+
+
+def test_what_is_no_number_has_no_bulge_that_fits() -> None:
+    for values in ((np.nan, 0.0, 1.0), (0.0, np.nan, 1.0), (0.0, 0.0, np.nan), (0.0, 0.0, np.inf)):
+        assert not joint_effort.bulge(*values) <= 1e300
