@@ -94,6 +94,10 @@ def period_fault(core: Core, last_now_ns: int, now_ns: int) -> Finding | None:
     return _finding("period", "tick", measured_ms, bound, "ms")
 
 
+def _duration(name: str, value: float) -> Finding:
+    return Finding("duration", f"command.{name}", value, DURATION_MS_MAX, "ms", -1.0)
+
+
 def _shape_fault(core: Core, command: Command) -> Finding | None:
     shape = command.values.shape
     n = TCP_WIDTH if command.mode in TCP_MODES else core.n
@@ -117,10 +121,12 @@ def command_fault(
         return fault
     if not core.is_finite(command.values):
         return Finding("non_finite", "command.values", math.nan, 0.0, "", math.nan)
-    for name, value in (("period_ms", command.period_ms), ("valid_ms", command.valid_ms)):
-        if value is not None and not (0.0 < value <= DURATION_MS_MAX):
-            return Finding("duration", f"command.{name}", value, DURATION_MS_MAX, "ms", -1.0)
-    if command.values.ndim == 2 and command.period_ms is None:
+    period_ms, valid_ms = command.period_ms, command.valid_ms
+    if period_ms is not None and not (0.0 < period_ms <= DURATION_MS_MAX):
+        return _duration("period_ms", period_ms)
+    if valid_ms is not None and not (0.0 < valid_ms <= DURATION_MS_MAX):
+        return _duration("valid_ms", valid_ms)
+    if command.values.ndim == 2 and period_ms is None:
         return Finding(
             "non_finite", "command.period_ms of a chunk is missing", 0.0, 0.0, "ms", -1.0
         )
@@ -128,7 +134,7 @@ def command_fault(
         return _finding("replayed", "command.seq", float(command.seq), float(command_seq + 1), "")
     timeout_ms = core.limits.timing.command_timeout_ms
     age_ms = (now_ns - command.stamp_ns) / NS_PER_MS
-    bound_ms = timeout_ms if command.valid_ms is None else min(timeout_ms, command.valid_ms)
+    bound_ms = timeout_ms if valid_ms is None else min(timeout_ms, valid_ms)
     if not (0.0 <= age_ms <= bound_ms):
         return _finding("stale", "command", age_ms, bound_ms, "ms")
     if command.gripper is not None:

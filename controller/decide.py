@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -306,14 +307,20 @@ def _changed(
     return _conclude(core, before, draft, motion, event, now_ns, scorer)
 
 
-def status_of(core: Core, phase: Phase, cause: str | None, rest_in_ticks: int) -> StopStatus:
-    """What a decision says of the stop-state machine."""
+@lru_cache(maxsize=1024)  # the same few, tick after tick
+def _status(phase: Phase, cause: str | None, rest_in_ticks: int, declared: str) -> StopStatus:
+    """declared: the category of a latched stop."""
     latched = stop_state.is_latched(phase)
     if latched:
-        category = StopCategory(core.limits.stop_category)
+        category = StopCategory(declared)
     else:
         category = StopCategory.NONE if phase is Phase.RUNNING else StopCategory.CAT2
     return _stop_status(stop_state.public_phase(phase), latched, category, cause, rest_in_ticks)
+
+
+def status_of(core: Core, phase: Phase, cause: str | None, rest_in_ticks: int) -> StopStatus:
+    """What a decision says of the stop-state machine."""
+    return _status(phase, cause, rest_in_ticks, core.limits.stop_category)
 
 
 def _conclude(

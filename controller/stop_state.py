@@ -68,6 +68,7 @@ TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
 }
 
 _LATCHED = (Phase.LATCHED_STOPPING, Phase.LATCHED_AT_REST)
+_PUBLIC = {phase: phase.value.removeprefix("latched_") for phase in Phase}
 
 
 def step(phase: Phase, event: Event) -> Phase:
@@ -86,4 +87,4 @@ def is_latched(phase: Phase) -> bool:
 
 def public_phase(phase: Phase) -> str:
     """The phase without its latch: disarmed, running, stopping, at_rest."""
-    return phase.value.removeprefix("latched_")
+    return _PUBLIC[phase]

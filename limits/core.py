@@ -77,7 +77,7 @@ class Core:
         self._clouded = self._packed
         self.eased_model = EasedModel(self._packed)
         n = self.n = len(limits.joints)
-        self._vector_shape = (n,)
+        self._vector_shape, self._motion_shape = (n,), motion_shape(n)
         self._absent = frozen_array(np.zeros(n), "absent")
         self._no_wrench = frozen_array(np.zeros(6), "absent")
         self._no_rows = frozen_array(np.zeros((0, n)), "absent")
@@ -181,7 +181,7 @@ class Core:
     def rest(self, q: Array, *, eased: Array | None = None) -> tuple[Array, Found | None]:
         """A motion that rests at q (n,), and what speaks against it, None if it is certified."""
         self._measured[0] = q
-        out = np.empty(motion_shape(self.n))
+        out = np.empty(self._motion_shape)
         model = self._model_for(None, eased, 1.0)
         code = calls.rest(model, self._scratch, self._measured[0], self._report, out)
         out.setflags(write=False)
@@ -207,7 +207,7 @@ class Core:
         tick.PASSED | ALTERED | STOP_TICK, what was found, the reference (3, n)); the reference is
         overwritten by the next call.
         """
-        out = np.empty(motion_shape(self.n))
+        out = np.empty(self._motion_shape)
         model = self._model_for(sight, eased, share)
         code, count = calls.follow(
             model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
@@ -223,7 +223,7 @@ class Core:
 
     def brake(self, motion: Array) -> Array:
         """The next tick of the stop that `motion` carries; where it is, once at rest."""
-        out = np.empty(motion_shape(self.n))
+        out = np.empty(self._motion_shape)
         calls.brake(self._model, self._scratch, motion, out)
         out.setflags(write=False)
         return out
