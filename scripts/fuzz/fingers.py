@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from ...controller.decision import Decision
 from ...limits.canonical import canonical_bytes
 from ...limits.gripper import GripperCommand, GripperSetpoint, GripperState
 from ...limits.records import Array, Candidates, Command, RobotState
@@ -91,6 +90,7 @@ class Hand:
         self.told: GripperSetpoint | None = None  # executed last
         self.kept: GripperSetpoint | None = None  # that a filter may go on with when armed again
         self._mood, self._target, self._left = 0, self.width, 0
+        self._measured: list[float] = []  # of which a filter may remember any [m]
 
     def _somewhere(self) -> float:
         low, high = self._fingers.min_width_m, self._fingers.max_width_m
@@ -101,9 +101,10 @@ class Hand:
         view, fingers = self._view, self._fingers
         self.kept = None if is_new_filter else self.told
         if view.chance(MOVED_SHARE):
-            before, self.width = self.width, self._somewhere()
-            if abs(self.width - before) > 3.0 * fingers.width_error_m:
+            self.width = self._somewhere()
+            if not any(abs(self.width - at) <= fingers.width_error_m for at in self._measured):
                 self.kept = None
+        self._measured = [self.width]
         self._object = self._somewhere() * view.pick(0.0, 0.5) if self.width > 0.0 else 0.0
         self._object = min(self._object, self.width)
         self.told = None
@@ -128,11 +129,16 @@ class Hand:
             else:
                 most = fingers.max_force_n + fingers.force_error_n
                 force = view.pick(math.nan, math.inf, 1.001 * most, -1.001 * most)
+        self._measured.append(width)
         return GripperState(width, force)
 
-    def execute(self, decision: Decision) -> None:
-        """The frame arrived: the fingers go there, or as far as the object lets them."""
-        told = decision.setpoint.gripper
+    def execute(self, told: GripperSetpoint | None, *, is_followed: bool) -> None:
+        """The frame arrived: the fingers go there, or as far as the object lets them.
+
+        is_followed: a command; so the filter believed what was measured last.
+        """
+        if is_followed:
+            self._measured = self._measured[-1:]
         self.told = told
         if told is not None:
             self.width = max(told.position, self._object)

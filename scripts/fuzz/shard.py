@@ -242,7 +242,8 @@ class _Driver:
             self.plant.take(decision)
         if self.hand is not None:
             if not lost:
-                self.hand.execute(decision)
+                told, is_followed = decision.setpoint.gripper, decision.stop_tick == 0
+                self.hand.execute(told, is_followed=is_followed)
             is_held = lost or decision.stop_tick > 0
             self.record.asked.append(asked_of(state, self.hand.told, is_held=is_held))
         self._note(decision, lost)

@@ -6,20 +6,24 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from checkrein.controller import Decision, SafetyFilter
+from checkrein.controller.gripper import begun, seen, sent, state_fault
 from checkrein.limits import GripperSetpoint, GripperState, Limits, RobotState
 from checkrein.limits.errors import InputError
 from checkrein.limits.records import Candidates
 from checkrein.scripts.fuzz.campaign import Campaign, open_bench, run_campaign
 from checkrein.scripts.fuzz.command import command
 from checkrein.scripts.fuzz.doubles import ScorerDouble
-from checkrein.scripts.fuzz.fingers import with_gripper
+from checkrein.scripts.fuzz.fingers import Hand, with_gripper
 from checkrein.scripts.fuzz.limits_source import find
 from checkrein.scripts.fuzz.replay import read_violation, replay, write_violation
 from checkrein.scripts.fuzz.report import required_binds
 from checkrein.scripts.fuzz.shard import Bench
+from checkrein.scripts.fuzz.view import View
+from checkrein.sim.oracle_gripper import fingers_of
 
 SOURCE = with_gripper(find("xarm6"), 1)  # its commands are widths
 
@@ -142,3 +146,23 @@ def test_a_campaign_with_changes_does_not_drive_it(tmp_path: Path) -> None:
     path.write_bytes(SOURCE.raw)
     with pytest.raises(InputError, match="declare a gripper"):
         command(str(path), steps=10, changes=True, out=tmp_path, replay_file=None)
+
+
+def test_whatever_moves_them_meanwhile_a_filter_may_keep_what_they_were_told(bench: Bench) -> None:
+    """A filter has measured them before the last way, and cannot see that they were moved back."""
+    declared = bench.limits.gripper
+    assert declared is not None
+    fingers = replace(fingers_of(json.loads(SOURCE.raw)["gripper"]), width_error_m=0.002)
+    declared = replace(declared, width_error=0.002)
+    hand = Hand(fingers, View(bench.robot, bench.poses, np.random.default_rng(3)))
+    grip, kept = None, 0
+    for seq in range(4000):
+        grip = begun(declared, grip, hand.arm(is_new_filter=grip is None), seq)
+        kept += grip.setpoint is not None
+        assert grip.setpoint in (None, hand.kept)
+        told = GripperSetpoint(fingers.max_width_m * (seq % 2), 1.0)
+        measured = hand.measure()
+        is_fault = state_fault(declared, measured) is not None
+        grip = sent(grip if is_fault else seen(grip, measured), None if is_fault else told, seq)
+        hand.execute(grip.setpoint, is_followed=not is_fault)
+    assert kept > 50
