@@ -48,8 +48,8 @@ __all__ = [
     "certify",
 ]
 
-SPEED, POSITION = 3, 4
-CERTIFIED, EFFORT, NO_STOP, TCP_ROTATIONAL, SINGULARITY = 0, 7, 8, 10, 11
+SPEED, POSITION, EFFORT = 3, 4, joint_effort.JOINT_EFFORT
+CERTIFIED, NO_STOP, TCP_ROTATIONAL, SINGULARITY = 0, 8, 10, 11
 # What a rejection's code means; 0 is no rejection, NO_STOP "there is no stop, or it does not end at
 # rest". SINGULARITY rejects nothing: a twist that the arm cannot make, see kernels.twist.
 KINDS = (

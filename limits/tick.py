@@ -71,7 +71,7 @@ EASES = (1.0, 0.5)
 # A joint that rests on its bound is not "outside" because of rounding.
 OUTSIDE = 1e-9
 
-_ends_too_near = resting.violated
+_may_rest = resting.violated
 
 
 @kernel
@@ -168,7 +168,8 @@ def _try(
             return NO_STOP
         code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
         if code == CERTIFIED:
-            code = _ends_too_near(packed, work, report)
+            code = _may_rest(packed, work, report)
+            break
         if code not in (EFFORT, TRANSLATIONAL, ROTATIONAL):
             break
         # What needs too much effort here does so a little further on the way to the stop, too.
@@ -178,7 +179,7 @@ def _try(
         if plan_each(packed, end, ease, work, ticks, jerk):
             code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
         if code == CERTIFIED:
-            code = _ends_too_near(packed, work, report)
+            code = _may_rest(packed, work, report)
         if code == CERTIFIED:
             return CERTIFIED
         code, report[0], report[1], report[2] = first, subject, value, bound
@@ -198,23 +199,14 @@ def _bisected(
     packed: Packed, start: Floats, safe: Floats, bold: Floats, times: int, work: Work, out: Floats
 ) -> bool:
     """Write the boldest certified motion found between two accelerations (n,); False if none."""
-    low, high, certified, tried = 0.0, 1.0, False, work.triples[WANTED, 1]
+    low, high, certified = 0.0, 1.0, False
+    bounds, tried = work.triples[BOUNDS], work.triples[WANTED, 1]
     for _ in range(times):
         share = 0.5 * (low + high)
         for i in range(start.shape[0]):
             tried[i] = share * bold[i] + (1.0 - share) * safe[i]
-        if (
-            _try(
-                packed,
-                start,
-                tried,
-                work.triples[BOUNDS],
-                work,
-                work.small[REPORT],
-                work.motions[TRIAL],
-            )
-            == CERTIFIED
-        ):
+        code = _try(packed, start, tried, bounds, work, work.small[REPORT], work.motions[TRIAL])
+        if code == CERTIFIED:
             low, certified = share, True
             _copy(work.motions[TRIAL], out)
         else:

@@ -38,7 +38,9 @@ from ..kernels.packed import (
     Work,
 )
 
-__all__ = ["bulge", "holds"]
+__all__ = ["JOINT_EFFORT", "at_rest", "bulge", "holds"]
+
+JOINT_EFFORT = 7  # its code in certify.KINDS
 
 # A piece is cut into so many parts at most; what is not proven then is not certified.
 PARTS_MAX = 16
@@ -101,6 +103,15 @@ def _efforts_at(packed: Packed, work: Work, p: int, t: float, tau: Floats) -> No
         q[j] = piece[0] + t * (piece[1] + t * (piece[2] / 2.0 + t * piece[3] / 6.0))
         dq[j] = piece[1] + t * (piece[2] + t * piece[3] / 2.0)
         ddq[j] = piece[2] + t * piece[3]
+    inverse_dynamics(packed, q, dq, ddq, work, tau)
+
+
+@kernel
+def at_rest(packed: Packed, work: Work, tau: Floats) -> None:
+    """Write the efforts (n,) that hold the robot where the motion begins."""
+    q, dq, ddq = work.vector[7], work.vector[8], work.vector[9]
+    for j in range(q.shape[0]):
+        q[j], dq[j], ddq[j] = work.pieces[0, j, 0], 0.0, 0.0
     inverse_dynamics(packed, q, dq, ddq, work, tau)
 
 
@@ -172,7 +183,10 @@ def _piece_holds(packed: Packed, work: Work, p: int, length: float, report: Floa
 
 @apart(PACKED, WORK, ROW)
 def holds(packed: Packed, work: Work, report: Floats) -> bool:
-    """Whether every effort is within its bound during tick and stop; else report it."""
+    """Whether every effort is within its bound during tick and stop; else report it.
+
+    work.efforts[0] then holds those at its end.
+    """
     _efforts_at(packed, work, 0, 0.0, work.efforts[0])
     if not _within(packed, work.efforts[0], report):
         return False

@@ -6,23 +6,45 @@ last: not even a way straight back could be certified. So a motion ends with roo
 least, or with no less than it began with, which is what leads away, along, or nowhere.
 
 Room is by how much more than needed the first-order bound keeps a capsule clear while it rests.
-What perception sees moves by itself, and is not asked. Nothing of this is for safety: what the
-planner tries has to hold it (limits.tick), a stop that was stored need not.
+What perception sees moves by itself, and is not asked.
+
+Nor can an arm begin to move that only just holds itself up: to speed up and to slow down takes some
+effort more. So of each joint's effort SETTLED_SHARE at least is left where a motion ends, or no
+less than was where it began, at rest.
+
+Nothing of this is for safety: what the planner tries has to hold it (limits.tick), a stop that was
+stored need not.
 """
 
 from __future__ import annotations
 
 from ..kernels.jit import apart, kernel
 from ..kernels.motion import pieces_in
-from ..kernels.packed import ENDS, NEAR, PACKED, ROOM, ROW, WORK, Floats, Packed, Work
+from ..kernels.packed import (
+    EFFORT,
+    EFFORT_ERROR,
+    ENDS,
+    NEAR,
+    PACKED,
+    ROOM,
+    ROW,
+    WORK,
+    Floats,
+    Packed,
+    Work,
+)
+from .joint_effort import JOINT_EFFORT
+from .joint_effort import at_rest as _efforts_at_rest
 from .self_collision import room as _pair_room
 from .workspace import SELF_COLLISION, SETTLED_M, WORKSPACE, look_at
 from .workspace import room as _volume_room
 
-__all__ = ["violated"]
+__all__ = ["SETTLED_SHARE", "violated"]
 
 # Of a room: what is no difference.
-ROUNDING_M = 1e-12
+ROUNDING_M, ROUNDING = 1e-12, 1e-12
+# Of each joint's bound: what is left of it where a motion ends.
+SETTLED_SHARE = 1e-3
 
 
 @kernel
@@ -38,9 +60,31 @@ def _room(packed: Packed, work: Work, item: int, at: float) -> tuple[float, floa
     return room, clear, -1
 
 
-@apart(PACKED, WORK, ROW)
-def violated(packed: Packed, work: Work, report: Floats) -> int:
-    """0, or WORKSPACE or SELF_COLLISION: subject, clearance and what is needed [m] in the report.
+@kernel
+def _strained(packed: Packed, work: Work, report: Floats) -> bool:
+    """Whether a joint would bear more than it did at rest at the start, and too near to its bound.
+
+    work.efforts[0] has what it bears at the end: see joint_effort.holds, which must have been there.
+    """
+    ends, begins, is_asked = work.efforts[0], work.efforts[1], False
+    for i in range(ends.shape[0]):
+        bound = packed.joint[i, EFFORT] - packed.joint[i, EFFORT_ERROR]
+        is_asked = is_asked or not abs(ends[i]) <= bound * (1.0 - SETTLED_SHARE)
+    if not is_asked:
+        return False
+    _efforts_at_rest(packed, work, begins)
+    for i in range(ends.shape[0]):
+        bound = packed.joint[i, EFFORT] - packed.joint[i, EFFORT_ERROR]
+        allowed = max(bound * (1.0 - SETTLED_SHARE), abs(begins[i]) + bound * ROUNDING)
+        if not abs(ends[i]) <= allowed:
+            report[0], report[1], report[2] = i, abs(ends[i]), allowed
+            return True
+    return False
+
+
+@kernel
+def _too_near(packed: Packed, work: Work, report: Floats) -> int:
+    """0, WORKSPACE or SELF_COLLISION: subject, clearance and what is needed [m] in the report.
 
     work.open[NEAR] says what to look at: see workspace.violated, which must have been there.
     """
@@ -78,3 +122,14 @@ def violated(packed: Packed, work: Work, report: Floats) -> int:
             report[0] = volume * capsules + i
             return WORKSPACE
     return 0
+
+
+@apart(PACKED, WORK, ROW)
+def violated(packed: Packed, work: Work, report: Floats) -> int:
+    """0, or the code of what speaks against coming to rest there: subject, value and bound.
+
+    Of a motion that is certified, and `work` is as its certificate left it.
+    """
+    if _strained(packed, work, report):
+        return JOINT_EFFORT
+    return _too_near(packed, work, report)

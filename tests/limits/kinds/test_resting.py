@@ -10,14 +10,15 @@ import pytest
 from tests.limits.kinds.battery import PERIOD_S, plain_robot, still
 from tests.limits.slow_chain import capsule_axes
 from tests.limits.slow_motion import Motion
-from tests.robots import array, folding, half_space, panda
+from tests.robots import array, folding, half_space, panda, with_joint
 
 from checkrein.limits import Limits
-from checkrein.limits.certify import CERTIFIED
+from checkrein.limits.certify import CERTIFIED, EFFORT
 from checkrein.limits.core import Core
 from checkrein.limits.kernels.motion import build
 from checkrein.limits.kernels.packed import ENDS, NEAR, Work, pack, work_for
-from checkrein.limits.kinds import resting, workspace
+from checkrein.limits.kinds import joint_effort, resting, workspace
+from checkrein.limits.kinds.resting import SETTLED_SHARE
 from checkrein.limits.kinds.workspace import SELF_COLLISION, SETTLED_M, WORKSPACE
 from checkrein.limits.records import Array
 
@@ -85,6 +86,66 @@ def test_a_motion_ends_with_room_or_no_nearer(start: float, end: float, fine: bo
     if not fine:
         assert report[0] == 1  # the volume 0 and the capsule 1
         assert report[2] - report[1] == pytest.approx(SETTLED_M - end, abs=1e-8)
+
+
+def leaning(bound: float) -> Limits:
+    """The column bears the rail and its carriage sideways: the more, the farther out that is."""
+    limits = with_joint(plain_robot(), 0, max_effort=bound)
+    chain = replace(limits.kinematics, gravity=array([0.0, -9.81, 0.0]))
+    return replace(limits, kinematics=chain, volumes=())
+
+
+def led(start: float, by: float) -> Motion:
+    """The rail goes `by` [m], from rest to rest, within a second."""
+    motion, quarter = still((0.0, start)), 0.25
+    jerk = by / (2.0 * quarter**3)
+    motion.ticks[:] = array([1.0, 2.0, 1.0]) * (quarter / PERIOD_S)
+    motion.jerk[1] = jerk, -jerk, jerk
+    return motion
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "fine"),
+    [
+        (5.0, 1.01, True),  # of SETTLED_SHARE: it bears more, and there is some left
+        (5.0, 0.99, False),
+        (0.5, 0.4, False),
+        (0.5, 0.5, True),
+        (0.5, 0.6, True),
+        (0.5, 5.0, True),
+    ],
+)
+def test_a_motion_ends_with_effort_left_or_bears_no_more(
+    start: float, end: float, fine: bool
+) -> None:
+    bound = Core(leaning(200.0)).efforts(array([0.0, 0.5]), np.zeros(2), np.zeros(2))[0]
+    metres = SETTLED_SHARE * bound / (3.0 * 9.81)  # the carriage has 3 kg
+    motion = led(0.5 - start * metres, (start - end) * metres)
+    packed, report = pack(leaning(bound)), np.full(3, math.nan)
+    work = work_for(packed)
+    build(motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
+          work.small[ENDS])  # fmt: skip
+    assert joint_effort.holds(packed, work, report)
+    rests = resting.violated(packed, work, report)
+    assert rests == (CERTIFIED if fine else EFFORT)
+    if not fine:
+        assert report[0] == 0
+        assert report[1] == pytest.approx(bound * (1.0 - SETTLED_SHARE * end), rel=1e-9)
+        assert report[2] == pytest.approx(bound * (1.0 - SETTLED_SHARE * min(start, 1.0)), rel=1e-9)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_an_effort_that_is_no_number_leaves_none(bad: float) -> None:
+    """Whether it is the one at the end, or the one at the start too."""
+    for of_arm in (False, True):
+        packed, motion, report = pack(leaning(100.0)), led(0.5, 0.0), np.zeros(3)
+        work = work_for(packed)
+        build(motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
+              work.small[ENDS])  # fmt: skip
+        assert resting.violated(packed, work, report) == CERTIFIED
+        work.efforts[0, 1] = bad
+        packed.body[1, 0] = bad if of_arm else packed.body[1, 0]
+        assert resting.violated(packed, work, report) == EFFORT
 
 
 def test_it_is_said_what_the_end_is_too_near_to() -> None:
