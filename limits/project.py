@@ -16,19 +16,22 @@ import math
 
 from .kernels.acceleration import least, most
 from .kernels.alone import alone
+from .kernels.broad_phase import write_afar
 from .kernels.chain import forward, tcp_velocity
-from .kernels.clearance import clearance, is_beyond
+from .kernels.clearance import clearance
 from .kernels.jit import apart, kernel
 from .kernels.packed import (
     ACCELERATION,
     DECELERATION,
     FLAG,
+    HALF,
     JERK,
     KEEPS_DIRECTION,
     NUMBER,
     PACE,
     PACKED,
     PERIOD,
+    RADIUS,
     REPORT,
     ROW,
     STANDOFF,
@@ -55,7 +58,7 @@ from .kernels.pursuit import (
 from .kernels.reference import VELOCITY as MODE_VELOCITY
 from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
 from .kernels.room import write_caps
-from .kernels.sliding import NEAR_M, far_from, slide, slide_at
+from .kernels.sliding import near_from, slide, slide_at
 from .kinds import tcp_rotation
 
 __all__ = ["FOUND_MAX", "project", "slid"]
@@ -165,20 +168,24 @@ def _damped(
     """
     room_s, margin = ROOM_TICKS * packed.scalar[PERIOD], packed.scalar[STANDOFF] + LIFT_M
     capsules, is_damped = packed.capsule.shape[0], False
+    write_afar(packed, work)
     for again in range(2):  # what one volume changes may lead towards another
         changed = False
         for k in range(capsules):
-            x, y, z, far = far_from(packed, work, k)
+            near, radius, axis = (
+                near_from(packed, k, room_s, margin, speeds),
+                packed.capsule[k, RADIUS],
+                work.segment[k],
+            )
             for v in range(packed.volume.shape[0]):
-                if packed.checked[v, k] == 0.0:
+                far = packed.capsule[k, HALF] + radius + near
+                if packed.checked[v, k] == 0.0 or work.afar[v, k] > far:
                     continue
-                if is_beyond(packed.volume[v], packed.mesh, x, y, z, far):
-                    continue
-                radius, axis = packed.capsule[k, 7], work.segment[k]
                 clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
-                if not clear < NEAR_M:
+                if not clear < near:
                     continue
                 if slide_at(packed, work, v, k, clear, room_s, margin, speeds):
+                    near = near_from(packed, k, room_s, margin, speeds)
                     changed = is_damped = True
                     if again == 0:
                         pair = v * capsules + k

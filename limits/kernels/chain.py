@@ -16,7 +16,7 @@ __all__ = ["forward", "inverse_dynamics", "tcp_levers", "tcp_velocity"]
 
 @kernel
 def forward(packed: Packed, q: Floats, work: Work) -> None:
-    """Write joint frames (rotation, origin) and capsule axes in the base frame into `work`."""
+    """Write joint frames (rotation, origin), capsule axes and their middles, in the base frame."""
     n = q.shape[0]
     for i in range(n):
         cos, sin, slide = math.cos(q[i]), math.sin(q[i]), 0.0
@@ -56,6 +56,7 @@ def forward(packed: Packed, q: Floats, work: Work) -> None:
             work.segment[k, 3 + r] = (
                 work.origin[i, r] + x * capsule[4] + y * capsule[5] + z * capsule[6]
             )
+            work.middle[r, k] = 0.5 * (work.segment[k, r] + work.segment[k, 3 + r])
 
 
 @kernel

@@ -272,10 +272,10 @@ def is_beyond(volume: Floats, mesh: Floats, x: float, y: float, z: float, far: f
     """Whether a volume to keep out of is surely farther than `far` [m] from a point.
 
     Cheap, and only sufficient: a box or a capsule costs thirty times as much to be sure about, and
-    most links are nowhere near most volumes. NaN is not beyond anything.
+    most links are nowhere near most volumes. What is not finite is not beyond anything.
     """
     shape, data = int(volume[SHAPE]), volume[DATA:]
-    if volume[KIND] == KEEP_IN or shape == HALF_SPACE:
+    if volume[KIND] == KEEP_IN or shape == HALF_SPACE or not math.isfinite(x + y + z):
         return False
     if shape == BOX:
         x, y, z = _in_box(data, x, y, z)

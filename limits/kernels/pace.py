@@ -20,6 +20,7 @@ from .jit import apart, kernel
 from .link_motion import axis_velocity, capsule_speed, link_twists
 from .packed import (
     DECELERATION,
+    HALF,
     JERK,
     LEVER,
     LINK_SPEED,
@@ -51,7 +52,7 @@ LAG_RAMPS = 4.0
 SIDEWAYS = 0.1
 # No command is scaled to nothing by a bound that servo errors use up: the certificate decides.
 SHARE_MIN = 1e-6
-ROUNDING_M = 1e-9
+ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
 
 
 @kernel
@@ -92,10 +93,10 @@ def _before_zone(
     fast: its speed [m/s] at all of the command; slow: the share that the zone allows inside.
     """
     axis, still = work.segment[k], work.swept[STILL, k, int(packed.capsule[k, 0])]
-    x, y, z = work.middle[k, 0], work.middle[k, 1], work.middle[k, 2]
-    half = math.sqrt((axis[0] - x) ** 2 + (axis[1] - y) ** 2 + (axis[2] - z) ** 2)
+    x, y, z = work.middle[0, k], work.middle[1, k], work.middle[2, k]
     way = fast * (0.5 * tau * (share * share - slow * slow) + lag * (share - slow))
-    far = half + packed.capsule[k, 7] + still + way + ROUNDING_M
+    far = packed.capsule[k, HALF] + packed.capsule[k, 7] + still + way
+    far = far * ROUNDING + ROUNDING_M
     if is_beyond(packed.volume[v], packed.mesh, x, y, z, far):
         return share
     clear = clearance(packed.volume[v], packed.mesh, axis, packed.capsule[k, 7], work.simplex)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from numba import boolean, float64, int64, types
 
 from ..declared import Limits, Volume
+from .chain_lengths import reach_of, span_of
 from .cloud_layout import no_cloud
 from .views import Sizes, Views, reader, type_of
 
@@ -31,7 +32,9 @@ LINK_SPEED, TCP_ACCELERATION, TCP_ROTATIONAL_ACCELERATION = 9, 10, 11
 KEEPS_DIRECTION = 12
 # Columns of each table.
 SCALARS, JOINT_COLUMNS, CHAIN_COLUMNS, BODY_COLUMNS = 13, 14, 12, 11
-CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 8, 18, 4, 6
+CAPSULE_COLUMNS, VOLUME_COLUMNS, MESH_COLUMNS, PAIR_COLUMNS = 9, 18, 4, 6
+# Of `capsule`, behind joint, start and end.
+RADIUS, HALF = 7, 8
 # Columns of `volume`: shape, kind, then what the shape needs.
 SHAPE, KIND, DATA = 0, 1, 2
 HALF_SPACE, BOX, SPHERE, CAPSULE, CYLINDER, MESH = 0, 1, 2, 3, 4, 5
@@ -74,6 +77,8 @@ NEAR, ROOM = STACK_ROWS, STACK_ROWS + 1
 OPEN_ROWS = STACK_ROWS + 2
 # Rows that the translation of TCP commands needs beside the Jacobian's: see kernels.jacobian.
 TASK_ROWS = 24
+# What is done for several capsules at a time is done for a whole number of these.
+LANES = 4
 # So many volumes and capsules at most are slid along at once.
 WALLS_MAX = 3
 # Of a stop: the way to its plateau, the plateau, and the way to rest.
@@ -98,7 +103,7 @@ class Packed(Views):
     tcp: Floats  # (3,) [m] in the last joint's frame
     body: Floats  # (n, 11) mass, COM, ixx ixy ixz iyy iyz izz, largest principal inertia
     reach: Floats  # (n + 1, n) largest distance of COM k (row n: of the TCP) from joint j's origin
-    capsule: Floats  # (k, 8) joint, start, end, radius
+    capsule: Floats  # (k, 9) joint, start, end, radius; how far its middle is from an end
     volume: Floats  # (v, 18) what is to be kept in or out of, then the places of the zones
     checked: Floats  # (v, k) 1 where the volume constrains the capsule, else 0; 0 for a zone
     mesh: Floats  # (m, 4) vertices, then planes, of each mesh volume; its row says where
@@ -155,7 +160,8 @@ class Work(Views):
     open: Floats  # (OPEN_ROWS, k + p) 1 where a capsule or a pair is not yet decided; NEAR, ROOM
     phases: Floats  # (n, 6) ticks and jerks of the stops that joints have for themselves
     combined: Floats  # (m + 1, 1, 4) pieces of a sum of joint motions
-    middle: Floats  # (k, 3) [m] of each capsule
+    middle: Floats  # (3, k or more) [m] x, y, z of the middle of each capsule's axis
+    afar: Floats  # (v, k or more) see kernels.broad_phase
     simplex: Floats  # (5, 3) of the distance to a convex body
     efforts: Floats  # (6, n) at the start of a piece, and at the ends behind it that wait
 
@@ -178,7 +184,8 @@ class Work(Views):
         "open": (OPEN_ROWS, None),
         "phases": (None, 6),
         "combined": (None, 1, 4),
-        "middle": (None, 3),
+        "middle": (3, None),
+        "afar": (None, None),
         "simplex": (5, 3),
         "efforts": (6, None),
     }
@@ -254,43 +261,6 @@ def _pairs(limits: Limits) -> Floats:
     return np.array(rows, dtype=np.float64).reshape(len(rows), PAIR_COLUMNS)
 
 
-def _steps(limits: Limits) -> Floats:
-    """Largest distance (n,) [m] of each joint's origin from that of the joint before it."""
-    step = np.linalg.norm(limits.kinematics.translation, axis=1)
-    for i, joint in enumerate(limits.joints):
-        if joint.type == "prismatic":  # the origin of a prismatic joint's frame moves along z
-            step[i] += max(abs(joint.min_position), abs(joint.max_position))
-    return step
-
-
-def _reach(limits: Limits) -> Floats:
-    """Chain lengths: no configuration puts a point further from a joint's origin than these."""
-    kinematics, n = limits.kinematics, len(limits.joints)
-    step = _steps(limits)
-    ends = np.vstack([kinematics.com, kinematics.tcp_translation[None, :]])
-    slides = any(joint.type == "prismatic" for joint in limits.joints)
-    reach = np.zeros((n + 1, n))
-    for row in range(n + 1):
-        last = min(row, n - 1)
-        for j in range(last + 1):
-            reach[row, j] = step[j + 1 : last + 1].sum() + np.linalg.norm(ends[row])
-            if slides:  # by its own travel: a lever of one metre per metre, also at the origin
-                reach[row, j] = max(reach[row, j], 1.0)
-    return reach
-
-
-def _span(limits: Limits) -> Floats:
-    """As `_reach`, of the points of each capsule (k, n)."""
-    step, span = _steps(limits), np.zeros((len(limits.capsules), len(limits.joints)))
-    slides = any(joint.type == "prismatic" for joint in limits.joints)
-    for row, capsule in zip(span, limits.capsules, strict=True):
-        far = max(float(np.linalg.norm(end)) for end in (capsule.start, capsule.end))
-        for j in range(capsule.joint + 1):
-            row[j] = step[j + 1 : capsule.joint + 1].sum() + far + capsule.radius
-            row[j] = max(row[j], 1.0) if slides else row[j]
-    return span
-
-
 def _zones(limits: Limits) -> Floats:
     rows = [
         [zone.max_speed, *(float(c.name not in zone.volume.exempt) for c in limits.capsules)]
@@ -330,11 +300,14 @@ def pack(limits: Limits) -> Packed:
     upper = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
     tensor = np.array([[inertia[r, c] for r, c in upper] for inertia in kinematics.inertia])
     principal = np.array([[np.linalg.eigvalsh(inertia)[-1]] for inertia in kinematics.inertia])
-    capsules = [np.r_[c.joint, c.start, c.end, c.radius] for c in limits.capsules]
+    capsules = [
+        np.r_[c.joint, c.start, c.end, c.radius, 0.5 * np.linalg.norm(np.subtract(c.end, c.start))]
+        for c in limits.capsules
+    ]
     volume, mesh = _volumes((*limits.volumes, *(zone.volume for zone in limits.zones)))
     checked = [[c.name not in v.exempt for c in limits.capsules] for v in limits.volumes]
     checked += [[False] * len(limits.capsules)] * len(limits.zones)
-    count, reach = len(limits.capsules), _reach(limits)
+    count, reach = len(limits.capsules), reach_of(limits)
     tcp = limits.tcp
     return Packed.of(
         scalar=np.r_[
@@ -359,7 +332,7 @@ def pack(limits: Limits) -> Packed:
         checked=np.array(checked, dtype=np.float64).reshape(len(volume), count),
         mesh=mesh,
         pair=_pairs(limits),
-        span=_span(limits),
+        span=span_of(limits),
         zone=_zones(limits),
         eased=np.zeros((len(volume), count)),
         cloud=no_cloud(count),
@@ -374,7 +347,7 @@ def motion_shape(n: int) -> tuple[int, int]:
 def work_for(packed: Packed) -> Work:
     """Scratch memory that fits `packed`."""
     n, k = packed.joint.shape[0], packed.capsule.shape[0]
-    phases = PHASES_A_JOINT * n
+    phases, lanes = PHASES_A_JOINT * n, -(-k // LANES) * LANES
     return Work.of(
         pieces=np.zeros((phases + 1, n, 4)),
         small=np.zeros((8, max(8, phases + 2))),
@@ -394,7 +367,8 @@ def work_for(packed: Packed) -> Work:
         open=np.zeros((OPEN_ROWS, k + packed.pair.shape[0])),
         phases=np.zeros((n, 6)),
         combined=np.zeros((phases + 1, 1, 4)),
-        middle=np.zeros((k, 3)),
+        middle=np.zeros((3, lanes)),
+        afar=np.zeros((packed.volume.shape[0], lanes)),
         simplex=np.zeros((5, 3)),
         efforts=np.zeros((6, n)),
     )

@@ -82,7 +82,7 @@ def sweeps(packed: Packed, work: Work, k: int, moved: Floats) -> None:
     """Write what the joints can do to capsule k: once for each configuration looked at.
 
     work.swept: how far each moves it, per radian or metre (LEVER); how far all joints up to each
-    one move it [m], by their position errors (STILL) and by `moved` (n,) (SWEEP); work.middle[k].
+    one move it [m], by their position errors (STILL) and by `moved` (n,) (SWEEP).
     """
     if work.known[k] == EXACT:
         return
@@ -98,8 +98,6 @@ def sweeps(packed: Packed, work: Work, k: int, moved: Floats) -> None:
             still,
             sweep,
         )
-    for i in range(3):
-        work.middle[k, i] = 0.5 * (work.segment[k, i] + work.segment[k, 3 + i])
 
 
 @kernel
@@ -116,8 +114,6 @@ def rough_sweeps(packed: Packed, work: Work, k: int, moved: Floats) -> None:
         still += packed.span[k, j] * packed.joint[j, POSITION_ERROR]
         sweep += packed.span[k, j] * moved[j]
         work.swept[STILL, k, j], work.swept[SWEEP, k, j] = still, sweep
-    for i in range(3):
-        work.middle[k, i] = 0.5 * (work.segment[k, i] + work.segment[k, 3 + i])
 
 
 @kernel

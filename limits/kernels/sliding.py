@@ -14,11 +14,13 @@ from .balls import volume_row
 from .clearance import clearance, is_beyond
 from .jit import apart, kernel
 from .packed import (
+    HALF,
     NUMBER,
     PACKED,
     PLANE,
     POSITION_ERROR,
     PRISMATIC,
+    RADIUS,
     REPORT,
     ROW,
     SHIFTED,
@@ -30,7 +32,7 @@ from .packed import (
 )
 from .separation import uphill
 
-__all__ = ["NEAR_M", "far_from", "slide", "slide_at"]
+__all__ = ["NEAR_M", "near_from", "slide", "slide_at"]
 
 ROUNDING_M = 1e-9
 # Damping [m] of the inverse: a place that can hardly be moved along n is left alone.
@@ -44,20 +46,21 @@ LEVEL_M = 2e-3
 
 
 @kernel
-def far_from(packed: Packed, work: Work, k: int) -> tuple[float, float, float, float]:
-    """A ball [m]: a volume that is beyond it is too far from capsule k to be slid along."""
-    axis = work.segment[k]
-    x, y, z = 0.5 * (axis[0] + axis[3]), 0.5 * (axis[1] + axis[4]), 0.5 * (axis[2] + axis[5])
-    half = math.sqrt((axis[0] - x) ** 2 + (axis[1] - y) ** 2 + (axis[2] - z) ** 2)
-    return x, y, z, half + packed.capsule[k, 7] + NEAR_M + ROUNDING_M
+def near_from(packed: Packed, k: int, room_s: float, margin: float, w: Floats) -> float:
+    """With how much clearance [m] capsule k cannot be too fast for any volume at speeds w (n,)."""
+    speed = errors = 0.0
+    for j in range(int(packed.capsule[k, 0]) + 1):
+        speed += packed.span[k, j] * abs(w[j])
+        errors += packed.span[k, j] * packed.joint[j, POSITION_ERROR]
+    return min(NEAR_M, margin + errors + speed * room_s + ROUNDING_M)
 
 
 @kernel
 def _clearance(packed: Packed, work: Work, v: int, k: int) -> float:
     """Clearance [m] of capsule k from volume v; NEAR_M where it is surely more than that."""
-    x, y, z, far = far_from(packed, work, k)
-    volume = volume_row(packed, work, v)
-    if is_beyond(volume, packed.mesh, x, y, z, far):
+    volume, far = volume_row(packed, work, v), packed.capsule[k, HALF] + packed.capsule[k, RADIUS]
+    x, y, z = work.middle[0, k], work.middle[1, k], work.middle[2, k]
+    if is_beyond(volume, packed.mesh, x, y, z, far + NEAR_M + ROUNDING_M):
         return NEAR_M
     return clearance(volume, packed.mesh, work.segment[k], packed.capsule[k, 7], work.simplex)
 

@@ -21,8 +21,6 @@ the measured robot: where it may be, it is slow. A file that declares neither pa
 
 from __future__ import annotations
 
-import math
-
 from ..kernels.chain import forward
 from ..kernels.clearance import clearance, is_beyond
 from ..kernels.jit import apart, kernel
@@ -30,6 +28,7 @@ from ..kernels.link_motion import TWISTS, capsule_speed, is_limited, link_twists
 from ..kernels.motion import departures, pieces_in, place, speed_sup, speeds_hull
 from ..kernels.packed import (
     ENDS,
+    HALF,
     LEVER,
     LINK_SPEED,
     PACKED,
@@ -141,9 +140,8 @@ def _outside(
     be inside at their middle, the declared errors at their worst."""
     joint, axis, radius = int(packed.capsule[k, 0]), work.segment[k], packed.capsule[k, 7]
     still, sweep = work.swept[STILL, k, joint], work.swept[SWEEP, k, joint]
-    x, y, z = work.middle[k, 0], work.middle[k, 1], work.middle[k, 2]
-    far = radius + math.sqrt((axis[0] - x) ** 2 + (axis[1] - y) ** 2 + (axis[2] - z) ** 2)
-    far = (far + still + sweep) * ROUNDING + ROUNDING_M
+    x, y, z = work.middle[0, k], work.middle[1, k], work.middle[2, k]
+    far = (radius + packed.capsule[k, HALF] + still + sweep) * ROUNDING + ROUNDING_M
     if is_beyond(packed.volume[v], packed.mesh, x, y, z, far):
         return True, False
     clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)

@@ -64,7 +64,7 @@ def _room(packed: Packed, work: Work, item: int, at: float) -> tuple[float, floa
 def _strained(packed: Packed, work: Work, report: Floats) -> bool:
     """Whether a joint would bear more than it did at rest at the start, and too near to its bound.
 
-    work.efforts[0] has what it bears at the end: see joint_effort.holds, which must have been there.
+    work.efforts[0] has what it bears at the end, as joint_effort.holds left it.
     """
     ends, begins, is_asked = work.efforts[0], work.efforts[1], False
     for i in range(ends.shape[0]):

@@ -124,9 +124,9 @@ def judge(
         rough_sweeps(packed, work, a, moved)
         rough_sweeps(packed, work, b, moved)
         still, sweep = _between(packed, work, p)
-        x = work.middle[a, 0] - work.middle[b, 0]
-        y = work.middle[a, 1] - work.middle[b, 1]
-        z = work.middle[a, 2] - work.middle[b, 2]
+        x = work.middle[0, a] - work.middle[0, b]
+        y = work.middle[1, a] - work.middle[1, b]
+        z = work.middle[2, a] - work.middle[2, b]
         if not math.isfinite(x + y + z):  # below, min would drop a NaN (TRAPS 8)
             report[0], report[1], report[2] = p, -math.inf, 0.0
             return -1

@@ -17,18 +17,21 @@ from __future__ import annotations
 
 import math
 
+from ..kernels.broad_phase import write_afar
 from ..kernels.chain import forward
-from ..kernels.clearance import clearance, is_beyond, segment_segment
+from ..kernels.clearance import clearance, segment_segment
 from ..kernels.cloud import cloud_judged, is_cloudy
 from ..kernels.jit import apart, kernel
 from ..kernels.motion import departures, pieces_in, place
 from ..kernels.packed import (
     ENDS,
     FIRST,
+    HALF,
     HINT,
     NEAR,
     PACKED,
     RADII,
+    RADIUS,
     ROW,
     SECOND,
     STANDOFF,
@@ -148,6 +151,7 @@ def _judge(
     gets spare [m] where it is only a plane, or less than spare, that keeps something clear.
     """
     verdict, code, cloudy = 1, WORKSPACE, is_cloudy(packed)
+    write_afar(packed, work)
     for k in range(packed.capsule.shape[0]):
         if opened[k] == 0.0:
             continue
@@ -158,16 +162,13 @@ def _judge(
             work.swept[STILL, k, joint] + packed.scalar[STANDOFF],
             work.swept[SWEEP, k, joint],
         )
-        x, y, z = work.middle[k, 0], work.middle[k, 1], work.middle[k, 2]
-        # The capsule lies within a ball about its middle; more than rounding is added.
-        far = packed.capsule[k, 7] + math.sqrt(
-            (axis[0] - x) ** 2 + (axis[1] - y) ** 2 + (axis[2] - z) ** 2
-        )
+        # The capsule lies within a ball about its middle; more than rounding is added. What is
+        # infinite is far from nothing: it makes this no number.
+        far = packed.capsule[k, RADIUS] + packed.capsule[k, HALF]
+        far += 0.0 * (work.middle[0, k] + work.middle[1, k] + work.middle[2, k])
         far = (far + still + sweep + spare) * ROUNDING + ROUNDING_M
         for v in range(packed.volume.shape[0]):
-            if packed.checked[v, k] == 0:
-                continue
-            if is_beyond(packed.volume[v], packed.mesh, x, y, z, far):
+            if packed.checked[v, k] == 0 or work.afar[v, k] > far:
                 continue
             clear = clearance(
                 packed.volume[v], packed.mesh, axis, packed.capsule[k, 7], work.simplex
