@@ -64,7 +64,7 @@ class BatchMemory:
         plan, (mode, width, ticks, elapsed) = None, self.plan[k].tolist()
         if ticks > 0:
             row = frozen_array(self.rows[k, :width][None, :], "plan")
-            anchor = self.anchor[k].copy()
+            anchor = frozen_array(self.anchor[k], "plan")
             plan = Plan(int(self.plan_seq[k]), mode, row, 0.0, anchor, ticks, elapsed, None)
         seq, stop_tick = int(self.seq[k]), int(self.stop_tick[k])
         continues = (int(self.continues[k, 0]), int(self.continues[k, 1]))

@@ -28,7 +28,7 @@ from ..limits.building import builder_of
 from ..limits.core import Core, Found, is_at_rest, public, ticks_left
 from ..limits.gripper import GripperSetpoint
 from ..limits.kernels.reference import MODE_CODES, TWIST, VELOCITY
-from ..limits.records import Array, Candidates, Command, RobotState
+from ..limits.records import Array, Candidates, Command, RobotState, frozen_array
 from . import gripper, stop_state
 from .admission import command_fault, command_ticks, period_fault, state_fault
 from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
@@ -55,6 +55,7 @@ REBASE_TICKS_MAX = 100_000
 
 _severity = tuple(Outcome).index
 _decision, _stop_status = builder_of(Decision), builder_of(StopStatus)
+_new = tuple.__new__  # of a named tuple from all its values, in order: half the time of calling it
 
 
 def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
@@ -70,7 +71,7 @@ def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
         played.append(core.brake(played[-1]))
     rests = min(executed.stop_tick - len(played) + 1, HISTORY)
     return memory._replace(
-        motion=played[-1], continues=(executed.seq, executed.stop_tick),
+        motion=played[-1], ends=None, continues=(executed.seq, executed.stop_tick),
         seen=memory.seen._replace(certified=None),
         trail=rebased(memory.trail, executed.seq, [*played, *[played[-1]] * rests]),
         grip=gripper.executed(memory.grip, executed.seq),
@@ -81,15 +82,16 @@ def _plan_for(core: Core, memory: Memory, command: Command, now_ns: int) -> Plan
     rows, period_s = command.values, (command.period_ms or 0.0) / 1e3
     if rows.ndim == 1:
         rows, period_s = rows[None, :], 0.0
-    anchor = memory.motion[:-1, :2].T.copy()
+    ends = memory.ends
+    anchor = frozen_array(memory.motion[:-1, :2].T, "anchor") if ends is None else ends[:2]
     rows = core.targets(MODE_CODES[command.mode], rows, anchor[0])
     asked = None
     if command.gripper is not None:
         asked = gripper.wanted(core.limits.gripper, memory.grip, command)
-    return Plan(
+    return _new(Plan, (
         command.seq, MODE_CODES[command.mode], rows, period_s, anchor,
         command_ticks(core, command, now_ns), 0, None, asked,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -211,10 +213,10 @@ def _followed(core: Core, plan: Plan, wanted: Array, motion: Array) -> Plan:
             drift = step if plan.drift is None else plan.drift + step
         else:
             drift = motion[:-1, 0] - wanted[0]
-    return Plan(
+    return _new(Plan, (
         plan.command_seq, plan.mode, plan.rows, plan.row_period_s, plan.anchor, plan.ticks,
         plan.elapsed + 1, drift, plan.gripper,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _grasp(core: Core, grip: gripper.Grip, draft: _Draft) -> None:
@@ -349,7 +351,7 @@ def _conclude(
     if memory.grip is not None:
         grip = gripper.sent(memory.grip, draft.gripper, seq)
         held = grip.setpoint
-    setpoint, left = public(motion, core.limits.period_s, held)
+    setpoint, left, ends = public(motion, core.limits.period_s, held)
     status = status_of(core, phase, cause, left)
     decision = _decision(
         draft.outcome, setpoint, tuple(draft.findings),
@@ -365,11 +367,11 @@ def _conclude(
         if back is not memory.back:  # what went before was certified with more eased
             changed_seq = seq - 1
     ramp_ticks = max(0, memory.ramp_ticks - (event is Event.MOVED))
-    return decision, Memory(
+    return decision, _new(Memory, (
         seq, motion, phase, now_ns, stop_tick, draft.plan, draft.command_seq,
         draft.resample_since_ns, cause, history, (seq, 0), extended(memory.trail, seq, motion),
-        changed_seq, seen, back, ramp_ticks, grip,
-    )  # fmt: skip
+        changed_seq, seen, back, ramp_ticks, grip, ends,
+    ))  # fmt: skip
 
 
 def stop_decision(

@@ -50,6 +50,7 @@ class Memory(NamedTuple):
     back: Array | None = None  # (2, items) the way back from too near, see recovery; None: none
     ramp_ticks: int = 0  # of motion that are left of the ramp after arming
     grip: Grip | None = None  # None: no gripper is declared
+    ends: Array | None = None  # (3, n) q, dq, ddq of `motion`, where a decision has made them
 
     @property
     def eased(self) -> Array | None:

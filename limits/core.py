@@ -81,7 +81,7 @@ class Core:
         self._absent = frozen_array(np.zeros(n), "absent")
         self._no_wrench = frozen_array(np.zeros(6), "absent")
         self._no_rows = frozen_array(np.zeros((0, n)), "absent")
-        self._anchor = np.zeros((2, n))
+        self._anchor = frozen_array(np.zeros((2, n)), "absent")
         self._wanted = np.zeros((3, n))
         self._found = np.zeros((FOUND_MAX, 4))
         self._report = np.zeros(3)
@@ -379,8 +379,8 @@ def setpoint_of(motion: Array, period_s: float, gripper: GripperSetpoint | None 
 
 def public(
     motion: Array, period_s: float, gripper: GripperSetpoint | None = None
-) -> tuple[Setpoint, int]:
-    """As `setpoint_of`, and as `ticks_left`."""
+) -> tuple[Setpoint, int, Array]:
+    """As `setpoint_of`, as `ticks_left`, and the setpoint's q, dq and ddq as one array (3, n)."""
     n = motion.shape[0] - 1
     columns, ticks = np.empty((3, n)), np.empty((n, 3), np.int64)
     left, together = tick.split(motion, columns, ticks)
@@ -391,7 +391,7 @@ def public(
     if not together:
         ticks, jerk = own_phases(motion)
     stop = _stop_motion(q, dq, ddq, ticks, jerk, period_s)
-    return _setpoint(q, dq, ddq, stop, None, gripper), left
+    return _setpoint(q, dq, ddq, stop, None, gripper), left, columns
 
 
 def duration_ticks(duration_s: float, period_s: float) -> int:

@@ -157,6 +157,7 @@ class Work(Views):
     start: Floats  # (n, 3) q, dq, ddq at the start of the tick
     task: Floats  # (n + TASK_ROWS, 6) scratch of the translation of TCP commands
     known: Floats  # (k,) whether `swept` is that of the configuration looked at: 0, ROUGH or EXACT
+    total: Floats  # (k,) [m] of `swept`: by all joints, errors and motion
     open: Floats  # (OPEN_ROWS, k + p) 1 where a capsule or a pair is not yet decided; NEAR, ROOM
     phases: Floats  # (n, 6) ticks and jerks of the stops that joints have for themselves
     combined: Floats  # (m + 1, 1, 4) pieces of a sum of joint motions
@@ -181,6 +182,7 @@ class Work(Views):
         "start": (None, 3),
         "task": (None, 6),
         "known": (None,),
+        "total": (None,),
         "open": (OPEN_ROWS, None),
         "phases": (None, 6),
         "combined": (None, 1, 4),
@@ -364,6 +366,7 @@ def work_for(packed: Packed) -> Work:
         start=np.zeros((n, 3)),
         task=np.zeros((n + TASK_ROWS, 6)),
         known=np.zeros(k),
+        total=np.zeros(k),
         open=np.zeros((OPEN_ROWS, k + packed.pair.shape[0])),
         phases=np.zeros((n, 6)),
         combined=np.zeros((phases + 1, 1, 4)),

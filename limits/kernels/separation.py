@@ -82,7 +82,8 @@ def sweeps(packed: Packed, work: Work, k: int, moved: Floats) -> None:
     """Write what the joints can do to capsule k: once for each configuration looked at.
 
     work.swept: how far each moves it, per radian or metre (LEVER); how far all joints up to each
-    one move it [m], by their position errors (STILL) and by `moved` (n,) (SWEEP).
+    one move it [m], by their position errors (STILL) and by `moved` (n,) (SWEEP); work.total[k],
+    how far all of that does.
     """
     if work.known[k] == EXACT:
         return
@@ -98,6 +99,7 @@ def sweeps(packed: Packed, work: Work, k: int, moved: Floats) -> None:
             still,
             sweep,
         )
+    work.total[k] = still + sweep
 
 
 @kernel
@@ -114,6 +116,7 @@ def rough_sweeps(packed: Packed, work: Work, k: int, moved: Floats) -> None:
         still += packed.span[k, j] * packed.joint[j, POSITION_ERROR]
         sweep += packed.span[k, j] * moved[j]
         work.swept[STILL, k, j], work.swept[SWEEP, k, j] = still, sweep
+    work.total[k] = still + sweep
 
 
 @kernel

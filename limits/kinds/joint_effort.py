@@ -48,13 +48,19 @@ PARTS_MAX = 16
 
 @kernel
 def _rates(
-    work: Work, p: int, last: float, j: int, w: float, e: float, f: float, h: float
+    work: Work, begin: int, end: int, j: int, w: float, e: float, f: float, h: float
 ) -> tuple[float, float, float, float]:
-    """Largest turning rate of link j and its first three derivatives, given those of link j - 1."""
-    piece = work.pieces[p, j]
-    fast = speed_sup(piece, 0.0, last)
-    hard = max(abs(piece[2]), abs(piece[2] + last * piece[3]))
-    jerk = abs(piece[3])
+    """Largest turning rate of link j and its first three derivatives, given those of link j - 1.
+
+    In any of the pieces from begin to before end. What is no number may be lost here: it makes the
+    efforts at the end of its piece none.
+    """
+    fast = hard = jerk = 0.0
+    for p in range(begin, end):
+        piece, last = work.pieces[p, j], work.small[ENDS, p + 1] - work.small[ENDS, p]
+        fast = max(fast, speed_sup(piece, 0.0, last))
+        hard = max(hard, abs(piece[2]), abs(piece[2] + last * piece[3]))
+        jerk = max(jerk, abs(piece[3]))
     return (
         w + fast,
         e + hard + fast * w,
@@ -64,8 +70,8 @@ def _rates(
 
 
 @kernel
-def _curvature(packed: Packed, work: Work, p: int, last: float, curvature: Floats) -> None:
-    """Write a bound on |tau''| (n,) that holds throughout the piece."""
+def _curvature(packed: Packed, work: Work, begin: int, end: int, curvature: Floats) -> None:
+    """Write a bound on |tau''| (n,) that holds within each piece from begin to before end."""
     n = packed.joint.shape[0]
     g = math.sqrt(
         packed.scalar[GRAVITY] ** 2
@@ -75,7 +81,7 @@ def _curvature(packed: Packed, work: Work, p: int, last: float, curvature: Float
     second, third, fourth = work.vector[4], work.vector[5], work.vector[6]
     w = e = f = h = 0.0
     for k in range(n):
-        w, e, f, h = _rates(work, p, last, k, w, e, f, h)
+        w, e, f, h = _rates(work, begin, end, k, w, e, f, h)
         curvature[k] = 0.0
         second[k] = e + w * w
         third[k] = f + 3.0 * e * w + w * w * w
@@ -154,13 +160,18 @@ def _between(
 def _piece_holds(packed: Packed, work: Work, p: int, length: float, report: Floats) -> bool:
     """Whether every effort is within its bound throughout piece p.
 
-    work.efforts[0] holds those at its start, and then those at its end.
+    work.efforts[0] holds those at its start, and then those at its end; work.vector[2] a bound on
+    |tau''| in all pieces, which is asked first.
     """
     tau, curvature, ends = work.efforts, work.vector[1], work.stack
     _efforts_at(packed, work, p, length, tau[1])
     if not _within(packed, tau[1], report):
         return False
-    _curvature(packed, work, p, length, curvature)
+    if _between(packed, tau[0], tau[1], length, work.vector[2], report):
+        for i in range(tau.shape[1]):
+            tau[0, i] = tau[1, i]
+        return True
+    _curvature(packed, work, p, p + 1, curvature)
     count, start, finest = 1, 0.0, 1.5 * length / PARTS_MAX
     ends[0, 0] = length
     while count > 0:
@@ -190,6 +201,7 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
     _efforts_at(packed, work, 0, 0.0, work.efforts[0])
     if not _within(packed, work.efforts[0], report):
         return False
+    _curvature(packed, work, 0, pieces_in(work.small[ENDS]), work.vector[2])
     for p in range(pieces_in(work.small[ENDS])):
         length = work.small[ENDS, p + 1] - work.small[ENDS, p]
         if not (length > 0.0) and p > 0:

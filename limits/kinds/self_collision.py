@@ -121,17 +121,22 @@ def judge(
             continue
         opened[p] = 0.0
         a, b = int(packed.pair[p, FIRST]), int(packed.pair[p, SECOND])
-        rough_sweeps(packed, work, a, moved)
-        rough_sweeps(packed, work, b, moved)
-        still, sweep = _between(packed, work, p)
         x = work.middle[0, a] - work.middle[0, b]
         y = work.middle[1, a] - work.middle[1, b]
         z = work.middle[2, a] - work.middle[2, b]
         if not math.isfinite(x + y + z):  # below, min would drop a NaN (TRAPS 8)
             report[0], report[1], report[2] = p, -math.inf, 0.0
             return -1
-        far = (packed.pair[p, MIDDLES] + still + sweep + spare) * ROUNDING + ROUNDING_M
-        if x * x + y * y + z * z > far * far:
+        # The joints below the first of the two move both: first with them, which costs less.
+        rough_sweeps(packed, work, b, moved)
+        touching, apart2 = packed.pair[p, MIDDLES] + spare, x * x + y * y + z * z
+        far = (touching + packed.pair[p, PAIR_STANDOFF] + work.total[b]) * ROUNDING + ROUNDING_M
+        if apart2 > far * far:
+            continue
+        rough_sweeps(packed, work, a, moved)
+        still, sweep = _between(packed, work, p)
+        far = (touching + still + sweep) * ROUNDING + ROUNDING_M
+        if apart2 > far * far:
             continue
         sweeps(packed, work, a, moved)
         sweeps(packed, work, b, moved)

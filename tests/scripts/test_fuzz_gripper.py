@@ -150,10 +150,10 @@ def test_a_campaign_with_changes_does_not_drive_it(tmp_path: Path) -> None:
 
 def test_whatever_moves_them_meanwhile_a_filter_may_keep_what_they_were_told(bench: Bench) -> None:
     """A filter has measured them before the last way, and cannot see that they were moved back."""
-    declared = bench.limits.gripper
+    declared, fingers = bench.limits.gripper, fingers_of(json.loads(SOURCE.raw)["gripper"])
     assert declared is not None
-    fingers = replace(fingers_of(json.loads(SOURCE.raw)["gripper"]), width_error_m=0.002)
-    declared = replace(declared, width_error=0.002)
+    assert fingers is not None
+    declared, fingers = replace(declared, width_error=0.002), replace(fingers, width_error_m=0.002)
     hand = Hand(fingers, View(bench.robot, bench.poses, np.random.default_rng(3)))
     grip, kept = None, 0
     for seq in range(4000):

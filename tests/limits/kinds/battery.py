@@ -212,7 +212,7 @@ def bounds_of(limits: Limits) -> Array:
 
 
 # Scratch memory that each limit fills for itself.
-SCRATCH = ("middle", "open", "segment", "stack", "swept", "vector")
+SCRATCH = ("afar", "middle", "open", "segment", "stack", "swept", "total", "vector")
 
 
 def ask(limits: Limits, motion: Motion, holds: Any) -> Verdict:

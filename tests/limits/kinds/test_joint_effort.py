@@ -78,7 +78,7 @@ class TestJointEffort(MotionBattery):
             work.small[ENDS],
         )  # fmt: skip
         length = 64.0 * PERIOD_S
-        joint_effort._curvature(packed, work, 1, length, curvature)
+        joint_effort._curvature(packed, work, 1, 2, curvature)
         curve = 0.5 * (length / joint_effort.PARTS_MAX) ** 2 * curvature[1]
         parts = [(tau[k], tau[k + 16]) for k in range(4, 260, 16)]
         most = max(max(ends) + joint_effort.bulge(*ends, curve) for ends in parts)
@@ -171,7 +171,8 @@ def curvature_ratios(robot: Limits, seed: int, count: int) -> Array:
         work.pieces[0] = np.array(
             [rng.uniform(low, high), *(rng.uniform(-1, 1, n) * box for box in boxes)]
         ).T
-        joint_effort._curvature(packed, work, 0, length, bound)
+        work.small[ENDS, :2] = 0.0, length
+        joint_effort._curvature(packed, work, 0, 1, bound)
         np.testing.assert_allclose(bound, bound_as_documented(robot, work, length), rtol=1e-11)
         for k in range(41):
             joint_effort._efforts_at(packed, work, 0, k * length / 40, tau[k])
@@ -179,6 +180,21 @@ def curvature_ratios(robot: Limits, seed: int, count: int) -> Array:
         noise = 1e-12 * np.abs(tau).max() / (length / 40) ** 2
         out.append((sampled_second - noise) / np.maximum(bound, 1e-300))
     return np.array(out)
+
+
+def test_what_holds_in_all_pieces_holds_in_each() -> None:
+    robot = panda()
+    packed = pack(robot)
+    work, own, every = work_for(packed), np.zeros(7), np.zeros(7)
+    for motion in random_motions(robot, seed=5, count=40):
+        build(
+            motion.start, motion.ddq_next, robot.period_s, motion.ticks, motion.jerk, work.pieces,
+            work.small[ENDS],
+        )  # fmt: skip
+        joint_effort._curvature(packed, work, 0, 4, every)
+        for p in range(4):
+            joint_effort._curvature(packed, work, p, p + 1, own)
+            assert (own <= every).all()
 
 
 CENTRED = replace(
