@@ -135,7 +135,8 @@ def _consider(
         fault = command_fault(core, command, memory.command_seq, now_ns)
         if fault is None:
             admitted.append((index, command))
-            draft.command_seq = max(command.seq, draft.command_seq or command.seq)
+            if draft.command_seq is None or command.seq > draft.command_seq:
+                draft.command_seq = command.seq
         else:
             draft.findings.append(fault)
     if not admitted:
@@ -352,7 +353,7 @@ def _conclude(
         grip = gripper.sent(memory.grip, draft.gripper, seq)
         held = grip.setpoint
     setpoint, left, ends = public(motion, core.limits.period_s, held)
-    status = status_of(core, phase, cause, left)
+    status = _status(phase, cause, left, core.limits.stop_category)
     decision = _decision(
         draft.outcome, setpoint, tuple(draft.findings),
         tuple(draft.scores), status, seq, memory.continues, stop_tick, draft.accepted,
@@ -366,7 +367,9 @@ def _conclude(
         back = ratcheted(core, back, motion)
         if back is not memory.back:  # what went before was certified with more eased
             changed_seq = seq - 1
-    ramp_ticks = max(0, memory.ramp_ticks - (event is Event.MOVED))
+    ramp_ticks = memory.ramp_ticks
+    if ramp_ticks > 0 and event is Event.MOVED:
+        ramp_ticks -= 1
     return decision, _new(Memory, (
         seq, motion, phase, now_ns, stop_tick, draft.plan, draft.command_seq,
         draft.resample_since_ns, cause, history, (seq, 0), extended(memory.trail, seq, motion),

@@ -30,7 +30,7 @@ from .naming import named, obstacle_named
 from .obstacles import Obstacles, flat_cloud
 from .project import FOUND_MAX
 from .records import Array, OnViolation, RobotState, Setpoint, StopMotion, frozen_array
-from .stops import own_phases
+from .stops import own_phases, shared_phases
 from .turns import nearest_targets, targets_of, unwrapped
 
 __all__ = [
@@ -208,7 +208,8 @@ class Core:
         overwritten by the next call.
         """
         out = np.empty(self._motion_shape)
-        model = self._model_for(sight, eased, share)
+        is_plain = sight is None and eased is None and share >= 1.0
+        model = self._model if is_plain else self._model_for(sight, eased, share)
         code, count = calls.follow(
             model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
             self._wanted, self._found, out,
@@ -381,14 +382,13 @@ def public(
     motion: Array, period_s: float, gripper: GripperSetpoint | None = None
 ) -> tuple[Setpoint, int, Array]:
     """As `setpoint_of`, as `ticks_left`, and the setpoint's q, dq and ddq as one array (3, n)."""
-    n = motion.shape[0] - 1
-    columns, ticks = np.empty((3, n)), np.empty((n, 3), np.int64)
-    left, together = tick.split(motion, columns, ticks)
-    jerk = motion[:n, 3:6]
+    columns = np.empty((3, motion.shape[0] - 1))
+    left, together, first, second, third = tick.split(motion, columns)
     columns.setflags(write=False)
-    ticks.setflags(write=False)
     q, dq, ddq = columns[0], columns[1], columns[2]
-    if not together:
+    if together:
+        ticks, jerk = shared_phases(len(q), first, second, third), motion[:-1, 3:6]
+    else:
         ticks, jerk = own_phases(motion)
     stop = _stop_motion(q, dq, ddq, ticks, jerk, period_s)
     return _setpoint(q, dq, ddq, stop, None, gripper), left, columns

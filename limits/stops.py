@@ -6,13 +6,23 @@ all joints switch together, that is the same.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
 from . import tick
 from .records import Array
 
-__all__ = ["own_phases"]
+__all__ = ["own_phases", "shared_phases"]
+
+
+@lru_cache(maxsize=4096)  # the same few, tick after tick
+def shared_phases(n: int, first: int, second: int, third: int) -> npt.NDArray[np.int64]:
+    """Ticks (n, 3) of a stop in which all n joints switch together, read-only."""
+    ticks = np.tile(np.array([first, second, third], np.int64), (n, 1))
+    ticks.setflags(write=False)
+    return ticks
 
 
 def own_phases(motion: Array) -> tuple[npt.NDArray[np.int64], Array]:

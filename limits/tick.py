@@ -360,18 +360,19 @@ def _left(motion: Floats) -> float:
 
 
 @entry
-def split(motion: Floats, columns: Floats, ticks: npt.NDArray[np.int64]) -> tuple[int, bool]:
-    """Write q, dq, ddq (3, n) and the stop's first three ticks (n, 3) of a motion.
+def split(motion: Floats, columns: Floats) -> tuple[int, bool, int, int, int]:
+    """Write q, dq, ddq (3, n) of a motion.
 
-    Ticks until it rests, and whether all joints switch together, so that these are all phases.
+    Ticks until it rests; whether all joints switch together, so that its first three phases are all
+    there are; and the ticks of these.
     """
     n, left = columns.shape[1], _left(motion)
-    together = left == motion[n, 0] + motion[n, 1] + motion[n, 2]
+    first, second, third = motion[n, 0], motion[n, 1], motion[n, 2]
     for i in range(n):
         for r in range(3):
             columns[r, i] = motion[i, r]
-            ticks[i, r] = int(motion[n, r])
-    return int(left), together
+    together = left == first + second + third
+    return int(left), together, int(first), int(second), int(third)
 
 
 @entry

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from .angles import COS, SIN, cos_sin
 from .jit import apart, kernel
 from .packed import GRAVITY, PACKED, PRISMATIC, ROW, WORK, Floats, Packed, Work
 
@@ -17,9 +18,10 @@ __all__ = ["forward", "inverse_dynamics", "tcp_levers", "tcp_velocity"]
 @kernel
 def forward(packed: Packed, q: Floats, work: Work) -> None:
     """Write joint frames (rotation, origin), capsule axes and their middles, in the base frame."""
-    n = q.shape[0]
+    n, turn = q.shape[0], work.turn
+    cos_sin(q, turn)
     for i in range(n):
-        cos, sin, slide = math.cos(q[i]), math.sin(q[i]), 0.0
+        cos, sin, slide = turn[COS, i], turn[SIN, i], 0.0
         if packed.joint[i, PRISMATIC] > 0.0:
             cos, sin, slide = 1.0, 0.0, q[i]
         chain = packed.chain[i]
@@ -72,7 +74,8 @@ def inverse_dynamics(
     packed: Packed, q: Floats, dq: Floats, ddq: Floats, work: Work, tau: Floats
 ) -> None:
     """Write the joint efforts (n,) [N·m or N] of the motion, gravity and payload included."""
-    n = q.shape[0]
+    n, turn = q.shape[0], work.turn
+    cos_sin(q, turn)
     wx = wy = wz = 0.0  # angular velocity
     ex = ey = ez = 0.0  # angular acceleration
     # Accelerating the base upwards is the same as gravity (Featherstone §5.3).
@@ -84,7 +87,7 @@ def inverse_dynamics(
     for i in range(n):
         chain, body, kept = packed.chain[i], packed.body[i], work.spatial[i]
         slides = packed.joint[i, PRISMATIC] > 0.0
-        cos, sin = (1.0, 0.0) if slides else (math.cos(q[i]), math.sin(q[i]))
+        cos, sin = (1.0, 0.0) if slides else (turn[COS, i], turn[SIN, i])
         slide = q[i] if slides else 0.0
         # Rows of the rotation that takes this frame's vectors to the parent's.
         r00, r01 = chain[0] * cos + chain[1] * sin, chain[1] * cos - chain[0] * sin

@@ -77,7 +77,7 @@ NEAR, ROOM = STACK_ROWS, STACK_ROWS + 1
 OPEN_ROWS = STACK_ROWS + 2
 # Rows that the translation of TCP commands needs beside the Jacobian's: see kernels.jacobian.
 TASK_ROWS = 24
-# What is done for several capsules at a time is done for a whole number of these.
+# What is done for several capsules or joints at a time is done for a whole number of these.
 LANES = 4
 # So many volumes and capsules at most are slid along at once.
 WALLS_MAX = 3
@@ -161,6 +161,7 @@ class Work(Views):
     open: Floats  # (OPEN_ROWS, k + p) 1 where a capsule or a pair is not yet decided; NEAR, ROOM
     phases: Floats  # (n, 6) ticks and jerks of the stops that joints have for themselves
     combined: Floats  # (m + 1, 1, 4) pieces of a sum of joint motions
+    turn: Floats  # (3, n or more) see kernels.angles
     middle: Floats  # (3, k or more) [m] x, y, z of the middle of each capsule's axis
     afar: Floats  # (v, k or more) see kernels.broad_phase
     simplex: Floats  # (5, 3) of the distance to a convex body
@@ -186,6 +187,7 @@ class Work(Views):
         "open": (OPEN_ROWS, None),
         "phases": (None, 6),
         "combined": (None, 1, 4),
+        "turn": (3, None),
         "middle": (3, None),
         "afar": (None, None),
         "simplex": (5, 3),
@@ -346,10 +348,15 @@ def motion_shape(n: int) -> tuple[int, int]:
     return n + 1, 3 + PHASES_A_JOINT * n
 
 
+def _lanes(count: int) -> int:
+    """So many columns that whoever takes LANES of them at a time has none left over."""
+    return -(-count // LANES) * LANES
+
+
 def work_for(packed: Packed) -> Work:
     """Scratch memory that fits `packed`."""
     n, k = packed.joint.shape[0], packed.capsule.shape[0]
-    phases, lanes = PHASES_A_JOINT * n, -(-k // LANES) * LANES
+    phases, lanes = PHASES_A_JOINT * n, _lanes(k)
     return Work.of(
         pieces=np.zeros((phases + 1, n, 4)),
         small=np.zeros((8, max(8, phases + 2))),
@@ -370,6 +377,7 @@ def work_for(packed: Packed) -> Work:
         open=np.zeros((OPEN_ROWS, k + packed.pair.shape[0])),
         phases=np.zeros((n, 6)),
         combined=np.zeros((phases + 1, 1, 4)),
+        turn=np.zeros((3, _lanes(n))),
         middle=np.zeros((3, lanes)),
         afar=np.zeros((packed.volume.shape[0], lanes)),
         simplex=np.zeros((5, 3)),

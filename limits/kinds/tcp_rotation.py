@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 
+from ..kernels.angles import COS, SIN, cos_sin
 from ..kernels.jit import apart, kernel
 from ..kernels.motion import departures, pieces_in, place, speed_sup, speeds_hull
 from ..kernels.packed import (
@@ -58,10 +59,12 @@ def rotational_speed_and_bound(packed: Packed, work: Work, dq: Floats) -> tuple[
 @kernel
 def _turn(packed: Packed, q: Floats, work: Work) -> None:
     """Write the joints' rotations at q (n,) into `work`: a third of what `forward` does."""
+    turn = work.turn
+    cos_sin(q, turn)
     x0 = y1 = z2 = 1.0
     x1 = x2 = y0 = y2 = z0 = z1 = 0.0  # rows x, y, z of the rotation so far
     for i in range(q.shape[0]):
-        cos, sin = math.cos(q[i]), math.sin(q[i])
+        cos, sin = turn[COS, i], turn[SIN, i]
         if packed.joint[i, PRISMATIC] > 0.0:
             cos, sin = 1.0, 0.0
         chain, out = packed.chain[i], work.rotation[i]

@@ -19,7 +19,7 @@ import math
 
 from ..kernels.broad_phase import write_afar
 from ..kernels.chain import forward
-from ..kernels.clearance import clearance, segment_segment
+from ..kernels.clearance import clearance, is_beyond, segment_segment
 from ..kernels.cloud import cloud_judged, is_cloudy
 from ..kernels.jit import apart, kernel
 from ..kernels.motion import departures, pieces_in, place
@@ -63,6 +63,8 @@ __all__ = [
 WORKSPACE, SELF_COLLISION, OBSTACLES = 5, 9, 12
 EVALUATIONS_MAX = 24
 ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
+# For so few capsules it is not worth while to look how far all of them are.
+FEW = 2
 # What ends with less room than this is looked at by kinds.resting.
 SETTLED_M = 1e-5
 
@@ -150,8 +152,11 @@ def _judge(
     says which capsules are looked at, and comes back with those that are not decided. near (k + p,)
     gets spare [m] where it is only a plane, or less than spare, that keeps something clear.
     """
-    verdict, code, cloudy = 1, WORKSPACE, is_cloudy(packed)
-    write_afar(packed, work)
+    verdict, code, cloudy, count = 1, WORKSPACE, is_cloudy(packed), 0
+    for k in range(packed.capsule.shape[0]):
+        count += 1 if opened[k] > 0.0 else 0
+    if count > FEW:
+        write_afar(packed, work)
     for k in range(packed.capsule.shape[0]):
         if opened[k] == 0.0:
             continue
@@ -164,11 +169,16 @@ def _judge(
         )
         # The capsule lies within a ball about its middle; more than rounding is added. What is
         # infinite is far from nothing: it makes this no number.
-        far = packed.capsule[k, RADIUS] + packed.capsule[k, HALF]
-        far += 0.0 * (work.middle[0, k] + work.middle[1, k] + work.middle[2, k])
+        x, y, z = work.middle[0, k], work.middle[1, k], work.middle[2, k]
+        far = packed.capsule[k, RADIUS] + packed.capsule[k, HALF] + 0.0 * (x + y + z)
         far = (far + still + sweep + spare) * ROUNDING + ROUNDING_M
         for v in range(packed.volume.shape[0]):
-            if packed.checked[v, k] == 0 or work.afar[v, k] > far:
+            if packed.checked[v, k] == 0:
+                continue
+            if count > FEW:
+                if work.afar[v, k] > far:
+                    continue
+            elif is_beyond(packed.volume[v], packed.mesh, x, y, z, far):
                 continue
             clear = clearance(
                 packed.volume[v], packed.mesh, axis, packed.capsule[k, 7], work.simplex
