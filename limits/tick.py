@@ -62,6 +62,8 @@ __all__ = [
 PASSED, ALTERED, STOP_TICK = 0, 1, 2
 # How often the way to a slower motion is halved: in the commanded direction, towards the stop.
 ON_RAY, TOWARDS_STOP = 2, 4
+# And from rest, where effort is short: any motion takes some more, the slower it is the less.
+FROM_REST = 10
 # Sliding along a volume is tried at these distances from it, beside its standoff: a stop in joint
 # space bends the way along a wall.
 LIFTS_M = (0.0, 0.005, 0.02, 0.02)
@@ -195,13 +197,26 @@ def _copy(source: Floats, target: Floats) -> None:
 
 
 @kernel
+def _rests(start: Floats) -> bool:
+    moving = 0.0
+    for i in range(start.shape[0]):
+        moving += abs(start[i, 1]) + abs(start[i, 2])
+    return moving == 0.0
+
+
+@kernel
 def _bisected(
     packed: Packed, start: Floats, safe: Floats, bold: Floats, times: int, work: Work, out: Floats
 ) -> bool:
-    """Write the boldest certified motion found between two accelerations (n,); False if none."""
+    """Write the boldest certified motion found between two accelerations (n,); False if none.
+
+    After TOWARDS_STOP halvings the first one will do.
+    """
     low, high, certified = 0.0, 1.0, False
     bounds, tried = work.triples[BOUNDS], work.triples[WANTED, 1]
-    for _ in range(times):
+    for done in range(times):
+        if certified and done >= TOWARDS_STOP:
+            break
         share = 0.5 * (low + high)
         for i in range(start.shape[0]):
             tried[i] = share * bold[i] + (1.0 - share) * safe[i]
@@ -295,22 +310,13 @@ def advance(
             return ALTERED, count
         wanted = slow
     if held and code in (WORKSPACE, OBSTACLES):
-        if _slides(
-            packed,
-            start,
-            reference,
-            work.triples[WANTED, 0],
-            slow,
-            work,
-            found[count - 1, 1],
-            found,
-            out,
-        ):
+        wanted, wall = work.triples[WANTED, 0], found[count - 1, 1]
+        if _slides(packed, start, reference, wanted, slow, work, wall, found, out):
             return ALTERED, count
-        wanted = work.triples[WANTED, 0]
     for i in range(start.shape[0]):
         work.triples[MEASURED, 1, i] = work.motions[KEPT, i, 2]
-    if _bisected(packed, start, work.triples[MEASURED, 1], wanted, TOWARDS_STOP, work, out):
+    times = FROM_REST if code == EFFORT and _rests(start) else TOWARDS_STOP
+    if _bisected(packed, start, work.triples[MEASURED, 1], wanted, times, work, out):
         return ALTERED, count
     _copy(work.motions[KEPT], out)
     return STOP_TICK, count
