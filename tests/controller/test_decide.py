@@ -31,6 +31,24 @@ class TestOutcomes:
             assert decision.stop_tick == 0
         np.testing.assert_allclose(rig.dq, 0.1, rtol=0.05)
 
+    def test_what_is_handed_on_has_all_its_fields(self) -> None:
+        """Both tuples are made from their values alone: none may be missing, or out of order."""
+        rig = Rig(panda()).arm()
+        decision = rig.tick(rig.velocity(0.1))
+        memory = rig.guard.memory
+        assert memory is not None
+        assert memory.plan is not None
+        assert len(memory) == len(memory._fields)
+        assert len(memory.plan) == len(memory.plan._fields)
+        assert (memory.seq, memory.command_seq) == (decision.seq, decision.command_seq)
+        assert (memory.ramp_ticks, memory.grip, memory.back) == (0, None, None)
+        assert memory.ends is not None
+        np.testing.assert_array_equal(memory.ends[1], decision.setpoint.dq)
+        np.testing.assert_array_equal(memory.ends, memory.motion[:-1, :3].T)
+        plan = memory.plan
+        assert (plan.elapsed, plan.drift, plan.gripper) == (1, None, None)
+        assert plan.ticks == round(rig.limits.timing.command_timeout_ms / 4.0)
+
     def test_clamp_says_what_bound(self) -> None:
         rig = Rig(turntable()).arm()
         decision = rig.tick(rig.velocity(5.0))

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from tests.limits.kinds.battery import bounds_of
 from tests.limits.slow_chain import jacobian, tcp
-from tests.robots import column, half_space, panda, robots, slider, turntable, with_joint
+from tests.robots import (
+    column,
+    half_space,
+    panda,
+    robots,
+    slider,
+    turntable,
+    with_joint,
+    without_geometry,
+)
 
 from checkrein.limits import Limits
 from checkrein.limits.certify import CERTIFIED, KINDS, certify
@@ -21,6 +30,7 @@ from checkrein.limits.tick import (
     ALTERED,
     PASSED,
     STOP_TICK,
+    _try,
     certify_rest,
     certify_stop,
     next_of_stop,
@@ -263,3 +273,34 @@ def test_split_gives_each_joint_its_own_ticks_where_they_do_not_switch_together(
     stop = setpoint_of(motion, 0.004).stop
     np.testing.assert_array_equal(stop.ticks, [[2, 3, 1], [4, 4, 0]])
     np.testing.assert_array_equal(stop.jerk, [[-5.0, 0.0, 9.0], [-7.0, 7.0, 0.0]])
+
+
+def tried(rail: float) -> tuple[int, Array, Array]:
+    """The code, the motion and the report of going on while the column turns fast."""
+    limits = replace(without_geometry(slider()), tcp=replace(slider().tcp, max_trans_vel=50.0))
+    packed, out, report = pack(limits), np.zeros(motion_shape(2)), np.zeros(3)
+    work, start = work_for(packed), np.array([[0.0, 1.8, 0.0], [rail, 0.3, 0.0]])
+    code = _try(packed, start, np.zeros(2), bounds_of(limits), work, report, out)
+    return code, out, report
+
+
+def test_a_joint_that_others_would_take_beyond_its_bound_brakes_for_itself() -> None:
+    """The column needs 0.2 s to stop, the carriage a quarter of that."""
+    code, out, _ = tried(0.4)
+    assert code == CERTIFIED
+    assert split(out, np.zeros((3, 2)))[1]  # together, where there is room for it
+    code, out, _ = tried(0.780)
+    assert code == CERTIFIED
+    assert not split(out, np.zeros((3, 2)))[1]
+    stop = setpoint_of(out, slider().period_s).stop
+    column_ticks, rail_ticks = stop.ticks.sum(axis=1)
+    assert rail_ticks < 0.5 * column_ticks
+    assert stop.sample(stop.ticks_total)[0][1] <= 0.8 - slider().joints[1].position_error
+
+
+def test_where_that_does_not_help_it_is_said_what_the_shared_stop_does() -> None:
+    code, _, report = tried(0.796)
+    assert KINDS[code] == "joint_position"
+    assert report[0] == 1.0
+    assert report[1] > 0.815  # each for itself it would be 0.803
+    assert report[2] == pytest.approx(0.8 - slider().joints[1].position_error)
