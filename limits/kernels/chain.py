@@ -12,7 +12,7 @@ from .angles import COS, SIN, cos_sin
 from .jit import apart, kernel
 from .packed import GRAVITY, PACKED, PRISMATIC, ROW, WORK, Floats, Packed, Work
 
-__all__ = ["forward", "inverse_dynamics", "tcp_levers", "tcp_velocity"]
+__all__ = ["forward", "inverse_dynamics", "tcp_levers", "tcp_velocity", "tool"]
 
 
 @kernel
@@ -166,7 +166,7 @@ def inverse_dynamics(
 
 
 @kernel
-def _tool(packed: Packed, work: Work) -> tuple[float, float, float]:
+def tool(packed: Packed, work: Work) -> tuple[float, float, float]:
     """Where the TCP is [m], for the frames in `work`."""
     last = work.origin.shape[0] - 1
     x, y, z = packed.tcp[0], packed.tcp[1], packed.tcp[2]
@@ -182,7 +182,7 @@ def _tool(packed: Packed, work: Work) -> tuple[float, float, float]:
 def tcp_velocity(packed: Packed, work: Work, dq: Floats) -> float:
     """Norm |J dq| [m/s] of the TCP's velocity for the frames in `work` (after `forward`)."""
     n = dq.shape[0]
-    px, py, pz = _tool(packed, work)
+    px, py, pz = tool(packed, work)
     vx = vy = vz = 0.0
     for j in range(n):
         zx, zy, zz = work.rotation[j, 2], work.rotation[j, 5], work.rotation[j, 8]
@@ -203,7 +203,7 @@ def tcp_levers(packed: Packed, work: Work, levers: Floats) -> None:
     The frames are those in `work` (after `forward`).
     """
     n = levers.shape[0]
-    px, py, pz = _tool(packed, work)
+    px, py, pz = tool(packed, work)
     for j in range(n):
         zx, zy, zz = work.rotation[j, 2], work.rotation[j, 5], work.rotation[j, 8]
         x, y, z = px - work.origin[j, 0], py - work.origin[j, 1], pz - work.origin[j, 2]

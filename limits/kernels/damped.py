@@ -28,7 +28,7 @@ from .jit import kernel
 from .packed import MAX, MIN, TWIST_LENGTH, TWIST_SPEED, VELOCITY, Floats
 from .tray import Arm
 
-__all__ = ["GAIN", "NULL_SHARE", "SINGULAR", "keep_away", "prepare", "solve"]
+__all__ = ["GAIN", "NULL_SHARE", "SINGULAR", "factored", "keep_away", "prepare", "solve"]
 
 SINGULAR = 0.03  # of TWIST_SPEED [m/s]: ε
 DAMPING = 0.5  # of ε: λ in the singularity itself
@@ -38,7 +38,7 @@ NULL_FROM = 0.7  # of the way from the middle of a joint's range to its end
 
 
 @kernel
-def _factor(m: int, n: int, damping2: float, task: Floats) -> bool:
+def factored(m: int, n: int, damping2: float, task: Floats) -> bool:
     """Cholesky factor of GRAM + damping2 (m, m) into FACTOR; False if it is not positive."""
     gram, factor = task[n + GRAM :], task[n + FACTOR :]
     for r in range(m):
@@ -89,11 +89,11 @@ def prepare(arm: Arm, n: int, task: Floats) -> float:
             gram[r, c] = value
     edge2 = (SINGULAR * arm.scalar[TWIST_SPEED]) ** 2
     least2 = 0.0
-    if _factor(m, n, 0.0, task):  # not where it is singular to the last bit
+    if factored(m, n, 0.0, task):  # not where it is singular to the last bit
         least2 = _least(m, n, task)
         if least2 >= edge2:
             return least2
-    return least2 if _factor(m, n, DAMPING * DAMPING * (edge2 - least2), task) else -1.0
+    return least2 if factored(m, n, DAMPING * DAMPING * (edge2 - least2), task) else -1.0
 
 
 @kernel

@@ -1,8 +1,15 @@
 """Sliding: what is left of a commanded velocity when a link may not come nearer to a volume.
 
 At the place of the capsule that is nearest to the volume, with unit direction n away from it and
-Jacobian J (3, n), the joint velocity is changed by d·(u' - n·J·w), where J·d = n to damped least
-squares: the speed along n becomes u', what is tangential there stays as commanded.
+Jacobian J (3, n), the joint velocity w is changed so that the speed along n becomes u', and the
+tool's twist as little as that allows:
+- Of the tool itself, all goes along n by u' - n·J·w, and it turns no more (damped least squares,
+  where they are exact). What it does across n stays.
+- Of another link, of all d with n·J·d = u' - n·J·w the one with the least |A d|² + mu·|d|², A being
+  the tool's Jacobian weighted as in kernels.damped: d ~ (AᵀA + mu)⁻¹ Jᵀn. With a joint to spare the
+  elbow gives way, and the tool goes on.
+- Where joints would have to be too fast for that, or there are fewer than 6: d·(u' - n·J·w), where
+  J·d = n to damped least squares. What is tangential at that place stays.
 Nothing here is trusted: the certificate judges the result.
 """
 
@@ -11,7 +18,10 @@ from __future__ import annotations
 import math
 
 from .balls import volume_row
+from .chain import tool
 from .clearance import clearance, is_beyond
+from .damped import SINGULAR, factored, prepare, solve
+from .jacobian import RIGHT
 from .jit import apart, kernel
 from .packed import (
     HALF,
@@ -24,6 +34,8 @@ from .packed import (
     REPORT,
     ROW,
     SHIFTED,
+    TWIST_SPEED,
+    VELOCITY,
     WHOLE,
     WORK,
     Floats,
@@ -31,12 +43,16 @@ from .packed import (
     Work,
 )
 from .separation import uphill
+from .tray import Arm
 
 __all__ = ["NEAR_M", "near_from", "slide", "slide_at"]
 
 ROUNDING_M = 1e-9
 # Damping [m] of the inverse: a place that can hardly be moved along n is left alone.
 DAMPING_M = 0.02
+# Of TWIST_SPEED: the root of mu. The less, the more the tool keeps of its twist, and the faster the
+# other joints have to be.
+ASIDE = 0.1
 # From here on nothing is held back.
 NEAR_M = 0.3
 # A place that is nearer than it should be is led away no faster than this.
@@ -63,6 +79,11 @@ def _clearance(packed: Packed, work: Work, v: int, k: int) -> float:
     if is_beyond(volume, packed.mesh, x, y, z, far + NEAR_M + ROUNDING_M):
         return NEAR_M
     return clearance(volume, packed.mesh, work.segment[k], packed.capsule[k, 7], work.simplex)
+
+
+@kernel
+def _arm(packed: Packed) -> Arm:
+    return Arm(packed.scalar, packed.joint, packed.chain, packed.tcp)
 
 
 @kernel
@@ -112,6 +133,72 @@ def slide(
     return clear < NEAR_M and slide_at(packed, work, v, k, clear, room_s, margin, w)
 
 
+@kernel
+def _tool_jacobian(packed: Packed, work: Work, joints: int) -> None:
+    """Write the Jacobian of the tool as kernels.jacobian does, from the frames in `work`."""
+    at = work.small[SHIFTED, 3:6]
+    at[0], at[1], at[2] = tool(packed, work)
+    for j in range(joints):
+        row, share = work.task[j], 0.0 if packed.joint[j, PRISMATIC] > 0.0 else 1.0
+        row[0], row[1], row[2] = _column(packed, work, j, at)
+        for r in range(3):
+            row[3 + r] = share * work.rotation[j, 3 * r + 2]
+
+
+@kernel
+def _aside(packed: Packed, work: Work, joint: int, faster: float, change: Floats) -> bool:
+    """Write the change (n,) that gives the place SHIFTED so much more speed along PLANE, see above.
+
+    The tool's weighted Jacobian is in work.task.
+    """
+    n, p, task, joints = work.small[PLANE], work.small[SHIFTED], work.task, change.shape[0]
+    asked, push, rate = task[joints + RIGHT], work.vector[5], 0.0
+    if not factored(6, joints, (ASIDE * packed.scalar[TWIST_SPEED]) ** 2, task):
+        return False
+    for c in range(6):
+        asked[c] = 0.0
+    for j in range(joints):
+        push[j] = 0.0
+        if j <= joint:
+            x, y, z = _column(packed, work, j, p)
+            push[j] = (n[0] * x + n[1] * y + n[2] * z) * packed.joint[j, VELOCITY]
+        for c in range(6):
+            asked[c] += task[j, c] * push[j]
+    solve(_arm(packed), asked, joints, task, change)
+    for j in range(joints):  # (AᵀA + mu)⁻¹ is (1 - Aᵀ(AAᵀ + mu)⁻¹A) / mu
+        change[j] = push[j] - change[j] / packed.joint[j, VELOCITY]
+        rate += push[j] * change[j]
+    for j in range(joints):
+        change[j] *= packed.joint[j, VELOCITY] * faster / rate
+    return rate > 0.0
+
+
+@kernel
+def _with_the_tool(packed: Packed, work: Work, joint: int, faster: float, w: Floats) -> bool:
+    """Change w (n,) so that the place SHIFTED goes faster by so much along PLANE, see above.
+
+    False, with w as it was, where there are too few joints or they would have to be too fast.
+    """
+    arm, n, task, joints = _arm(packed), work.small[PLANE], work.task, w.shape[0]
+    if joints < 6:
+        return False
+    _tool_jacobian(packed, work, joints)
+    is_regular = prepare(arm, joints, task) >= (SINGULAR * packed.scalar[TWIST_SPEED]) ** 2
+    asked, change = task[joints + RIGHT], work.vector[4]
+    if joint == joints - 1 and is_regular:
+        for i in range(3):
+            asked[i], asked[3 + i] = faster * n[i], 0.0
+        solve(arm, asked, joints, task, change)
+    elif not _aside(packed, work, joint, faster, change):
+        return False
+    for j in range(joints):  # written so that what is no number is too fast
+        if not abs(w[j] + change[j]) <= max(abs(w[j]), packed.joint[j, VELOCITY]):
+            return False
+    for j in range(joints):
+        w[j] += change[j]
+    return True
+
+
 @apart(PACKED, WORK, WHOLE, WHOLE, NUMBER, NUMBER, NUMBER, ROW)
 def slide_at(
     packed: Packed,
@@ -154,6 +241,8 @@ def slide_at(
     if not along < wanted:
         return False
     work.small[REPORT, 1] = clear
+    if _with_the_tool(packed, work, joint, wanted - along, w):
+        return True
     damping = DAMPING_M * DAMPING_M
     a, force = work.spatial[0], work.spatial[1]
     a[0], a[1], a[2], a[3], a[4], a[5] = xx + damping, xy, xz, yy + damping, yz, zz + damping

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from tests.limits.slow_chain import jacobian, tcp
-from tests.robots import array, column, panda, turntable, without_geometry
+from tests.limits.slow_chain import capsule_axes, jacobian, tcp
+from tests.robots import array, column, half_space, panda, turntable, without_geometry
 
 import checkrein.limits
 from checkrein.limits import Limits
@@ -59,6 +60,18 @@ def led(limits: Limits, velocity: Array) -> Asked:
     def asked(_tick: int, q: Array) -> Array:
         J = jacobian(limits, q, tcp(limits, q), len(q) - 1)[:3]
         return np.asarray(J.T @ np.linalg.solve(J @ J.T + 1e-6 * np.eye(3), velocity))
+
+    return asked
+
+
+def led_unturned(limits: Limits, velocity: Array) -> Asked:
+    """As `led`, and it keeps its orientation."""
+
+    def asked(_tick: int, q: Array) -> Array:
+        J = jacobian(limits, q, tcp(limits, q), len(q) - 1)
+        return np.asarray(
+            J.T @ np.linalg.solve(J @ J.T + 1e-6 * np.eye(6), np.r_[velocity, 0, 0, 0])
+        )
 
     return asked
 
@@ -120,9 +133,44 @@ def test_pressed_on_the_table_the_tool_goes_on_along_it_also_inwards() -> None:
     assert tangential_share([-0.1, 0.0, -0.2], wait=0) >= 0.95
 
 
+def beside_a_wall(rng: np.random.Generator) -> tuple[Limits, Array, Array]:
+    """The Panda alone, 3 cm from a wall that some link meets; a direction along it, and towards."""
+    limits = replace(panda(), self_collision=None)
+    towards = rng.normal(size=3)
+    towards /= np.linalg.norm(towards)
+    along = np.cross(towards, rng.normal(size=3))
+    axes = capsule_axes(limits, np.array(limits.home))
+    edge = max(
+        float((axis @ towards).max()) + capsule.radius
+        for axis, capsule in zip(axes, limits.capsules, strict=True)
+        if capsule.joint > 0
+    )
+    base = limits.capsules[0].name
+    wall = replace(half_space("wall", towards.tolist(), edge + 0.03, "keep_in"), exempt=(base,))
+    return replace(limits, volumes=(wall,)), along / np.linalg.norm(along), towards
+
+
+def test_pressed_on_a_wall_by_any_link_the_tool_goes_on_along_it() -> None:
+    """At the speed that is asked for along it, whichever link is in its way."""
+    rng, shares = np.random.default_rng(1), []
+    for _ in range(24):
+        limits, along, towards = beside_a_wall(rng)
+        speed, push = rng.uniform(0.05, 0.25), rng.uniform(0.3, 1.5)
+        out = run(limits, led(limits, speed * (along + push * towards)), 400)
+        touch = next((k for k, kinds in enumerate(out.kinds) if "workspace" in kinds), 400)
+        second = out.states[touch + 50 : touch + 150]
+        if len(second) < 100 or set().union(*out.kinds[touch + 50 : touch + 150]) != {"workspace"}:
+            continue  # it did not get there, or something else is in its way as well
+        shares.append(float((tool_speeds(limits, second) @ along).mean()) / speed)
+    assert len(shares) >= 12
+    assert min(shares) >= 0.94
+    assert np.mean(np.array(shares) >= 0.95) >= 0.9
+
+
 def test_pressed_straight_on_the_table_it_stands_before_it() -> None:
+    """If it were to turn as well, it would: the tool has to rise so that its rim can sink."""
     limits = panda()
-    out = run(limits, led(limits, np.array([0.0, 0.0, -0.2])), 900)
+    out = run(limits, led_unturned(limits, np.array([0.0, 0.0, -0.2])), 900)
     assert_no_violation("franka_panda", limits, out.states)
     assert float(np.linalg.norm(tool_speeds(limits, out.states[-250:]), axis=1).max()) <= 0.01
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from tests.limits.kernels.test_clear_in_motion import moved_by, within
 from tests.limits.kernels.test_clearance import SHAPES, Shape, random_volume
-from tests.limits.slow_chain import capsule_axes, jacobian
+from tests.limits.slow_chain import capsule_axes, jacobian, tcp
 from tests.limits.slow_geometry import axis_points, signed_distance
 from tests.robots import column, half_space, panda
 
 from checkrein.limits import Limits, Volume
 from checkrein.limits.kernels.chain import forward
-from checkrein.limits.kernels.packed import Packed, pack, work_for
+from checkrein.limits.kernels.packed import TWIST_LENGTH, TWIST_SPEED, Packed, pack, work_for
 from checkrein.limits.kernels.sliding import slide
 from checkrein.limits.records import Array
 
@@ -122,24 +122,83 @@ def test_in_front_of_a_floor_the_numbers_are_exact() -> None:
             continue
         changed += 1
         assert case.clear == pytest.approx(0.012, abs=1e-9)
-        up, gain = np.array([0.0, 0.0, 1.0]), case.J @ case.J.T
-        damped = gain @ np.linalg.solve(gain + 0.02**2 * np.eye(3), up)
+        tool = jacobian(limits, q, tcp(limits, q), 6) @ (case.after - case.before)
         wanted = (MARGIN_M + case.errors - case.clear) / ROOM_S
-        lifted = damped * (wanted - up @ case.J @ case.before)
-        np.testing.assert_allclose(case.J @ (case.after - case.before), lifted, atol=1e-6)
-        assert damped[2] >= 0.9
+        lift = wanted - case.J[2] @ case.before
+        # All of the tool goes up by that, and it turns no more.
+        np.testing.assert_allclose(tool, [0.0, 0.0, lift, 0.0, 0.0, 0.0], atol=1e-9)
+        assert (np.abs(case.after) <= column(robot, "max_velocity")).all()
     assert changed >= 5
 
 
-def test_joints_that_do_not_move_the_link_are_left_alone() -> None:
-    robot, w = panda(), np.full(7, -0.3)
-    for k, capsule in enumerate(robot.capsules[:-1]):
-        q = np.array(robot.home)
-        ends = capsule_axes(robot, q)[k]
-        floor = float(ends[:, 2].min()) - capsule.radius - 0.002
-        limits = replace(robot, volumes=(half_space("floor", [0, 0, 1.0], floor, "keep_out"),))
-        case = slid(limits, q, w, k)
-        assert np.array_equal(case.after[capsule.joint + 1 :], w[capsule.joint + 1 :])
+def least_change(limits: Limits, q: Array, pull: Array, faster: float) -> Array:
+    """The change d (n,) with pull·d = faster that changes the tool's twist least, by its normal
+    equations: kernels.damped says how twists and joints are weighted."""
+    packed, speeds = pack(limits), column(limits, "max_velocity")
+    length, speed = packed.scalar[TWIST_LENGTH], packed.scalar[TWIST_SPEED]
+    A = jacobian(limits, q, tcp(limits, q), len(q) - 1) * speeds
+    A[3:] *= length
+    c = pull * speeds
+    u = np.linalg.solve(A.T @ A + (0.1 * speed) ** 2 * np.eye(len(q)), c)
+    return np.asarray(speeds * u * faster / (c @ u))
+
+
+def beside(k: int, rng: np.random.Generator) -> tuple[Limits, Array, Array, int] | None:
+    """The shipped arm whose capsule k is 5 mm from a wall: limits, place and direction away."""
+    robot = panda()
+    q, away = np.array(robot.home) + rng.uniform(-0.3, 0.3, 7), rng.normal(size=3)
+    away /= np.linalg.norm(away)
+    ends = capsule_axes(robot, q)[k]
+    if abs(float(away @ (ends[1] - ends[0]))) < 0.01:
+        return None
+    edge = float((ends @ away).min()) - robot.capsules[k].radius - 0.005
+    limits = replace(robot, volumes=(half_space("wall", away.tolist(), edge, "keep_out"),))
+    return limits, q, away, int((ends @ away).argmin())
+
+
+def test_another_link_gives_way_and_the_tool_keeps_what_it_can() -> None:
+    rng, robot, changed = np.random.default_rng(24), panda(), 0
+    speeds = column(robot, "max_velocity")
+    for _ in range(150):
+        k = int(rng.integers(1, len(robot.capsules)))
+        given = beside(k, rng)
+        if given is None or robot.capsules[k].joint == 6:
+            continue
+        limits, q, _, _ = given
+        case = slid(limits, q, rng.uniform(-0.2, 0.2, 7), k)
+        if not case.changed:
+            continue
+        pull = np.asarray(case.n @ case.J)
+        faster = (MARGIN_M + case.errors - case.clear) / ROOM_S - float(pull @ case.before)
+        expected = np.add(case.before, least_change(limits, q, pull, faster))
+        if (np.abs(expected) > 0.99 * speeds).any():
+            continue
+        changed += 1
+        np.testing.assert_allclose(case.after, expected, atol=1e-6)
+    assert changed >= 20
+
+
+def test_where_joints_would_be_too_fast_the_nearest_way_will_do() -> None:
+    """By damped least squares at that place: the joints beyond the link are left alone."""
+    rng, robot, found = np.random.default_rng(25), panda(), 0
+    slow = replace(robot, joints=tuple(replace(j, max_velocity=0.02) for j in robot.joints))
+    for _ in range(60):
+        k = int(rng.integers(4, len(robot.capsules)))
+        given = beside(k, rng)
+        if given is None:
+            continue
+        limits, q, _, _ = given
+        case = slid(replace(limits, joints=slow.joints), q, rng.uniform(-0.4, 0.4, 7), k)
+        if not case.changed:
+            continue
+        found += 1
+        joint, gain = robot.capsules[k].joint, case.J @ case.J.T
+        wanted = (MARGIN_M + case.errors - case.clear) / ROOM_S
+        force = np.linalg.solve(gain + 0.02**2 * np.eye(3), case.n)
+        expected = case.J.T @ force * (wanted - case.n @ case.J @ case.before)
+        np.testing.assert_allclose(case.after - case.before, expected, atol=1e-6)
+        assert np.array_equal(case.after[joint + 1 :], case.before[joint + 1 :])
+    assert found >= 5
 
 
 def test_what_is_too_near_is_led_away_slowly() -> None:
