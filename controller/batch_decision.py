@@ -135,7 +135,9 @@ class BatchDecision:
             setpoint=setpoint_of(motion, core.limits.period_s),
             findings=self.findings(k),
             scores=(),
-            stop_state=status_of(core, phase, why.cause.get(k), int(self.rest_in_ticks[k])),
+            stop_state=status_of(
+                phase, why.cause.get(k), int(self.rest_in_ticks[k]), core.limits.stop_category
+            ),
             seq=int(self.seq[k]),
             continues=(int(why.continues[k, 0]), int(why.continues[k, 1])),
             stop_tick=int(self.stop_tick[k]),

@@ -311,19 +311,16 @@ def _changed(
 
 
 @lru_cache(maxsize=1024)  # the same few, tick after tick
-def _status(phase: Phase, cause: str | None, rest_in_ticks: int, declared: str) -> StopStatus:
-    """declared: the category of a latched stop."""
+def status_of(
+    phase: Phase, cause: str | None, rest_in_ticks: int, stop_category: str
+) -> StopStatus:
+    """What a decision says of the stop-state machine; stop_category: of a latched stop."""
     latched = stop_state.is_latched(phase)
     if latched:
-        category = StopCategory(declared)
+        category = StopCategory(stop_category)
     else:
         category = StopCategory.NONE if phase is Phase.RUNNING else StopCategory.CAT2
     return _stop_status(stop_state.public_phase(phase), latched, category, cause, rest_in_ticks)
-
-
-def status_of(core: Core, phase: Phase, cause: str | None, rest_in_ticks: int) -> StopStatus:
-    """What a decision says of the stop-state machine."""
-    return _status(phase, cause, rest_in_ticks, core.limits.stop_category)
 
 
 def _conclude(
@@ -353,7 +350,7 @@ def _conclude(
         grip = gripper.sent(memory.grip, draft.gripper, seq)
         held = grip.setpoint
     setpoint, left, ends = public(motion, core.limits.period_s, held)
-    status = _status(phase, cause, left, core.limits.stop_category)
+    status = status_of(phase, cause, left, core.limits.stop_category)
     decision = _decision(
         draft.outcome, setpoint, tuple(draft.findings),
         tuple(draft.scores), status, seq, memory.continues, stop_tick, draft.accepted,

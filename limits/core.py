@@ -208,8 +208,7 @@ class Core:
         overwritten by the next call.
         """
         out = np.empty(self._motion_shape)
-        is_plain = sight is None and eased is None and share >= 1.0
-        model = self._model if is_plain else self._model_for(sight, eased, share)
+        model = self._model_for(sight, eased, share)
         code, count = calls.follow(
             model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
             self._wanted, self._found, out,

@@ -55,23 +55,12 @@ def held(*values: float) -> Asked:
 
 
 def led(limits: Limits, velocity: Array) -> Asked:
-    """The tool along a line: least squares."""
+    """The tool along a line, velocity (3,), or with a twist (6,): least squares."""
+    rows = len(velocity)
 
     def asked(_tick: int, q: Array) -> Array:
-        J = jacobian(limits, q, tcp(limits, q), len(q) - 1)[:3]
-        return np.asarray(J.T @ np.linalg.solve(J @ J.T + 1e-6 * np.eye(3), velocity))
-
-    return asked
-
-
-def led_unturned(limits: Limits, velocity: Array) -> Asked:
-    """As `led`, and it keeps its orientation."""
-
-    def asked(_tick: int, q: Array) -> Array:
-        J = jacobian(limits, q, tcp(limits, q), len(q) - 1)
-        return np.asarray(
-            J.T @ np.linalg.solve(J @ J.T + 1e-6 * np.eye(6), np.r_[velocity, 0, 0, 0])
-        )
+        J = jacobian(limits, q, tcp(limits, q), len(q) - 1)[:rows]
+        return np.asarray(J.T @ np.linalg.solve(J @ J.T + 1e-6 * np.eye(rows), velocity))
 
     return asked
 
@@ -170,7 +159,7 @@ def test_pressed_on_a_wall_by_any_link_the_tool_goes_on_along_it() -> None:
 def test_pressed_straight_on_the_table_it_stands_before_it() -> None:
     """If it were to turn as well, it would: the tool has to rise so that its rim can sink."""
     limits = panda()
-    out = run(limits, led_unturned(limits, np.array([0.0, 0.0, -0.2])), 900)
+    out = run(limits, led(limits, np.array([0.0, 0.0, -0.2, 0.0, 0.0, 0.0])), 900)
     assert_no_violation("franka_panda", limits, out.states)
     assert float(np.linalg.norm(tool_speeds(limits, out.states[-250:]), axis=1).max()) <= 0.01
 

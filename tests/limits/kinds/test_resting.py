@@ -16,7 +16,7 @@ from checkrein.limits import Limits
 from checkrein.limits.certify import CERTIFIED, EFFORT
 from checkrein.limits.core import Core
 from checkrein.limits.kernels.motion import build
-from checkrein.limits.kernels.packed import ENDS, NEAR, Work, pack, work_for
+from checkrein.limits.kernels.packed import ENDS, NEAR, Packed, Work, pack, work_for
 from checkrein.limits.kinds import joint_effort, resting, workspace
 from checkrein.limits.kinds.resting import SETTLED_SHARE
 from checkrein.limits.kinds.workspace import SELF_COLLISION, SETTLED_M, WORKSPACE
@@ -38,12 +38,18 @@ def moved(start: float, by: float) -> Motion:
     return still_there._replace(ddq_next=array([0.0, jerk * PERIOD_S]), ticks=array([0.0] * 3))
 
 
-def asked(limits: Limits, motion: Motion) -> tuple[int, int, Array, Work]:
-    """What workspace says, what resting says, and its report."""
-    packed, report = pack(limits), np.full(3, math.nan)
+def laid(limits: Limits, motion: Motion) -> tuple[Packed, Work]:
+    """The limits, and scratch memory with the motion's pieces in it."""
+    packed = pack(limits)
     work = work_for(packed)
     build(motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
           work.small[ENDS])  # fmt: skip
+    return packed, work
+
+
+def asked(limits: Limits, motion: Motion) -> tuple[int, int, Array, Work]:
+    """What workspace says, what resting says, and its report."""
+    (packed, work), report = laid(limits, motion), np.full(3, math.nan)
     clear = int(workspace.violated(packed, work, report))
     return clear, int(resting.violated(packed, work, report)), report, work
 
@@ -121,10 +127,7 @@ def test_a_motion_ends_with_effort_left_or_bears_no_more(
     bound = Core(leaning(200.0)).efforts(array([0.0, 0.5]), np.zeros(2), np.zeros(2))[0]
     metres = SETTLED_SHARE * bound / (3.0 * 9.81)  # the carriage has 3 kg
     motion = led(0.5 - start * metres, (start - end) * metres)
-    packed, report = pack(leaning(bound)), np.full(3, math.nan)
-    work = work_for(packed)
-    build(motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
-          work.small[ENDS])  # fmt: skip
+    (packed, work), report = laid(leaning(bound), motion), np.full(3, math.nan)
     assert joint_effort.holds(packed, work, report)
     rests = resting.violated(packed, work, report)
     assert rests == (CERTIFIED if fine else EFFORT)
@@ -159,10 +162,7 @@ def test_with_so_little_left_it_can_be_led_away(offset: float) -> None:
 def test_an_effort_that_is_no_number_leaves_none(bad: float) -> None:
     """Whether it is the one at the end, or the one at the start too."""
     for of_arm in (False, True):
-        packed, motion, report = pack(leaning(100.0)), led(0.5, 0.0), np.zeros(3)
-        work = work_for(packed)
-        build(motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
-              work.small[ENDS])  # fmt: skip
+        (packed, work), report = laid(leaning(100.0), led(0.5, 0.0)), np.zeros(3)
         assert resting.violated(packed, work, report) == CERTIFIED
         work.efforts[0, 1] = bad
         packed.body[1, 0] = bad if of_arm else packed.body[1, 0]
@@ -223,10 +223,8 @@ def test_two_links_are_asked_as_a_volume_is() -> None:
 def test_what_is_not_a_number_is_no_room(part: str) -> None:
     """Neither more than enough, nor no less than at the start."""
     limits = walled()
-    packed, motion = pack(limits), still((0.0, EDGE - 0.5 * SETTLED_M))
-    work, report = work_for(packed), np.zeros(3)
-    build(motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
-          work.small[ENDS])  # fmt: skip
+    motion = still((0.0, EDGE - 0.5 * SETTLED_M))
+    (packed, work), report = laid(limits, motion), np.zeros(3)
     assert workspace.violated(packed, work, report) == CERTIFIED
     assert resting.violated(packed, work, report) == CERTIFIED
     assert workspace.violated(packed, work, report) == CERTIFIED
