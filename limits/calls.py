@@ -25,7 +25,7 @@ from .kernels.packed import (
     work_in,
 )
 from .kernels.reference import TWIST, VELOCITY, reference
-from .kernels.tray import Arm
+from .kernels.tray import arm_in
 from .kernels.twist import in_joints, remember
 from .kinds import contact_force, tracking, workspace
 from .tick import ALTERED, PASSED, advance, certify_rest, certify_stop, next_of_stop
@@ -173,7 +173,7 @@ def follow(
     _load(work, motion)
     held = mode in (VELOCITY, TWIST) and not row_period_s > 0.0
     if rows.shape[0] > 0 and mode >= TWIST:
-        arm = Arm(packed.scalar, packed.joint, packed.chain, packed.tcp)
+        arm = arm_in(packed)
         for i in range(work.start.shape[0]):
             work.triples[MEASURED, 0, i] = work.start[i, 0]
         remember(arm, anchor, work.task)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import math
 
+from .clearance import in_box
+from .convex import cylinder_depth
 from .jit import kernel
 from .packed import (
     BOX,
@@ -34,27 +36,12 @@ __all__ = ["write_afar"]
 
 @kernel
 def _from_box(data: Floats, is_in: bool, at: Floats, out: Floats) -> None:
-    px, py, pz, hx, hy, hz = data[0], data[1], data[2], data[12], data[13], data[14]
-    ax, bx, cx, ay, by, cy = data[3], data[4], data[5], data[6], data[7], data[8]
-    az, bz, cz = data[9], data[10], data[11]
     for k in range(out.shape[0]):
-        x, y, z = at[0, k] - px, at[1, k] - py, at[2, k] - pz
-        a = abs(ax * x + ay * y + az * z) - hx
-        b = abs(bx * x + by * y + bz * z) - hy
-        c = abs(cx * x + cy * y + cz * z) - hz
+        x, y, z = in_box(data, at[0, k], at[1, k], at[2, k])
+        a, b, c = abs(x) - data[12], abs(y) - data[13], abs(z) - data[14]
         deep = -max(a, b, c)
         a, b, c = max(a, 0.0), max(b, 0.0), max(c, 0.0)
         out[k] = deep if is_in else math.sqrt(a * a + b * b + c * c)
-
-
-@kernel
-def _from_cylinder(data: Floats, at: Floats, out: Floats) -> None:
-    """Signed: from its wall, or from the plane of an end, whichever it is farther out of."""
-    for k in range(out.shape[0]):
-        x, y, z = at[0, k] - data[0], at[1, k] - data[1], at[2, k] - data[2]
-        t = x * data[7] + y * data[8] + z * data[9]
-        x, y, z = x - t * data[7], y - t * data[8], z - t * data[9]
-        out[k] = max(math.sqrt(x * x + y * y + z * z) - data[6], -t, t - data[10])
 
 
 @kernel
@@ -96,7 +83,8 @@ def _write(volume: Floats, mesh: Floats, at: Floats, out: Floats) -> None:
             x, y, z = at[0, k] - data[0], at[1, k] - data[1], at[2, k] - data[2]
             out[k] = math.sqrt(x * x + y * y + z * z) - data[3]
     elif shape == CYLINDER:
-        _from_cylinder(data, at, out)
+        for k in range(out.shape[0]):
+            out[k] = -cylinder_depth(data, at[0, k], at[1, k], at[2, k])
     elif shape == MESH:
         _from_mesh(data, mesh, at, out)
     else:

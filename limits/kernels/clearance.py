@@ -16,7 +16,15 @@ from .convex import beyond_cylinder, beyond_mesh, convex_distance, cylinder_dept
 from .jit import kernel
 from .packed import BOX, CYLINDER, DATA, HALF_SPACE, KEEP_IN, KIND, MESH, SHAPE, SPHERE, Floats
 
-__all__ = ["clearance", "is_beyond", "nearest_share", "segment_segment", "way_between", "way_out"]
+__all__ = [
+    "clearance",
+    "in_box",
+    "is_beyond",
+    "nearest_share",
+    "segment_segment",
+    "way_between",
+    "way_out",
+]
 
 # Steps towards where a segment is nearest to a box: mostly it takes two, and never more halvings.
 BOX_STEPS = 32
@@ -120,7 +128,7 @@ def _outside(value: float, half: float) -> float:
 
 
 @kernel
-def _in_box(data: Floats, x: float, y: float, z: float) -> tuple[float, float, float]:
+def in_box(data: Floats, x: float, y: float, z: float) -> tuple[float, float, float]:
     """Coordinates of a point in the frame of the box."""
     x, y, z = x - data[0], y - data[1], z - data[2]
     return (
@@ -148,8 +156,8 @@ def _box_way(data: Floats, a: Floats) -> tuple[float, float, float, float]:
     And by how much it may be too long: the square f of the distance is convex, so that it is
     nowhere below f - |f'|·w at a place that is w from the end of the bracket of its minimum.
     """
-    ax, ay, az = _in_box(data, a[0], a[1], a[2])
-    bx, by, bz = _in_box(data, a[3], a[4], a[5])
+    ax, ay, az = in_box(data, a[0], a[1], a[2])
+    bx, by, bz = in_box(data, a[3], a[4], a[5])
     dx, dy, dz = bx - ax, by - ay, bz - az
     x, y, z, slope = _beyond_box(data, ax, ay, az, dx, dy, dz, 0.0)
     if slope >= 0.0:
@@ -189,7 +197,7 @@ def _segment_box(data: Floats, a: Floats) -> float:
 
 @kernel
 def _inside_box(data: Floats, x: float, y: float, z: float) -> float:
-    x, y, z = _in_box(data, x, y, z)
+    x, y, z = in_box(data, x, y, z)
     return min(data[12] - abs(x), data[13] - abs(y), data[14] - abs(z))
 
 
@@ -278,7 +286,7 @@ def is_beyond(volume: Floats, mesh: Floats, x: float, y: float, z: float, far: f
     if volume[KIND] == KEEP_IN or shape == HALF_SPACE or not math.isfinite(x + y + z):
         return False
     if shape == BOX:
-        x, y, z = _in_box(data, x, y, z)
+        x, y, z = in_box(data, x, y, z)
         x, y, z = _outside(x, data[12]), _outside(y, data[13]), _outside(z, data[14])
     elif shape == SPHERE:
         x, y, z, far = x - data[0], y - data[1], z - data[2], far + data[3]

@@ -25,7 +25,20 @@ from .cloud_layout import (
     STRETCH,
 )
 from .jit import apart, kernel
-from .packed import NUMBER, PACKED, PLANE, ROW, STILL, SWEEP, WHOLE, WORK, Floats, Packed, Work
+from .packed import (
+    NUMBER,
+    PACKED,
+    PLANE,
+    RADIUS,
+    ROW,
+    STILL,
+    SWEEP,
+    WHOLE,
+    WORK,
+    Floats,
+    Packed,
+    Work,
+)
 from .separation import bend, lowest
 
 __all__ = ["cloud_judged", "is_cloudy"]
@@ -68,7 +81,7 @@ def _is_apart(
     n[1] = axis[1] + share * (axis[4] - axis[1]) - y
     n[2] = axis[2] + share * (axis[5] - axis[2]) - z
     apart = math.sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2])
-    margins = packed.capsule[k, 7] + cloud[CLOUD_STANDOFF] + bent + ROUNDING_M
+    margins = packed.capsule[k, RADIUS] + cloud[CLOUD_STANDOFF] + bent + ROUNDING_M
     size = cloud[ball + BALL_RADIUS] + grown
     if not (apart - size > margins and apart < math.inf):
         return False
@@ -97,7 +110,7 @@ def _ball_judged(
     x -= axis[0] + share * (axis[3] - axis[0])
     y -= axis[1] + share * (axis[4] - axis[1])
     z -= axis[2] + share * (axis[5] - axis[2])
-    size = packed.capsule[k, 7] + cloud[ball + BALL_RADIUS]
+    size = packed.capsule[k, RADIUS] + cloud[ball + BALL_RADIUS]
     clear = math.sqrt(x * x + y * y + z * z) - size
     speed, stretch = cloud[ball + BALL_SPEED], cloud[STRETCH]
     at_end = speed * (cloud[AGE] + stretch * last)
@@ -133,7 +146,7 @@ def cloud_judged(
         return 1
     count, leaves = int(cloud[COUNT]), int(cloud[LEAVES])
     nodes = HEAD + capsules
-    reach = packed.capsule[k, 7] + work.swept[STILL, k, joint] + work.swept[SWEEP, k, joint]
+    reach = packed.capsule[k, RADIUS] + work.swept[STILL, k, joint] + work.swept[SWEEP, k, joint]
     reach += cloud[CLOUD_STANDOFF] + ROUNDING_M
     elapsed = cloud[AGE] + cloud[STRETCH] * last
     total = reach + elapsed

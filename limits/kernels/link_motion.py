@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 
 from .jit import kernel
-from .packed import LINK_SPEED, PRISMATIC, UNDECLARED, Floats, Packed, Work
+from .packed import LINK_SPEED, PRISMATIC, RADIUS, UNDECLARED, Floats, Packed, Work
 
 __all__ = ["TWISTS", "axis_velocity", "capsule_speed", "is_limited", "link_twists"]
 
@@ -68,7 +68,7 @@ def axis_velocity(
 @kernel
 def capsule_speed(packed: Packed, work: Work, k: int, which: int) -> float:
     """Speed [m/s] of the fastest point of capsule k by the twists of set `which`; NaN stays."""
-    row, at, radius = work.spatial[int(packed.capsule[k, 0])], 6 * which, packed.capsule[k, 7]
+    row, at, radius = work.spatial[int(packed.capsule[k, 0])], 6 * which, packed.capsule[k, RADIUS]
     wx, wy, wz = row[at], row[at + 1], row[at + 2]
     fastest = 0.0
     for end in range(2):

@@ -28,6 +28,7 @@ from .packed import (
     PACKED,
     PERIOD,
     PLANE,
+    RADIUS,
     ROW,
     STILL,
     VELOCITY_ERROR,
@@ -71,7 +72,7 @@ def _errors(packed: Packed, work: Work, k: int) -> float:
     """What velocity errors of the servos add to capsule k's speed [m/s]."""
     total = 0.0
     for j in range(int(packed.capsule[k, 0]) + 1):
-        lever = work.swept[LEVER, k, j] + packed.capsule[k, 7]
+        lever = work.swept[LEVER, k, j] + packed.capsule[k, RADIUS]
         total += lever * packed.joint[j, VELOCITY_ERROR]
     return total
 
@@ -95,11 +96,11 @@ def _before_zone(
     axis, still = work.segment[k], work.swept[STILL, k, int(packed.capsule[k, 0])]
     x, y, z = work.middle[0, k], work.middle[1, k], work.middle[2, k]
     way = fast * (0.5 * tau * (share * share - slow * slow) + lag * (share - slow))
-    far = packed.capsule[k, HALF] + packed.capsule[k, 7] + still + way
+    far = packed.capsule[k, HALF] + packed.capsule[k, RADIUS] + still + way
     far = far * ROUNDING + ROUNDING_M
     if is_beyond(packed.volume[v], packed.mesh, x, y, z, far):
         return share
-    clear = clearance(packed.volume[v], packed.mesh, axis, packed.capsule[k, 7], work.simplex)
+    clear = clearance(packed.volume[v], packed.mesh, axis, packed.capsule[k, RADIUS], work.simplex)
     room, n = clear - still, work.small[PLANE]
     if not room > 0.0 or not uphill(packed, work, v, k, clear, n):
         return slow

@@ -17,6 +17,7 @@ from .packed import (
     KIND,
     MESH,
     PLANE,
+    RADIUS,
     SHAPE,
     STANDOFF,
     STILL,
@@ -27,7 +28,7 @@ from .packed import (
 )
 from .separation import bend, extent, lowest, uphill
 
-__all__ = ["first_order_room"]
+__all__ = ["BASE", "first_order_room", "room_outside"]
 
 ROUNDING_M = 1e-9
 # The base frame, as the link that a motion is seen from.
@@ -92,6 +93,28 @@ def _inside(
 
 
 @kernel
+def room_outside(
+    packed: Packed,
+    work: Work,
+    v: int,
+    k: int,
+    clear: float,
+    margin: float,
+    first: float,
+    last: float,
+) -> float:
+    """By how much [m] more than `margin` capsule k surely stays out of volume v, to first order.
+
+    margin [m]: at least what the path bends (separation.bend). clear [m] as in `first_order_room`.
+    """
+    n = work.small[PLANE]
+    if not (clear > margin) or not uphill(packed, work, v, k, clear, n):
+        return -math.inf
+    needed = packed.capsule[k, RADIUS] + margin + ROUNDING_M
+    return lowest(packed, work, k, BASE, n, first, last) - needed - extent(packed, v, n)
+
+
+@kernel
 def first_order_room(
     packed: Packed,
     work: Work,
@@ -107,15 +130,12 @@ def first_order_room(
     clear [m] is its clearance at the middle.
     """
     bent = bend(packed, work, k, BASE, moved)
-    standoff = packed.scalar[STANDOFF] - packed.eased[v, k]
-    if not (clear - standoff > bent):
+    margin = packed.scalar[STANDOFF] - packed.eased[v, k] + bent
+    if packed.volume[v, KIND] != KEEP_IN:
+        return room_outside(packed, work, v, k, clear, margin, first, last)
+    if not (clear > margin):
         return -math.inf
-    needed = packed.capsule[k, 7] + standoff + bent + ROUNDING_M
-    if packed.volume[v, KIND] == KEEP_IN:
-        joint = int(packed.capsule[k, 0])
-        swept = work.swept[STILL, k, joint] + work.swept[SWEEP, k, joint]
-        return _inside(packed, work, v, k, swept, first, last) - needed
-    n = work.small[PLANE]
-    if not uphill(packed, work, v, k, clear, n):
-        return -math.inf
-    return lowest(packed, work, k, BASE, n, first, last) - needed - extent(packed, v, n)
+    joint = int(packed.capsule[k, 0])
+    swept = work.swept[STILL, k, joint] + work.swept[SWEEP, k, joint]
+    needed = packed.capsule[k, RADIUS] + margin + ROUNDING_M
+    return _inside(packed, work, v, k, swept, first, last) - needed

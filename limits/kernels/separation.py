@@ -35,6 +35,7 @@ from .packed import (
     PACKED,
     POSITION_ERROR,
     PRISMATIC,
+    RADIUS,
     ROW,
     SHAPE,
     SHIFTED,
@@ -205,7 +206,7 @@ def uphill(packed: Packed, work: Work, v: int, k: int, clear: float, n: Floats) 
     From a volume to be kept out of: away from where it is nearest, which separates the two. Within
     one to be kept in: by differences from `clear` [m], which it is now. False if there is none.
     """
-    volume, axis, radius = volume_row(packed, work, v), work.segment[k], packed.capsule[k, 7]
+    volume, axis, radius = volume_row(packed, work, v), work.segment[k], packed.capsule[k, RADIUS]
     if volume[KIND] != KEEP_IN:
         way_out(volume, packed.mesh, axis, work.simplex, n)
         return _made_unit(n)

@@ -43,7 +43,7 @@ from .packed import (
     Work,
 )
 from .separation import uphill
-from .tray import Arm
+from .tray import arm_in
 
 __all__ = ["NEAR_M", "near_from", "slide", "slide_at"]
 
@@ -78,12 +78,7 @@ def _clearance(packed: Packed, work: Work, v: int, k: int) -> float:
     x, y, z = work.middle[0, k], work.middle[1, k], work.middle[2, k]
     if is_beyond(volume, packed.mesh, x, y, z, far + NEAR_M + ROUNDING_M):
         return NEAR_M
-    return clearance(volume, packed.mesh, work.segment[k], packed.capsule[k, 7], work.simplex)
-
-
-@kernel
-def _arm(packed: Packed) -> Arm:
-    return Arm(packed.scalar, packed.joint, packed.chain, packed.tcp)
+    return clearance(volume, packed.mesh, work.segment[k], packed.capsule[k, RADIUS], work.simplex)
 
 
 @kernel
@@ -164,7 +159,7 @@ def _aside(packed: Packed, work: Work, joint: int, faster: float, change: Floats
             push[j] = (n[0] * x + n[1] * y + n[2] * z) * packed.joint[j, VELOCITY]
         for c in range(6):
             asked[c] += task[j, c] * push[j]
-    solve(_arm(packed), asked, joints, task, change)
+    solve(arm_in(packed), asked, joints, task, change)
     for j in range(joints):  # (AᵀA + mu)⁻¹ is (1 - Aᵀ(AAᵀ + mu)⁻¹A) / mu
         change[j] = push[j] - change[j] / packed.joint[j, VELOCITY]
         rate += push[j] * change[j]
@@ -179,7 +174,7 @@ def _with_the_tool(packed: Packed, work: Work, joint: int, faster: float, w: Flo
 
     False, with w as it was, where there are too few joints or they would have to be too fast.
     """
-    arm, n, task, joints = _arm(packed), work.small[PLANE], work.task, w.shape[0]
+    arm, n, task, joints = arm_in(packed), work.small[PLANE], work.task, w.shape[0]
     if joints < 6:
         return False
     _tool_jacobian(packed, work, joints)

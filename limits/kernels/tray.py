@@ -17,13 +17,14 @@ from numba import types
 from ..declared import Limits
 from ..records import Array
 from .jit import kernel
-from .packed import GRAVITY, PRISMATIC, ROW, TABLE, Floats, pack
+from .packed import GRAVITY, PRISMATIC, ROW, TABLE, Floats, Packed, pack
 
 __all__ = [
     "ARM",
     "FELT",
     "STANDARD_GRAVITY",
     "Arm",
+    "arm_in",
     "arm_of",
     "feel",
     "slide",
@@ -46,6 +47,12 @@ class Arm(NamedTuple):
 
 # Its type, for kernels.jit.apart.
 ARM: Any = cast(Any, types).NamedTuple((ROW, TABLE, TABLE, ROW), Arm)
+
+
+@kernel
+def arm_in(packed: Packed) -> Arm:
+    """The arrays that the kernels here read, of a kernel that has all; Python asks `arm_of`."""
+    return Arm(packed.scalar, packed.joint, packed.chain, packed.tcp)
 
 
 def arm_of(limits: Limits) -> Arm:

@@ -38,7 +38,7 @@ from ..kernels.packed import (
     Work,
 )
 
-__all__ = ["JOINT_EFFORT", "at_rest", "bulge", "holds"]
+__all__ = ["JOINT_EFFORT", "at_rest", "bulge", "effort_bound", "holds"]
 
 JOINT_EFFORT = 7  # its code in certify.KINDS
 
@@ -122,10 +122,16 @@ def at_rest(packed: Packed, work: Work, tau: Floats) -> None:
 
 
 @kernel
+def effort_bound(packed: Packed, i: int) -> float:
+    """What joint i may bear [N m or N]: its max_effort less the declared error of efforts."""
+    return packed.joint[i, EFFORT] - packed.joint[i, EFFORT_ERROR]
+
+
+@kernel
 def _within(packed: Packed, tau: Floats, report: Floats) -> bool:
     """Whether every effort (n,) is within its bound; else a report."""
     for i in range(tau.shape[0]):
-        bound = packed.joint[i, EFFORT] - packed.joint[i, EFFORT_ERROR]
+        bound = effort_bound(packed, i)
         if not (abs(tau[i]) <= bound):
             report[0], report[1], report[2] = i, abs(tau[i]), bound
             return False
@@ -148,7 +154,7 @@ def _between(
 ) -> bool:
     """Whether no effort can exceed its bound between two samples (n,) that are h apart."""
     for i in range(first.shape[0]):
-        bound = packed.joint[i, EFFORT] - packed.joint[i, EFFORT_ERROR]
+        bound = effort_bound(packed, i)
         larger = max(abs(first[i]), abs(last[i]))
         if not (larger + bulge(first[i], last[i], 0.5 * h * h * curvature[i]) <= bound):
             report[0], report[1], report[2] = i, larger, bound

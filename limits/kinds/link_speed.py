@@ -32,9 +32,9 @@ from ..kernels.packed import (
     LEVER,
     LINK_SPEED,
     PACKED,
-    PLANE,
     POSITION_ERROR,
     PRISMATIC,
+    RADIUS,
     ROW,
     STILL,
     SWEEP,
@@ -46,7 +46,8 @@ from ..kernels.packed import (
     Packed,
     Work,
 )
-from ..kernels.separation import bend, extent, lowest, sweeps, uphill
+from ..kernels.planes import BASE, room_outside
+from ..kernels.separation import bend, sweeps
 
 __all__ = ["LINK", "ZONE", "violated"]
 
@@ -54,8 +55,6 @@ __all__ = ["LINK", "ZONE", "violated"]
 LINK, ZONE = 13, 14
 EVALUATIONS_MAX = 16
 ROUNDING, ROUNDING_M = 1.0 + 1e-9, 1e-9
-# The base frame, as the link that a motion is seen from.
-BASE = -1
 
 
 @kernel
@@ -86,7 +85,7 @@ def _bent(packed: Packed, work: Work, k: int, sup: Floats, moved: Floats, errors
 
     The levers in work.swept are those of m.
     """
-    last, radius = int(packed.capsule[k, 0]), packed.capsule[k, 7]
+    last, radius = int(packed.capsule[k, 0]), packed.capsule[k, RADIUS]
     before = speeds = total = outer = 0.0  # sums over the joints nearer to the base
     for j in range(last + 1):
         before += moved[j]
@@ -114,40 +113,23 @@ def _fastest(packed: Packed, work: Work, k: int) -> float:
 
 
 @kernel
-def _stays_out(
-    packed: Packed,
-    work: Work,
-    v: int,
-    k: int,
-    clear: float,
-    moved: Floats,
-    begin: float,
-    end: float,
-) -> bool:
-    """Whether capsule k stays out of volume v to first order; `clear` [m] is that at m."""
-    bent, n = bend(packed, work, k, BASE, moved), work.small[PLANE]
-    if not (clear > bent) or not uphill(packed, work, v, k, clear, n):
-        return False
-    needed = packed.capsule[k, 7] + bent + ROUNDING_M + extent(packed, v, n)
-    return lowest(packed, work, k, BASE, n, begin, end) > needed
-
-
-@kernel
 def _outside(
     packed: Packed, work: Work, v: int, k: int, moved: Floats, begin: float, end: float
 ) -> tuple[bool, bool]:
     """Whether capsule k is surely outside volume v from begin to end; else whether it surely may
     be inside at their middle, the declared errors at their worst."""
-    joint, axis, radius = int(packed.capsule[k, 0]), work.segment[k], packed.capsule[k, 7]
+    joint, axis, radius = int(packed.capsule[k, 0]), work.segment[k], packed.capsule[k, RADIUS]
     still, sweep = work.swept[STILL, k, joint], work.swept[SWEEP, k, joint]
     x, y, z = work.middle[0, k], work.middle[1, k], work.middle[2, k]
     far = (radius + packed.capsule[k, HALF] + still + sweep) * ROUNDING + ROUNDING_M
     if is_beyond(packed.volume[v], packed.mesh, x, y, z, far):
         return True, False
     clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
-    if clear > still + sweep or _stays_out(packed, work, v, k, clear, moved, begin, end):
+    if clear > still + sweep:
         return True, False
-    return False, not (clear > still)
+    bent = bend(packed, work, k, BASE, moved)
+    is_out = room_outside(packed, work, v, k, clear, bent, begin, end) > 0.0
+    return is_out, not is_out and not (clear > still)
 
 
 @kernel

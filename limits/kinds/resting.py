@@ -21,8 +21,6 @@ from __future__ import annotations
 from ..kernels.jit import apart, kernel
 from ..kernels.motion import pieces_in
 from ..kernels.packed import (
-    EFFORT,
-    EFFORT_ERROR,
     ENDS,
     NEAR,
     PACKED,
@@ -33,7 +31,7 @@ from ..kernels.packed import (
     Packed,
     Work,
 )
-from .joint_effort import JOINT_EFFORT
+from .joint_effort import JOINT_EFFORT, effort_bound
 from .joint_effort import at_rest as _efforts_at_rest
 from .self_collision import room as _pair_room
 from .workspace import SELF_COLLISION, SETTLED_M, WORKSPACE, look_at
@@ -68,13 +66,13 @@ def _strained(packed: Packed, work: Work, report: Floats) -> bool:
     """
     ends, begins, is_asked = work.efforts[0], work.efforts[1], False
     for i in range(ends.shape[0]):
-        bound = packed.joint[i, EFFORT] - packed.joint[i, EFFORT_ERROR]
+        bound = effort_bound(packed, i)
         is_asked = is_asked or not abs(ends[i]) <= bound * (1.0 - SETTLED_SHARE)
     if not is_asked:
         return False
     _efforts_at_rest(packed, work, begins)
     for i in range(ends.shape[0]):
-        bound = packed.joint[i, EFFORT] - packed.joint[i, EFFORT_ERROR]
+        bound = effort_bound(packed, i)
         allowed = max(bound * (1.0 - SETTLED_SHARE), abs(begins[i]) + bound * ROUNDING)
         if not abs(ends[i]) <= allowed:
             report[0], report[1], report[2] = i, abs(ends[i]), allowed

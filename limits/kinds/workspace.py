@@ -84,7 +84,7 @@ def room(packed: Packed, work: Work, k: int, at: float) -> tuple[float, float, i
         if packed.checked[v, k] == 0.0:
             continue
         clear = clearance(
-            packed.volume[v], packed.mesh, work.segment[k], packed.capsule[k, 7], work.simplex
+            packed.volume[v], packed.mesh, work.segment[k], packed.capsule[k, RADIUS], work.simplex
         )
         left = clear - still + packed.eased[v, k]
         if left > least:
@@ -181,7 +181,7 @@ def _judge(
             elif is_beyond(packed.volume[v], packed.mesh, x, y, z, far):
                 continue
             clear = clearance(
-                packed.volume[v], packed.mesh, axis, packed.capsule[k, 7], work.simplex
+                packed.volume[v], packed.mesh, axis, packed.capsule[k, RADIUS], work.simplex
             )
             if clear - (still + sweep - packed.eased[v, k]) > spare:
                 continue
@@ -301,7 +301,7 @@ def gaps(packed: Packed, q: Floats, work: Work, out: Floats) -> None:
         for k in range(capsules):
             out[v * capsules + k] = math.inf
             if packed.checked[v, k] != 0:
-                radius, axis = packed.capsule[k, 7], work.segment[k]
+                radius, axis = packed.capsule[k, RADIUS], work.segment[k]
                 out[v * capsules + k] = clearance(
                     packed.volume[v], packed.mesh, axis, radius, work.simplex
                 )
@@ -320,7 +320,7 @@ def least_clearance(packed: Packed, q: Floats, work: Work) -> float:
     for v in range(packed.volume.shape[0]):
         for k in range(packed.capsule.shape[0]):
             if packed.checked[v, k] != 0:
-                radius, axis = packed.capsule[k, 7], work.segment[k]
+                radius, axis = packed.capsule[k, RADIUS], work.segment[k]
                 clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
                 # Written so that a NaN clearance counts as none.
                 least = clear if not (clear >= least) else least
