@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from tests.limits.kernels.test_tool_motion import held
-from tests.limits.kinds.battery import MotionBattery, ask, plain_robot, still
-from tests.limits.slow_motion import Motion, random_motions, sampled
+from tests.limits.kinds.battery import SCRATCH, MotionBattery, ask, plain_robot, still
+from tests.limits.slow_motion import Motion, at, phases, random_motions, sampled
 from tests.robots import (
+    array,
     column,
     panda,
     shipped,
@@ -18,8 +21,18 @@ from tests.robots import (
 )
 
 from checkrein.limits import Limits
+from checkrein.limits.certify import KINDS
 from checkrein.limits.core import Core
-from checkrein.limits.kernels.packed import Packed, Work, pack
+from checkrein.limits.kernels.motion import build
+from checkrein.limits.kernels.packed import (
+    ENDS,
+    TCP_ACCELERATION,
+    TCP_ROTATIONAL_ACCELERATION,
+    Packed,
+    Work,
+    pack,
+    work_for,
+)
 from checkrein.limits.kernels.reference import POSITION, VELOCITY
 from checkrein.limits.kernels.tool_motion import tool_accelerations
 from checkrein.limits.kinds import tcp_acceleration
@@ -137,8 +150,8 @@ def driven(
         played = [motion]
         while k % 40 == 39 and played[-1][-1].any():
             played.append(core.brake(played[-1]))
-        for at in played:
-            columns = (np.array(at[:-1, c]) for c in range(3))
+        for there in played:
+            columns = (np.array(there[:-1, c]) for c in range(3))
             worst = np.maximum(worst, tool_accelerations(packed, *columns))
     return worst, speeds, seen
 
@@ -192,3 +205,107 @@ def test_a_tool_at_rest_may_always_start() -> None:
     worst, speeds, _ = driven(robot, VELOCITY, 120)
     assert worst[0] <= 0.02
     assert max(speeds) > 2e-3
+
+
+def pieces_of(limits: Limits, motion: Motion) -> tuple[Packed, Work]:
+    """Arrays with the pieces of a motion, and nothing else that is a number."""
+    packed = pack(limits)
+    work = work_for(packed)
+    for name in SCRATCH:
+        getattr(work, name)[...] = math.nan
+    build(
+        np.ascontiguousarray(motion.start), motion.ddq_next, limits.period_s, motion.ticks,
+        motion.jerk, work.pieces, work.small[ENDS],
+    )  # fmt: skip
+    return packed, work
+
+
+def test_what_the_tool_feels_within_a_piece_is_what_it_feels_then() -> None:
+    robot = without_geometry(panda())
+    for motion in random_motions(robot, seed=11, count=6):
+        packed, work = pieces_of(robot, motion)
+        begins = 0.0
+        for p, (seconds, _) in enumerate(phases(motion, robot.period_s)):
+            for share in (0.0, 0.3, 0.8):
+                q, dq, ddq = at(motion, robot.period_s, begins + share * seconds)
+                found = tcp_acceleration._at(packed, work, p, share * seconds)
+                assert found == pytest.approx(tool_accelerations(packed, q, dq, ddq), rel=1e-9)
+            begins += seconds
+
+
+@pytest.mark.parametrize("turning", [False, True])
+def test_an_interval_holds_by_its_ends_and_what_they_may_rise_between(turning: bool) -> None:
+    kind = (tcp_acceleration.TRANSLATIONAL, tcp_acceleration.ROTATIONAL)[turning]
+    assert KINDS[kind] == ("tcp_acceleration", "tcp_rotational_acceleration")[turning]
+    robot, rng, report = without_geometry(panda()), np.random.default_rng(3), np.zeros(3)
+    for motion in random_motions(robot, seed=12, count=8):
+        packed, work = pieces_of(robot, motion)
+        p = int(rng.integers(4))
+        first = float(rng.uniform(0.0, 0.02))
+        last = first + float(rng.uniform(1e-3, 0.02))
+        column = (TCP_ACCELERATION, TCP_ROTATIONAL_ACCELERATION)[turning]
+        packed.scalar[[TCP_ACCELERATION, TCP_ROTATIONAL_ACCELERATION]] = math.inf
+        most, curve = tcp_acceleration._suprema(packed, work, p, first, last, turning)
+        ends = [tcp_acceleration._at(packed, work, p, t)[turning] for t in (first, last)]
+        proven = max(ends) + (last - first) ** 2 / 8.0 * curve
+        assert max(ends) < proven < most
+        low, lower = proven * (1.0 - 1e-9), max(ends) * (1.0 - 1e-9)
+        for bound, verdict in (
+            (most, 1), (proven * (1.0 + 1e-9), 1), (low, 0), (max(ends), 0), (lower, -1),
+        ):  # fmt: skip
+            packed.scalar[column] = bound
+            found = tcp_acceleration._judge(packed, work, p, first, last, report)
+            assert found == (verdict, kind if verdict < 1 else tcp_acceleration.TRANSLATIONAL)
+            assert verdict == 1 or report.tolist() == [0.0, max(ends), bound]
+        packed.scalar[column] = ends[0]  # an instant is exact
+        assert tcp_acceleration._judge(packed, work, p, first, first, report)[0] == 1
+
+
+HUMP_S, REST_S, DROP = 0.25, 0.125, 0.1
+
+
+def humped(limits: Limits, piece: int, share: float, fast: Array) -> tuple[Packed, Work, Array]:
+    """Six pieces: in one, joints are fastest at that share of it; in the others they rest.
+
+    The second takes no time. And the accelerations (k, 2) of samples of the one.
+    """
+    packed = pack(limits)
+    work = work_for(packed)
+    for name in SCRATCH:
+        getattr(work, name)[...] = math.nan
+    lasts = np.array([HUMP_S if p == piece else 0.0 if p == 1 else REST_S for p in range(6)])
+    work.small[ENDS, :7] = np.concatenate([[0.0], np.cumsum(lasts)])
+    work.small[ENDS, 7:] = work.small[ENDS, 6]
+    work.pieces[:] = 0.0
+    q = np.array(limits.home)
+    jerk = -2.0 * DROP * fast / HUMP_S**2
+    hump = np.array([q, fast * (1.0 - DROP * share**2), -jerk * share * HUMP_S, jerk]).T
+    work.pieces[:6, :, 0] = q
+    work.pieces[piece] = hump
+    t = np.linspace(0.0, HUMP_S, 501)[:, None]
+    moved = [
+        hump[:, 0] + t * (hump[:, 1] + t * (hump[:, 2] / 2.0 + t * hump[:, 3] / 6.0)),
+        hump[:, 1] + t * (hump[:, 2] + t * hump[:, 3] / 2.0),
+        hump[:, 2] + t * hump[:, 3],
+    ]
+    felt = [tool_accelerations(packed, *(part[i] for part in moved)) for i in range(501)]
+    work.pieces[piece + 1 : 6, :, 0] = moved[0][-1]
+    return packed, work, np.array(felt)
+
+
+@pytest.mark.parametrize("turning", [False, True])
+@pytest.mark.parametrize("piece", [0, 2, 5])
+def test_a_peak_is_found_wherever_it_is(piece: int, turning: bool) -> None:
+    column = (TCP_ACCELERATION, TCP_ROTATIONAL_ACCELERATION)[turning]
+    kind = (tcp_acceleration.TRANSLATIONAL, tcp_acceleration.ROTATIONAL)[turning]
+    fast = array([2.0, 2.0 * turning, 0.0, 0.0, 0.0, 0.0, 0.0])  # v²·r, or the axes' cross product
+    for share in (0.2, 0.4, 0.6, 0.8):
+        packed, work, felt = humped(without_margins(panda()), piece, share, fast)
+        felt = felt[:, int(turning)]
+        hardest = felt.max()
+        assert hardest > 1.001 * max(felt[0], felt[-1])
+        packed.scalar[[TCP_ACCELERATION, TCP_ROTATIONAL_ACCELERATION]] = math.inf
+        packed.scalar[column] = 1.05 * hardest
+        assert tcp_acceleration.violated(packed, work, np.zeros(3)) == 0
+        packed.scalar[column] = 0.9995 * hardest
+        assert tcp_acceleration.violated(packed, work, np.zeros(3)) == kind
