@@ -16,7 +16,17 @@ from checkrein.limits import Limits
 from checkrein.limits.certify import CERTIFIED, EFFORT
 from checkrein.limits.core import Core
 from checkrein.limits.kernels.motion import build
-from checkrein.limits.kernels.packed import ENDS, NEAR, Packed, Work, pack, work_for
+from checkrein.limits.kernels.packed import EFFORT as EFFORT_BOUND
+from checkrein.limits.kernels.packed import (
+    EFFORT_ERROR,
+    ENDS,
+    NEAR,
+    UNMOVED,
+    Packed,
+    Work,
+    pack,
+    work_for,
+)
 from checkrein.limits.kinds import joint_effort, resting, workspace
 from checkrein.limits.kinds.resting import SETTLED_SHARE
 from checkrein.limits.kinds.workspace import SELF_COLLISION, SETTLED_M, WORKSPACE
@@ -258,3 +268,63 @@ def test_the_way_back_is_certified_from_any_rest_that_is() -> None:
         for _ in range(5):
             motion, _, _ = core.advance(motion, 1, reference)
         assert np.abs(motion[:n, 1]).max() > 0.0, (found, near)
+
+
+@pytest.mark.parametrize(
+    ("ends", "begins", "error", "joint"),
+    [
+        ((99.9, 0.0), 0.0, 0.0, None),  # a share is left, to the last bit
+        ((99.95, 0.0), 0.0, 0.0, 0),
+        ((99.95, 0.0), 99.95, 0.0, None),  # it bore as much before
+        ((99.95, 0.0), 99.94, 0.0, 0),
+        ((99.95, 49.95), 99.96, 0.0, None),
+        ((99.95, 49.96), 99.96, 0.0, 1),  # the other one, then
+        ((99.95, 49.96), 0.0, 0.0, 0),
+        ((98.85, 0.0), 0.0, 1.0, None),  # what efforts may be off by is not there to bear
+        ((98.95, 0.0), 0.0, 1.0, 0),
+        ((98.95, 0.0), 98.95, 1.0, None),
+        ((98.95, 0.0), 98.94, 1.0, 0),
+    ],
+)
+def test_who_is_strained_by_the_end(
+    ends: tuple[float, float], begins: float, error: float, joint: int | None
+) -> None:
+    (packed, work), report = laid(leaning(100.0), still((0.0, 0.5))), np.full(3, math.nan)
+    packed.joint[:, EFFORT_BOUND], packed.joint[:, EFFORT_ERROR] = (100.0, 50.0), error
+    joint_effort.at_rest(packed, work, work.efforts[1])
+    packed.body[:, 0] *= begins / work.efforts[1, 0]  # the heavier, the more it bears at rest
+    work.efforts[0] = ends
+    assert resting._strained(packed, work, report) is (joint is not None)
+    if joint is not None:
+        bound = (100.0, 50.0)[joint] - error
+        allowed = max(bound * (1.0 - SETTLED_SHARE), begins if joint == 0 else 0.0)
+        assert report == pytest.approx([joint, ends[joint], allowed], rel=1e-9)
+
+
+def crowded(start: float, end: float) -> tuple[Packed, Work]:
+    """The carriage comes nearer to its wall; the column stays very near to one of its own."""
+    side = half_space("behind", [-1.0, 0.0, 0.0], 0.3, "keep_in")
+    limits = replace(plain_robot(), volumes=(*walled().volumes, side))
+    packed, work = laid(limits, still((0.0, 0.3)))
+    workspace.look_at(packed, work, 0.0)
+    room, _, volume = workspace.room(packed, work, 0, 0.0)
+    assert volume == 1
+    side = replace(side, offset=0.3 - room + 0.5 * SETTLED_M)
+    packed, work = laid(
+        replace(limits, volumes=(limits.volumes[0], side)), moved(EDGE - start, start - end)
+    )
+    work.open[NEAR], work.vector[UNMOVED] = 1.0, 0.0
+    return packed, work
+
+
+def test_every_link_that_came_near_is_asked() -> None:
+    """One that stays where it was says nothing about another, whichever comes first."""
+    report = np.full(3, math.nan)
+    packed, work = crowded(1e-3, 2.0 * SETTLED_M)
+    assert resting._too_near(packed, work, report) == CERTIFIED  # near, but there is room left
+    packed, work = crowded(1e-3, 0.5 * SETTLED_M)
+    assert resting._too_near(packed, work, report) == WORKSPACE
+    assert report[0] == 1
+    packed, work = crowded(1e-3, 0.5 * SETTLED_M)
+    work.open[NEAR, 1] = 0.0  # was not near at any time
+    assert resting._too_near(packed, work, report) == CERTIFIED
