@@ -17,11 +17,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from tests.mutation import campaign
-from tests.mutation.campaign import SURVIVED, Answer, answers_of
+from tests.mutation.campaign import JIT_OFF, SURVIVED, Answer, answers_of
 from tests.mutation.mutants import mutants_of
 from tests.mutation.targets import ROOT, TARGETS, Target
 
-JIT_OFF = "NUMBA_DISABLE_JIT"
 SCORE_MIN = 0.9
 
 

@@ -32,8 +32,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tests.mutation.mutants import Mutant, change, install, mutants_of, source_of
 from tests.mutation.targets import ROOT, Target
 
-__all__ = ["KILLED", "SURVIVED", "TIMEOUT", "Answer", "answers_of", "run"]
+__all__ = ["JIT_OFF", "KILLED", "SURVIVED", "TIMEOUT", "Answer", "answers_of", "run"]
 
+JIT_OFF = "NUMBA_DISABLE_JIT"
 KILLED, SURVIVED, TIMEOUT = "killed", "survived", "timeout"
 # Of the processor time of all tests together, and seconds beside that.
 TIMES, MORE_S = 3.0, 5.0
@@ -131,6 +132,9 @@ class Campaign:
 
     def _sorted(self, session: pytest.Session) -> list[pytest.Item]:
         """The fastest first; all of them pass."""
+        if self.target.compiled:  # here, so that no fork has to load kernels
+            for item in session.items:
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -230,6 +234,7 @@ def run(target: Target, folder: Path, jobs: int, again: bool, seconds: float) ->
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
+        os.environ[JIT_OFF] = "0" if target.compiled else "1"
         os.dup2(2, 1)  # what pytest says is no part of the report
         campaign: Any = Campaign(target, folder, jobs, again, seconds)
         options = ("-q", "-s", "--no-header", "--no-summary", "-p", "no:cacheprovider")
