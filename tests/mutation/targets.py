@@ -34,7 +34,7 @@ def _kind(name: str, *more: str) -> Target:
     return Target(f"limits/kinds/{name}.py", tests)
 
 
-BOUNDS = "tests/limits/kinds/test_interval_bounds.py"
+BOUNDS = ("tests/limits/kinds/test_interval_bounds.py", "tests/limits/kinds/test_peaks.py")
 BRAKING = (
     "tests/limits/kernels/test_braking.py",
     "tests/limits/kernels/test_braking_search.py",
@@ -54,16 +54,16 @@ TARGETS = (
     _kind("certified_stop"),
     _kind("contact_force"),
     _kind("joint_acceleration"),
-    _kind("joint_effort"),
+    _kind("joint_effort", "tests/limits/kinds/test_peaks.py"),
     _kind("joint_jerk"),
     _kind("joint_position"),
     _kind("joint_velocity"),
-    _kind("link_speed", BOUNDS),
+    _kind("link_speed", *BOUNDS),
     _kind("resting"),
     _kind("self_collision", "tests/limits/kernels/test_clear_in_motion.py"),
-    _kind("tcp_acceleration", BOUNDS),
-    _kind("tcp_rotation", BOUNDS),
-    _kind("tcp_speed", BOUNDS),
+    _kind("tcp_acceleration", *BOUNDS),
+    _kind("tcp_rotation", *BOUNDS),
+    _kind("tcp_speed", *BOUNDS),
     _kind("tracking"),
     _kind(
         "workspace",

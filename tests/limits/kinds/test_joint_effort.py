@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Literal
 
@@ -9,13 +10,22 @@ import numpy as np
 import pytest
 from tests.limits.kinds.battery import PERIOD_S, MotionBattery, ask, plain_robot, still
 from tests.limits.slow_chain import efforts
-from tests.limits.slow_motion import Motion, random_motions, sampled
+from tests.limits.slow_motion import Motion, at, phases, random_motions, sampled
 from tests.robots import array, column, panda, slider, with_joint, with_joints, without_margins
 
 from checkrein.limits import Limits
 from checkrein.limits.core import Core
 from checkrein.limits.kernels.motion import build, speed_sup
-from checkrein.limits.kernels.packed import ENDS, Packed, Work, pack, work_for
+from checkrein.limits.kernels.packed import (
+    EFFORT,
+    EFFORT_ERROR,
+    ENDS,
+    PERIOD,
+    Packed,
+    Work,
+    pack,
+    work_for,
+)
 from checkrein.limits.kinds import joint_effort
 from checkrein.limits.records import Array
 
@@ -197,6 +207,7 @@ def test_what_holds_in_all_pieces_holds_in_each() -> None:
             assert (own <= every).all()
 
 
+TILTED = replace(panda(), kinematics=replace(panda().kinematics, gravity=array([3.0, -5.0, -7.5])))
 CENTRED = replace(
     slider(),
     kinematics=replace(slider().kinematics, com=array([[0.1, 0.02, 0.05], [0.0] * 3])),
@@ -205,8 +216,15 @@ CENTRED = replace(
 
 @pytest.mark.parametrize(
     "robot",
-    [panda(), weightless(panda()), slider(), weightless(slider()), CENTRED],
-    ids=["panda", "panda, no gravity", "slider", "slider, no gravity", "COM in the joint"],
+    [panda(), TILTED, weightless(panda()), slider(), weightless(slider()), CENTRED],
+    ids=[
+        "panda",
+        "panda, tilted",
+        "panda, no gravity",
+        "slider",
+        "slider, no gravity",
+        "COM in the joint",
+    ],
 )
 def test_no_second_derivative_exceeds_its_bound(robot: Limits) -> None:
     ratios = curvature_ratios(robot, seed=14, count=120)
@@ -269,3 +287,58 @@ def test_nothing_rises_above_two_ends_by_more_than_its_bulge(seed: int) -> None:
 def test_what_is_no_number_has_no_bulge_that_fits() -> None:
     for values in ((np.nan, 0.0, 1.0), (0.0, np.nan, 1.0), (0.0, 0.0, np.nan), (0.0, 0.0, np.inf)):
         assert not joint_effort.bulge(*values) <= 1e300
+
+
+def test_efforts_within_a_piece_are_what_the_chain_bears_then() -> None:
+    for motion in random_motions(TILTED, seed=21, count=4):
+        work, begins, tau = laid(pack(TILTED), motion), 0.0, np.zeros(7)
+        for p, (seconds, _) in enumerate(phases(motion, TILTED.period_s)):
+            for share in (0.0, 0.3, 0.8):
+                expected = efforts(TILTED, *at(motion, TILTED.period_s, begins + share * seconds))
+                joint_effort._efforts_at(pack(TILTED), work, p, share * seconds, tau)
+                np.testing.assert_allclose(tau, expected, rtol=1e-8, atol=1e-8)
+            begins += seconds
+
+
+def test_efforts_at_rest_are_those_of_the_place_where_the_motion_begins() -> None:
+    packed, tau, none = pack(TILTED), np.zeros(7), np.zeros(7)
+    for motion in random_motions(TILTED, seed=22, count=4):
+        joint_effort.at_rest(packed, laid(packed, motion), tau)
+        np.testing.assert_allclose(tau, efforts(TILTED, motion.start[:, 0], none, none), atol=1e-9)
+
+
+def laid(packed: Packed, motion: Motion) -> Work:
+    work = work_for(packed)
+    build(
+        motion.start, motion.ddq_next, float(packed.scalar[PERIOD]), motion.ticks, motion.jerk,
+        work.pieces, work.small[ENDS],
+    )  # fmt: skip
+    return work
+
+
+def test_what_is_too_much_at_the_very_start_is_refused_as_that() -> None:
+    """However little it is a moment later."""
+    robot = with_joint(weightless(plain_robot()), 1, max_effort=12.0)
+    motion, report = still(), np.zeros(3)
+    motion.start[1, 2] = 4.1  # 3 kg
+    packed = pack(robot)
+    assert not joint_effort.holds(packed, laid(packed, motion), report)
+    assert report == pytest.approx([1.0, 12.3, 12.0])
+
+
+def test_a_piece_begins_with_the_efforts_that_the_one_before_ended_with() -> None:
+    robot = weightless(panda())
+    packed, report = pack(robot), np.zeros(3)
+    packed.joint[:, EFFORT] = 1e3
+    packed.joint[:, EFFORT_ERROR] = 0.0
+    for motion in random_motions(robot, seed=23, count=6, speed=0.3):
+        work = laid(packed, motion)
+        for rough in (0.0, math.inf):  # a first bound that is enough, and one that never is
+            work.vector[2], work.efforts[0] = rough, 0.0
+            length = work.small[ENDS, 1] - work.small[ENDS, 0]
+            assert joint_effort._piece_holds(packed, work, 0, length, report)
+            expected = efforts(robot, *at(motion, robot.period_s, robot.period_s))
+            np.testing.assert_allclose(work.efforts[0], expected, rtol=1e-8, atol=1e-8)
+            work.efforts[0, 3] = 1.001e3  # too much at its start
+            assert not joint_effort._piece_holds(packed, work, 0, length, report)
+            assert report.tolist() == [3.0, 1.001e3, 1e3]

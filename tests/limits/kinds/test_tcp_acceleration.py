@@ -10,7 +10,6 @@ from tests.limits.kernels.test_tool_motion import held
 from tests.limits.kinds.battery import SCRATCH, MotionBattery, ask, plain_robot, still
 from tests.limits.slow_motion import Motion, at, phases, random_motions, sampled
 from tests.robots import (
-    array,
     column,
     panda,
     shipped,
@@ -259,53 +258,3 @@ def test_an_interval_holds_by_its_ends_and_what_they_may_rise_between(turning: b
             assert verdict == 1 or report.tolist() == [0.0, max(ends), bound]
         packed.scalar[column] = ends[0]  # an instant is exact
         assert tcp_acceleration._judge(packed, work, p, first, first, report)[0] == 1
-
-
-HUMP_S, REST_S, DROP = 0.25, 0.125, 0.1
-
-
-def humped(limits: Limits, piece: int, share: float, fast: Array) -> tuple[Packed, Work, Array]:
-    """Six pieces: in one, joints are fastest at that share of it; in the others they rest.
-
-    The second takes no time. And the accelerations (k, 2) of samples of the one.
-    """
-    packed = pack(limits)
-    work = work_for(packed)
-    for name in SCRATCH:
-        getattr(work, name)[...] = math.nan
-    lasts = np.array([HUMP_S if p == piece else 0.0 if p == 1 else REST_S for p in range(6)])
-    work.small[ENDS, :7] = np.concatenate([[0.0], np.cumsum(lasts)])
-    work.small[ENDS, 7:] = work.small[ENDS, 6]
-    work.pieces[:] = 0.0
-    q = np.array(limits.home)
-    jerk = -2.0 * DROP * fast / HUMP_S**2
-    hump = np.array([q, fast * (1.0 - DROP * share**2), -jerk * share * HUMP_S, jerk]).T
-    work.pieces[:6, :, 0] = q
-    work.pieces[piece] = hump
-    t = np.linspace(0.0, HUMP_S, 501)[:, None]
-    moved = [
-        hump[:, 0] + t * (hump[:, 1] + t * (hump[:, 2] / 2.0 + t * hump[:, 3] / 6.0)),
-        hump[:, 1] + t * (hump[:, 2] + t * hump[:, 3] / 2.0),
-        hump[:, 2] + t * hump[:, 3],
-    ]
-    felt = [tool_accelerations(packed, *(part[i] for part in moved)) for i in range(501)]
-    work.pieces[piece + 1 : 6, :, 0] = moved[0][-1]
-    return packed, work, np.array(felt)
-
-
-@pytest.mark.parametrize("turning", [False, True])
-@pytest.mark.parametrize("piece", [0, 2, 5])
-def test_a_peak_is_found_wherever_it_is(piece: int, turning: bool) -> None:
-    column = (TCP_ACCELERATION, TCP_ROTATIONAL_ACCELERATION)[turning]
-    kind = (tcp_acceleration.TRANSLATIONAL, tcp_acceleration.ROTATIONAL)[turning]
-    fast = array([2.0, 2.0 * turning, 0.0, 0.0, 0.0, 0.0, 0.0])  # v²·r, or the axes' cross product
-    for share in (0.2, 0.4, 0.6, 0.8):
-        packed, work, felt = humped(without_margins(panda()), piece, share, fast)
-        felt = felt[:, int(turning)]
-        hardest = felt.max()
-        assert hardest > 1.001 * max(felt[0], felt[-1])
-        packed.scalar[[TCP_ACCELERATION, TCP_ROTATIONAL_ACCELERATION]] = math.inf
-        packed.scalar[column] = 1.05 * hardest
-        assert tcp_acceleration.violated(packed, work, np.zeros(3)) == 0
-        packed.scalar[column] = 0.9995 * hardest
-        assert tcp_acceleration.violated(packed, work, np.zeros(3)) == kind

@@ -1,0 +1,150 @@
+"""A peak is found in whatever piece of a motion it is, and wherever in that piece.
+
+Every limit that is proven by halving intervals, asked about the same motion: six pieces, in one of
+which joints are fastest somewhere between its ends, and which rest in the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from tests.limits.kinds.battery import SCRATCH
+from tests.limits.kinds.test_joint_effort import weightless
+from tests.limits.slow_chain import efforts, jacobian, tcp
+from tests.limits.slow_links import capsule_speeds
+from tests.robots import array, panda, without_margins
+
+from checkrein.limits import Limits
+from checkrein.limits.kernels.packed import (
+    EFFORT,
+    ENDS,
+    LINK_SPEED,
+    TCP_ACCELERATION,
+    TCP_ROTATION,
+    TCP_ROTATIONAL_ACCELERATION,
+    TCP_SPEED,
+    Packed,
+    Work,
+    pack,
+    work_for,
+)
+from checkrein.limits.kernels.tool_motion import tool_accelerations
+from checkrein.limits.kinds import (
+    joint_effort,
+    link_speed,
+    tcp_acceleration,
+    tcp_rotation,
+    tcp_speed,
+)
+from checkrein.limits.records import Array
+
+# Weightless, so that an effort is of the motion alone.
+ROBOT = weightless(without_margins(panda()))
+PEAK_S, REST_S, DROP = 0.25, 0.125, 0.1
+LIMITS = (LINK_SPEED, TCP_ACCELERATION, TCP_ROTATION, TCP_ROTATIONAL_ACCELERATION, TCP_SPEED)
+
+
+def peaked(limits: Limits, piece: int, share: float, fast: Array) -> tuple[Packed, Work, Array]:
+    """The motion in `work`, and q, dq and ddq of samples of that piece (k, 3, n).
+
+    At `share` of the piece joints have the speeds `fast` (n,), elsewhere less. The second piece
+    takes no time. Nothing else in `work` is a number.
+    """
+    packed = pack(limits)
+    work = work_for(packed)
+    for name in SCRATCH:
+        getattr(work, name)[...] = math.nan
+    lasts = [PEAK_S if p == piece else 0.0 if p == 1 else REST_S for p in range(6)]
+    work.small[ENDS] = sum(lasts)
+    work.small[ENDS, :7] = np.concatenate([[0.0], np.cumsum(lasts)])
+    q, jerk = np.array(limits.home), -2.0 * DROP * fast / PEAK_S**2
+    one = np.array([q, fast * (1.0 - DROP * share**2), -jerk * share * PEAK_S, jerk])
+    t = np.linspace(0.0, PEAK_S, 101)[:, None]
+    moved = [
+        one[0] + t * (one[1] + t * (one[2] / 2.0 + t * one[3] / 6.0)),
+        one[1] + t * (one[2] + t * one[3] / 2.0),
+        one[2] + t * one[3],
+    ]
+    work.pieces[...] = 0.0
+    work.pieces[:piece, :, 0], work.pieces[piece:, :, 0] = q, moved[0][-1]
+    work.pieces[piece] = one.T
+    return packed, work, np.stack(moved, axis=1)
+
+
+class Kind(NamedTuple):
+    """How to bind one kind to a bound, what it then limits, and whether it holds."""
+
+    bind: Callable[[Packed, float], None]
+    value: Callable[[Packed, Array, Array, Array], float]
+    holds: Callable[[Packed, Work, Array], bool]
+    turning: bool = False
+
+
+def scalar(column: int) -> Callable[[Packed, float], None]:
+    def bind(packed: Packed, bound: float) -> None:
+        packed.scalar[column] = bound
+
+    return bind
+
+
+def twist(q: Array, dq: Array) -> Array:
+    return np.asarray(jacobian(ROBOT, q, tcp(ROBOT, q), 6) @ dq)
+
+
+def bind_wrist(packed: Packed, bound: float) -> None:
+    packed.joint[5, EFFORT] = bound
+
+
+KINDS = {
+    "tcp_speed": Kind(
+        scalar(TCP_SPEED),
+        lambda _, q, dq, ddq: float(np.linalg.norm(twist(q, dq)[:3])),
+        tcp_speed.holds,
+    ),
+    "tcp_rotation": Kind(
+        scalar(TCP_ROTATION),
+        lambda _, q, dq, ddq: float(np.linalg.norm(twist(q, dq)[3:])),
+        tcp_rotation.holds,
+    ),
+    "link_speed": Kind(
+        scalar(LINK_SPEED),
+        lambda _, q, dq, ddq: float(capsule_speeds(ROBOT, q, dq).max()),
+        lambda packed, work, report: link_speed.violated(packed, work, report) == 0,
+    ),
+    "tcp_acceleration": Kind(
+        scalar(TCP_ACCELERATION),
+        lambda packed, *at: tool_accelerations(packed, *at)[0],
+        lambda packed, work, report: tcp_acceleration.violated(packed, work, report) == 0,
+    ),
+    "tcp_rotational_acceleration": Kind(
+        scalar(TCP_ROTATIONAL_ACCELERATION),
+        lambda packed, *at: tool_accelerations(packed, *at)[1],
+        lambda packed, work, report: tcp_acceleration.violated(packed, work, report) == 0,
+        turning=True,  # two axes: their cross product
+    ),
+    "joint_effort": Kind(
+        bind_wrist,
+        lambda _, *at: abs(float(efforts(ROBOT, *at)[5])),
+        joint_effort.holds,
+    ),
+}
+
+
+@pytest.mark.parametrize("piece", [0, 2, 5])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_peak_is_found_wherever_it_is(name: str, piece: int) -> None:
+    kind, report = KINDS[name], np.zeros(3)
+    fast = array([2.0, 2.0 * kind.turning, 0.0, 0.0, 0.0, 0.0, 0.0])
+    for share in (0.2, 0.4, 0.6, 0.8):
+        packed, work, samples = peaked(ROBOT, piece, share, fast)
+        packed.joint[:, EFFORT], packed.scalar[list(LIMITS)] = math.inf, math.inf
+        values = [kind.value(packed, *at) for at in samples]
+        assert max(values) > 1.0003 * max(values[0], values[-1])
+        kind.bind(packed, 1.05 * max(values))
+        assert kind.holds(packed, work, report)
+        kind.bind(packed, max(values) / 1.0002)
+        assert not kind.holds(packed, work, report)
