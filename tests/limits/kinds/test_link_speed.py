@@ -9,13 +9,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.limits.kinds.battery import MotionBattery, Verdict, ask, plain_robot, still
-from tests.limits.slow_chain import tcp
+from tests.limits.kinds.battery import PERIOD_S, MotionBattery, Verdict, ask, plain_robot, still
+from tests.limits.slow_chain import capsule_axes, tcp
 from tests.limits.slow_links import ball, capsule_speeds, inside
 from tests.limits.slow_motion import Motion, random_motions, sampled, stopping
-from tests.robots import column, panda, slider, with_joints, without_geometry, without_margins
+from tests.robots import (
+    column,
+    half_space,
+    panda,
+    slider,
+    with_joint,
+    with_joints,
+    without_geometry,
+    without_margins,
+)
 
 from checkrein.limits import Limits, LinkLimits, Zone
+from checkrein.limits.certify import KINDS
 from checkrein.limits.core import Core
 from checkrein.limits.kernels.link_motion import is_limited
 from checkrein.limits.kernels.packed import Packed, Work, pack
@@ -246,3 +256,68 @@ def still_panda() -> Motion:
     start = np.zeros((7, 3))
     start[:, 0] = panda().home
     return Motion(start, np.zeros(7), np.ones(3), np.zeros((7, 3)))
+
+
+def behind(side: float, exempt: tuple[str, ...] = ("link0",), speed: float = 0.1) -> Zone:
+    """All with y above `side` [m]; the column may turn in it."""
+    volume = half_space("behind", [0.0, -1.0, 0.0], -side, "keep_out")
+    return Zone(replace(volume, exempt=exempt), speed)
+
+
+def swinging() -> tuple[Motion, float]:
+    """The column turns at 1 rad/s, towards +y; where the carriage's skin is in the end, without."""
+    motion = still()
+    motion.start[0, 1] = 1.0
+    ticks = float(motion.ticks.sum()) + 1.0
+    end = np.array([ticks * PERIOD_S, 0.25])
+    return motion, float(capsule_axes(plain_robot(), end)[1][:, 1].max() + carriage_radius())
+
+
+def carriage_radius() -> float:
+    return plain_robot().capsules[1].radius
+
+
+@pytest.mark.parametrize("column_off", [0.0, 0.01])
+def test_a_zone_begins_where_a_link_may_touch_it(column_off: float) -> None:
+    """To a share of how far it is off, and of what a first-order bound leaves out."""
+    robot = with_joint(plain_robot(), 0, tracking_error=column_off)
+    motion, reached = swinging()
+    off = math.sin(column_off) * float(capsule_axes(robot, np.array([0.0, 0.25]))[1][:, 0].max())
+    assert not ask(slow_in(robot, behind(reached + 0.95 * off - 1e-5)), motion, links_hold).ok
+    assert ask(slow_in(robot, behind(reached + 1.05 * off + 2e-4)), motion, links_hold).ok
+    clear, touched = behind(reached + 1.05 * off + 2e-4), behind(reached + 0.95 * off - 1e-5)
+    # Whichever zone comes first, and also behind one that does not concern the link.
+    exempt = behind(0.0, ("link0", "link1"))
+    for zones in ((clear, touched), (touched, clear), (exempt, touched), (exempt, clear, touched)):
+        verdict = ask(slow_in(robot, *zones), motion, links_hold)
+        assert verdict.subject == 2 * zones.index(touched) + 1
+        assert verdict.bound == 0.1
+
+
+def test_a_link_that_leaves_a_zone_is_slow_until_it_has_left() -> None:
+    """What counts is where it is at that time, be it at the very start."""
+    motion, _ = swinging()
+    for side, fine in ((-carriage_radius() - 1e-5, True), (-carriage_radius() + 1e-5, False)):
+        volume = half_space("before", [0.0, 1.0, 0.0], side, "keep_out")
+        zone = Zone(replace(volume, exempt=("link0",)), 0.1)
+        assert ask(slow_in(plain_robot(), zone), motion, links_hold).ok is fine
+
+
+def test_what_errors_add_to_the_fastest_point_is_charged_and_no_more() -> None:
+    """Corner by corner of what positions and velocities may be off by."""
+    robot = with_joint(plain_robot(), 0, velocity_error=0.1, tracking_error=0.01)
+    robot = with_joint(robot, 1, velocity_error=0.02, tracking_error=0.02)
+    motion, _ = swinging()
+    fast = max(
+        float(capsule_speeds(robot, np.array([0.0, 0.25 + rail]), np.array([1.1, slide])).max())
+        for rail in (0.02, -0.02)
+        for slide in (0.02, -0.02)
+    )
+    assert not ask(limited(robot, 0.9999 * fast), motion, links_hold).ok
+    assert ask(limited(robot, 1.15 * fast), motion, links_hold).ok
+
+
+def test_codes_are_of_the_kinds_that_findings_name() -> None:
+    assert [KINDS[code] for code in (link_speed.LINK, link_speed.ZONE)] == [
+        "link_speed", "zone_speed",
+    ]  # fmt: skip
