@@ -67,6 +67,7 @@ TARGETS = (
     _kind("tracking"),
     _kind(
         "workspace",
+        "tests/limits/kinds/test_peaks.py",
         "tests/limits/kinds/test_obstacles.py",
         "tests/limits/kinds/test_self_collision.py",
         "tests/limits/kernels/test_clear_in_motion.py",

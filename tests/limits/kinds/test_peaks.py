@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 from tests.limits.kinds.battery import SCRATCH
 from tests.limits.kinds.test_joint_effort import weightless
-from tests.limits.slow_chain import efforts, jacobian, tcp
+from tests.limits.slow_chain import capsule_axes, efforts, jacobian, tcp
+from tests.limits.slow_geometry import upper_clearance
 from tests.limits.slow_links import capsule_speeds
 from tests.robots import array, panda, without_margins
 
-from checkrein.limits import Limits
+from checkrein.limits import Limits, Volume
 from checkrein.limits.kernels.packed import (
     EFFORT,
     ENDS,
     LINK_SPEED,
+    STANDOFF,
     TCP_ACCELERATION,
     TCP_ROTATION,
     TCP_ROTATIONAL_ACCELERATION,
@@ -39,6 +42,7 @@ from checkrein.limits.kinds import (
     tcp_acceleration,
     tcp_rotation,
     tcp_speed,
+    workspace,
 )
 from checkrein.limits.records import Array
 
@@ -48,11 +52,11 @@ PEAK_S, REST_S, DROP = 0.25, 0.125, 0.1
 LIMITS = (LINK_SPEED, TCP_ACCELERATION, TCP_ROTATION, TCP_ROTATIONAL_ACCELERATION, TCP_SPEED)
 
 
-def peaked(limits: Limits, piece: int, share: float, fast: Array) -> tuple[Packed, Work, Array]:
-    """The motion in `work`, and q, dq and ddq of samples of that piece (k, 3, n).
+def laid(limits: Limits, piece: int, one: Array) -> tuple[Packed, Work, Array]:
+    """Six pieces in `work`, that one with q, dq, ddq and jerk (4, n) at its start; others rest.
 
-    At `share` of the piece joints have the speeds `fast` (n,), elsewhere less. The second piece
-    takes no time. Nothing else in `work` is a number.
+    And q, dq and ddq of samples of it (k, 3, n). The second piece takes no time. Nothing else in
+    `work` is a number.
     """
     packed = pack(limits)
     work = work_for(packed)
@@ -61,8 +65,6 @@ def peaked(limits: Limits, piece: int, share: float, fast: Array) -> tuple[Packe
     lasts = [PEAK_S if p == piece else 0.0 if p == 1 else REST_S for p in range(6)]
     work.small[ENDS] = sum(lasts)
     work.small[ENDS, :7] = np.concatenate([[0.0], np.cumsum(lasts)])
-    q, jerk = np.array(limits.home), -2.0 * DROP * fast / PEAK_S**2
-    one = np.array([q, fast * (1.0 - DROP * share**2), -jerk * share * PEAK_S, jerk])
     t = np.linspace(0.0, PEAK_S, 101)[:, None]
     moved = [
         one[0] + t * (one[1] + t * (one[2] / 2.0 + t * one[3] / 6.0)),
@@ -70,9 +72,20 @@ def peaked(limits: Limits, piece: int, share: float, fast: Array) -> tuple[Packe
         one[2] + t * one[3],
     ]
     work.pieces[...] = 0.0
-    work.pieces[:piece, :, 0], work.pieces[piece:, :, 0] = q, moved[0][-1]
+    work.pieces[:piece, :, 0], work.pieces[piece:, :, 0] = one[0], moved[0][-1]
     work.pieces[piece] = one.T
     return packed, work, np.stack(moved, axis=1)
+
+
+def peaked(share: float, fast: Array) -> Array:
+    """A piece from home: joints have the speeds `fast` (n,) at `share` of it, elsewhere less."""
+    jerk = -2.0 * DROP * fast / PEAK_S**2
+    return np.array([ROBOT.home, fast * (1.0 - DROP * share**2), -jerk * share * PEAK_S, jerk])
+
+
+def returning(share: float, fast: Array) -> Array:
+    """A piece from home whose joints are farthest away at `share` of it."""
+    return np.array([ROBOT.home, fast, -fast / (share * PEAK_S), 0.0 * fast])
 
 
 class Kind(NamedTuple):
@@ -140,7 +153,7 @@ def test_a_peak_is_found_wherever_it_is(name: str, piece: int) -> None:
     kind, report = KINDS[name], np.zeros(3)
     fast = array([2.0, 2.0 * kind.turning, 0.0, 0.0, 0.0, 0.0, 0.0])
     for share in (0.2, 0.4, 0.6, 0.8):
-        packed, work, samples = peaked(ROBOT, piece, share, fast)
+        packed, work, samples = laid(ROBOT, piece, peaked(share, fast))
         packed.joint[:, EFFORT], packed.scalar[list(LIMITS)] = math.inf, math.inf
         values = [kind.value(packed, *at) for at in samples]
         assert max(values) > 1.0003 * max(values[0], values[-1])
@@ -148,3 +161,29 @@ def test_a_peak_is_found_wherever_it_is(name: str, piece: int) -> None:
         assert kind.holds(packed, work, report)
         kind.bind(packed, max(values) / 1.0002)
         assert not kind.holds(packed, work, report)
+
+
+@pytest.mark.parametrize("piece", [0, 2, 5])
+@pytest.mark.parametrize("volume", ROBOT.volumes, ids=lambda volume: volume.name)
+def test_the_nearest_place_is_found_wherever_it_is(volume: Volume, piece: int) -> None:
+    """How far a volume is at the nearest is what its standoff may be, and not much less."""
+    robot, report = replace(ROBOT, volumes=(volume,), self_collision=None), np.zeros(3)
+    inner = 0
+    for share in (0.4, 0.55, 0.7):
+        for way in (1.0, -1.0):
+            fast = way * array([1.0, 2.0, 0.0, -1.0, 0.0, 1.0, 0.0])
+            packed, work, samples = laid(robot, piece, returning(share, fast))
+            away = np.array([clear_of(volume, q) for q, _, _ in samples])
+            inner += away.min() < min(away[0], away[-1]) - 1e-3
+            packed.scalar[STANDOFF] = away.min() - 2e-3
+            assert workspace.violated(packed, work, report) == 0
+            packed.scalar[STANDOFF] = away.min() + 1e-6
+            assert workspace.violated(packed, work, report) == workspace.WORKSPACE
+    assert inner >= 1
+
+
+def clear_of(volume: Volume, q: Array) -> float:
+    """Of the whole body, sampled: at least the true clearance [m]."""
+    axes, capsules = capsule_axes(ROBOT, q), ROBOT.capsules
+    asked = [k for k, capsule in enumerate(capsules) if capsule.name not in volume.exempt]
+    return min(upper_clearance(volume, axes[k], capsules[k].radius) for k in asked)
