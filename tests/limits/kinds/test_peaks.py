@@ -174,7 +174,7 @@ def test_the_nearest_place_is_found_wherever_it_is(volume: Volume, piece: int) -
             fast = way * array([1.0, 2.0, 0.0, -1.0, 0.0, 1.0, 0.0])
             packed, work, samples = laid(robot, piece, returning(share, fast))
             away = np.array([clear_of(volume, q) for q, _, _ in samples])
-            inner += away.min() < min(away[0], away[-1]) - 1e-3
+            inner += away.min() < min(away[0], away[-1]) - 2e-4
             packed.scalar[STANDOFF] = away.min() - 2e-3
             assert workspace.violated(packed, work, report) == 0
             packed.scalar[STANDOFF] = away.min() + 1e-6
