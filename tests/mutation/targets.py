@@ -60,7 +60,11 @@ TARGETS = (
     _kind("joint_velocity"),
     _kind("link_speed", *BOUNDS),
     _kind("resting"),
-    _kind("self_collision", "tests/limits/kernels/test_clear_in_motion.py"),
+    _kind(
+        "self_collision",
+        "tests/limits/kinds/test_pairs.py",
+        "tests/limits/kernels/test_clear_in_motion.py",
+    ),
     _kind("tcp_acceleration", *BOUNDS),
     _kind("tcp_rotation", *BOUNDS),
     _kind("tcp_speed", *BOUNDS),
