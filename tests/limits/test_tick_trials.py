@@ -166,9 +166,17 @@ CASES = {
         Asked(beside("ball", False), [[0.279, -0.23, -2.4], [0.514, -0.52, -1.2]], (-1.77, -0.39)),
         "workspace", ALONG, 0.02,
     ),
+    "along_a_wall_at_less_of_a_distance": (
+        Asked(beside("walls", False), [[-0.396, -0.42, 0.4], [0.294, 0.01, 0.9]], (-1.11, -0.3)),
+        "workspace", ALONG, 0.005,
+    ),
     "beside_a_ball_towards_the_stop": (
         Asked(beside("ball", False), [[-0.262, 0.94, 0.0], [0.53, 0.08, 0.0]], (1.42, -0.62)),
         "workspace", STOP, 0.25,
+    ),
+    "beside_a_wall_towards_the_stop": (
+        Asked(beside("walls", False), [[-0.419, 0.29, -3.1], [0.274, 0.47, -2.1]], (-1.22, -0.5)),
+        "workspace", STOP, 0.8125,
     ),
     "from_rest_beside_a_ball": (
         Asked(beside("ball", False), [[-0.253, 0.0, 0.0], [0.357, 0.0, 0.0]], (0.23, -0.55)),
@@ -224,7 +232,7 @@ def test_what_refused_the_proposal_is_found_last(
     _, report, _ = asked.tried(wanted)
     _, rows, _ = asked.answer()
     np.testing.assert_array_equal(rows, [*found, [KINDS.index(why), *report]])
-    code, full, out = asked.answer(rows=len(found))
+    _, full, out = asked.answer(rows=len(found))
     np.testing.assert_array_equal(full, found)
     if way != ALONG:
         np.testing.assert_array_equal(out, asked.answer()[2])

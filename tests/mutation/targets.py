@@ -44,6 +44,12 @@ DECIDE = (
     "tests/controller/test_recovery.py",
     "tests/controller/test_seeing.py",
 )
+TICK = (
+    "tests/limits/test_tick.py",
+    "tests/limits/test_tick_parts.py",
+    "tests/limits/test_tick_trials.py",
+    "tests/limits/test_core.py",
+)
 
 # The certified stop is certified_stop, braking, certify and tick.
 TARGETS = (
@@ -69,7 +75,7 @@ TARGETS = (
     ),
     Target("limits/kernels/braking.py", BRAKING),
     Target("limits/certify.py", ("tests/limits/test_certify.py",)),
-    Target("limits/tick.py", ("tests/limits/test_tick.py", "tests/limits/test_core.py")),
+    Target("limits/tick.py", TICK),
     Target("controller/decide.py", DECIDE),
 )
 
