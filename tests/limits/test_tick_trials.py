@@ -123,7 +123,7 @@ RAY, STOP, ALONG, KEPT_STOP = "ray", "stop", "along", "kept"
 # What it is that refuses, the way from the gentle to the bold motion, and the share of it.
 CASES = {
     "three_quarters_of_the_way": (
-        Asked(lifter(30.0), [[0.244, 0.44, 0.8], [0.365, 0.15, 0.2]], (1.67, 0.55)),
+        Asked(lifter(30.0), [[0.327, 0.0, 0.0], [0.463, 0.0, 0.0]], (-1.27, -0.37)),
         "joint_effort", RAY, 0.75,
     ),
     "half_of_the_way": (
@@ -131,7 +131,7 @@ CASES = {
         "joint_effort", RAY, 0.5,
     ),
     "a_quarter_of_the_way": (
-        Asked(lifter(30.0), [[0.492, 0.0, 0.0], [0.562, 0.0, 0.0]], (-1.39, 0.38)),
+        Asked(lifter(30.0), [[-0.029, 0.0, 0.0], [0.461, 0.0, 0.0]], (1.45, -0.53)),
         "joint_effort", RAY, 0.25,
     ),
     "the_slowest_of_the_way": (
@@ -157,6 +157,22 @@ CASES = {
     "from_rest_where_effort_is_short_more_halvings": (
         Asked(lifter(30.0, False), [[-0.137, 0.0, 0.0], [0.581, 0.0, 0.0]], (0.9, -0.55)),
         "joint_effort", STOP, 0.03125,
+    ),
+    "and_no_more_than_ten": (
+        Asked(lifter(30.0, False), [[-0.49, 0.0, 0.0], [0.694, 0.0, 0.0]], (-0.01, -0.18)),
+        "joint_effort", KEPT_STOP, 0.0,
+    ),
+    "with_a_speed_it_does_not_rest": (
+        Asked(lifter(27.0), [[-0.178, -0.03, 0.0], [0.489, -0.39, 0.0]], (1.67, -0.12)),
+        "joint_effort", KEPT_STOP, 0.0,
+    ),
+    "with_an_acceleration_it_does_not_rest": (
+        Asked(lifter(30.0, False), [[0.181, 0.0, -1.0], [0.599, 0.0, -0.1]], (-1.82, -0.38)),
+        "joint_effort", KEPT_STOP, 0.0,
+    ),
+    "with_as_much_of_both_it_does_not_rest": (
+        Asked(lifter(30.0, False), [[-0.17, 0.0, 0.0], [0.568, 0.1, 0.1]], (1.62, 0.64)),
+        "joint_effort", KEPT_STOP, 0.0,
     ),
     "along_a_wall_at_a_distance": (
         Asked(beside("walls", False), [[-0.338, -1.06, 4.1], [0.297, 0.16, -0.5]], (-1.79, -0.51)),
