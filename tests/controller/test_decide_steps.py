@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from tests.controller.test_recovery import IN, OUT, rail
 from tests.drive import Rig
-from tests.robots import NO_CLASSIFIER, half_space, slider, turntable, with_joint
-from tests.scoring import always, by_first_value, scored
+from tests.robots import half_space, slider, turntable, with_joint
 from tests.seeing import World, ahead, names, seeing
 
 from checkrein.controller import Outcome
@@ -52,6 +51,31 @@ class TestExecuted:
         passed = [(tick.seq, tick.stop_tick) for tick in memory_of(rig).trail]
         expected = [(sent.seq - 1, 0), *((sent.seq, k) for k in range(played + 1))]
         assert passed[-len(expected) - 1 :] == [*expected, (decision.seq, 0)]
+
+    @pytest.mark.parametrize("played", [0, 1, 2])
+    def test_ticks_of_the_last_stop_that_were_played_are_continued(self, played: int) -> None:
+        """Not the setpoint itself: the robot has braked since."""
+        rig = Rig(turntable()).arm()
+        sent = rig.run(0.3, 20)
+        rig.q, rig.dq, ddq = sent.setpoint.stop.sample(played)
+        before = rig.q + rig.dq * T + ddq * T * T / 2.0
+        decision = rig.tick(rig.velocity(0.3), executed=Executed(sent.seq, played))
+        assert decision.continues == (sent.seq, played)
+        assert abs(rig.q - before)[0] <= 2500.0 * T**3 / 6.0 + 1e-12
+        assert plan_of(rig).anchor.shape == (2, 1)
+        assert rig.tick().continues == (decision.seq, 0)
+
+    @pytest.mark.parametrize("played", [0, 2])
+    def test_a_latched_stop_goes_on_from_what_was_played(self, played: int) -> None:
+        rig = Rig(turntable()).arm()
+        sent = rig.run(0.3, 20)
+        rig.tick(q=[np.nan])
+        decision = rig.tick(executed=Executed(sent.seq, played))
+        assert decision.continues == (sent.seq, played)
+        np.testing.assert_allclose(rig.q, sent.setpoint.stop.sample(played + 1)[0], atol=1e-12)
+        unknown = rig.tick(executed=Executed(999, 0))
+        assert (unknown.outcome, unknown.error) == (Outcome.STOP, None)
+        assert unknown.continues == (decision.seq, 0)
 
     @pytest.mark.parametrize("more", [0, 1, 2, 5, 100])
     def test_a_rest_behind_the_stop_is_as_long_as_it_was(self, more: int) -> None:
@@ -136,6 +160,7 @@ class TestPlan:
             assert decision.outcome is Outcome.REFUSE
             expected = ["command_expired"] if over == 0 else []
             assert [found.limit for found in decision.findings] == expected
+            assert all(found.value == 0.0 for found in decision.findings)
             assert memory_of(rig).plan is None
             assert decision.command_seq is None
             assert decision.stop_tick == over + 1
@@ -147,103 +172,6 @@ class TestPlan:
         for seq, name in ((9, "replayed"), (8, "replayed"), (10, "replayed")):
             found = rig.tick(rig.velocity(0.05, seq=seq)).findings
             assert (name in [finding.limit for finding in found]) is (seq < 10)
-
-
-class TestDrift:
-    """How far the executed motion has left the one that was scored."""
-
-    def test_of_velocities_it_is_what_was_not_gone(self) -> None:
-        rig = Rig(scored(slider(), rescore_deviation=10.0), scorer=always(0.0)).arm()
-        asked = np.array([0.5, 0.3])
-        rig.tick(rig.velocity(asked))
-        missing = np.zeros(2)
-        for _ in range(12):
-            missing += (rig.dq - asked) * T
-            drift = plan_of(rig).drift
-            assert drift is not None
-            np.testing.assert_allclose(drift, missing, atol=1e-15)
-            rig.tick()
-
-    def test_of_positions_it_is_the_distance(self) -> None:
-        rig = Rig(scored(slider(), rescore_deviation=10.0), scorer=always(0.0)).arm()
-        target = np.array([0.1, 0.35])
-        rig.tick(rig.command("joint_position", target))
-        for _ in range(5):
-            drift = plan_of(rig).drift
-            assert drift is not None
-            np.testing.assert_allclose(drift, rig.q - target, atol=1e-15)
-            rig.tick()
-
-    @pytest.mark.parametrize(("allowed", "times"), [(10.0, 1), (1e-9, 10), (None, 1)])
-    def test_beyond_what_is_declared_it_is_scored_again(
-        self, allowed: float | None, times: int
-    ) -> None:
-        scorer = always(0.0)
-        rig = Rig(scored(turntable(), rescore_deviation=allowed), scorer=scorer).arm()
-        rig.tick(rig.velocity(0.5))
-        for _ in range(9):
-            assert rig.tick().stop_tick == 0
-        assert len(scorer.asked) == times
-        assert (plan_of(rig).drift is None) is (allowed is None)
-
-    def test_one_joint_is_enough_on_either_side(self) -> None:
-        """Drift is negative where the robot is behind, positive where it is ahead."""
-        for sign in (1.0, -1.0):
-            scorer = always(0.0)
-            rig = Rig(scored(slider(), rescore_deviation=1e-3), scorer=scorer).arm()
-            rig.tick(rig.velocity([0.0, sign * 0.5]))
-            for _ in range(9):
-                rig.tick()
-            assert len(scorer.asked) > 1
-
-
-class TestVeto:
-    def test_a_plan_goes_on_clamped_while_a_veto_waits_for_another(self) -> None:
-        """What the limits change is found, and it is still another proposal that is asked for."""
-        rig = Rig(scored(turntable()), scorer=by_first_value()).arm()
-        fast = rig.command("joint_velocity", [[0.4], [9.0], [9.0]], period_ms=8.0)
-        assert rig.tick(fast).stop_tick == 0
-        for _ in range(4):
-            rig.tick()
-        decision = rig.tick(rig.velocity(0.9))
-        assert decision.outcome is Outcome.RESAMPLE
-        assert decision.resample
-        assert names(decision) >= {"classifier", "joint_velocity"}
-        assert decision.command_seq == fast.seq
-        assert decision.stop_tick == 0
-        assert rig.dq[0] > 0.0
-
-    def test_it_waits_until_the_deadline_and_no_longer(self) -> None:
-        limits = scored(turntable())
-        deadline = round(limits.timing.resample_deadline_ms / 4.0)
-        rig = Rig(limits, scorer=by_first_value()).arm()
-        rig.tick(rig.command("joint_velocity", [[0.1]] * 200, period_ms=20.0))
-        outcomes = [rig.tick(rig.velocity(0.9)).outcome]
-        since = rig.now_ns
-        outcomes += [rig.tick().outcome for _ in range(deadline + 2)]
-        late = outcomes.index(Outcome.REFUSE)
-        assert set(outcomes[:late]) == {Outcome.RESAMPLE}
-        assert late == deadline + 1
-        assert rig.decisions[1 + late].stop_tick == 1
-        assert memory_of(rig).resample_since_ns == since
-        assert rig.tick(rig.velocity(0.2)).accepted == 0
-        assert memory_of(rig).resample_since_ns is None
-
-    def test_what_waits_is_asked_for_again_in_every_tick(self) -> None:
-        rig = Rig(scored(turntable()), scorer=by_first_value()).arm()
-        risk, bound = 0.9, 0.5
-        found = rig.tick(rig.velocity(risk)).findings[0]
-        assert (found.value, found.bound) == (risk, bound)
-        assert found.margin == pytest.approx(bound - risk)
-        again = rig.tick()
-        assert again.resample
-        assert [f.limit for f in again.findings] == ["classifier"]
-        assert np.isnan(again.findings[0].value)
-
-    def test_no_classifier_no_digest(self) -> None:
-        rig = Rig(replace(turntable(), classifier=NO_CLASSIFIER)).arm()
-        assert rig.tick(rig.velocity(0.1)).classifier_sha256 is None
-        assert rig.decisions[-1].scores == ()
 
 
 @pytest.mark.parametrize(
@@ -278,7 +206,12 @@ class TestStops:
     def test_its_ticks_are_counted_until_something_moves(self) -> None:
         rig = Rig(turntable()).arm()
         rig.run(0.2, 8)
-        assert [rig.tick([]).stop_tick for _ in range(4)] == [1, 2, 3, 4]
+        left = rig.decisions[-1].setpoint.stop.ticks_total
+        for tick in range(1, left + 3):
+            decision = rig.tick([])
+            assert decision.stop_tick == tick
+            assert decision.stop_state.phase == ("stopping" if tick < left else "at_rest")
+            assert decision.stop_state.rest_in_ticks == max(0, left - tick)
         assert [rig.tick(rig.velocity(0.2)).stop_tick, rig.tick([]).stop_tick] == [0, 1]
 
     def test_a_latched_stop_is_played_to_rest_and_forgets_the_plan(self) -> None:
@@ -294,6 +227,20 @@ class TestStops:
             np.testing.assert_allclose(rig.q, stop.sample(tick)[0], atol=1e-12)
             phase = "stopping" if tick < stop.ticks_total else "at_rest"
             assert decision.stop_state.phase == phase
+
+
+class TestRamp:
+    def test_only_ticks_that_move_use_it_up(self) -> None:
+        """After arming a robot is slow for so many ticks of motion, not of waiting."""
+        rig = Rig(replace(turntable(), ramp_s=5.0 * T)).arm()
+        assert memory_of(rig).ramp_ticks == 5
+        rig.tick([])
+        assert memory_of(rig).ramp_ticks == 5
+        left = []
+        for _ in range(7):
+            rig.tick(rig.velocity(0.05))
+            left.append(memory_of(rig).ramp_ticks)
+        assert left == [4, 3, 2, 1, 0, 0, 0]
 
 
 class TestWayBack:
@@ -323,6 +270,8 @@ class TestWayBack:
             assert decision.stop_tick == tick
             assert memory_of(rig).back is None
             assert memory_of(rig).changed_seq == decision.seq
+            phase = "stopping" if tick < stop.ticks_total else "at_rest"
+            assert decision.stop_state.phase == phase
         rig.tick(rig.velocity(OUT))
         assert memory_of(rig).back is not None
 

@@ -166,7 +166,8 @@ def test_a_tool_that_may_not_be_pushed_hard_is_braked_gently() -> None:
     """Its lever is 0.5 m: 5 m/s² at the full deceleration of 10 rad/s²."""
     limits = turntable()
     code, full = braked(limits, 0.5)
-    assert (code, full) == (CERTIFIED, pytest.approx(10.0, rel=0.1))
+    assert code == CERTIFIED
+    assert full == pytest.approx(10.0, rel=0.1)
     held = replace(limits, tcp=replace(limits.tcp, max_trans_acc=1.0))
     code, gentle = braked(held, 0.5)
     assert code == CERTIFIED
@@ -203,7 +204,7 @@ def test_who_follows_the_stored_stop_goes_on_with_it_where_joints_slow_down_alon
     stop[:2, 4] = -start[:, 1] / (50.0 * T) ** 2
     stop[:2, 5] = -stop[:2, 4]
     reference[1, 0] = start[0, 1]
-    motions = []
+    motions: list[Array] = []
     for memory in (0.0, 1.0):
         work, out = work_for(packed), np.zeros(motion_shape(2))
         if memory:  # as if it had been about to coast for longer

@@ -102,7 +102,7 @@ class Asked(NamedTuple):
             packed, np.array(self.start), bounds_of(self.limits), self.reference, len(walls),
             lift_m, work, found, ddq[0], ddq[1],
         )  # fmt: skip
-        return ddq[0]
+        return np.asarray(ddq[0])
 
     def answer(self, memory: float = 0.0, rows: int = FOUND_MAX) -> tuple[int, Array, Array]:
         """What is sent: its code, what was found, the motion. memory: what it held before."""

@@ -37,6 +37,7 @@ BRAKING = (
 )
 DECIDE = (
     "tests/controller/test_decide.py",
+    "tests/controller/test_decide_risk.py",
     "tests/controller/test_decide_steps.py",
     "tests/controller/test_changes.py",
     "tests/controller/test_filter.py",
