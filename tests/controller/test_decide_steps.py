@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from tests.controller.test_recovery import IN, OUT, rail
 from tests.drive import Rig
+from tests.gripping import Hand, gripping, towards
 from tests.robots import half_space, slider, turntable, with_joint
-from tests.seeing import World, ahead, names, seeing
+from tests.seeing import DECLARED, World, ahead, names, seeing
 
 from checkrein.controller import Outcome
 from checkrein.controller.decide import HISTORY, REBASE_TICKS_MAX, status_of
@@ -18,6 +19,7 @@ from checkrein.controller.decision import StopCategory
 from checkrein.controller.memory import Memory, Plan
 from checkrein.controller.stop_state import Phase
 from checkrein.limits import Executed, Limits
+from checkrein.limits.core import Core
 
 T = turntable().period_s
 
@@ -288,6 +290,27 @@ class TestWayBack:
             eased = now.back
         assert memory_of(rig).changed_seq > 0
 
+    @pytest.mark.parametrize("way", [IN, [0.0, 0.01]])
+    def test_what_does_not_lead_away_is_not_sent_and_said_for_where_it_is(self, way: Any) -> None:
+        """How near it is now, and how near it may be; the stop is played instead."""
+        rig = Rig(rail(), q=[0.0, 0.5])
+        rig.guard.arm(rig.state(), now_ns=rig.now_ns, recover=True)
+        rig.run(OUT, 20)
+        rig.brake()
+        gap = Core(rig.limits).clearance(rig.q)
+        seen = False
+        for _ in range(6):
+            at = rig.q
+            decision = rig.tick(rig.velocity(way))
+            np.testing.assert_array_equal(rig.q, at)
+            assert decision.outcome is Outcome.CLAMP
+            for found in decision.findings:
+                if found.limit == "recovery":
+                    assert found.subject == "workspace of link1/wall"
+                    assert found.value == pytest.approx(gap, abs=1e-9)
+                    seen = True
+        assert seen
+
 
 class TestSeeing:
     def test_a_tick_that_moves_is_certified_against_what_is_trusted(self) -> None:
@@ -302,3 +325,25 @@ class TestSeeing:
         rig = Rig(replace(slider(), volumes=(half_space("w", [0, 1.0, 0], -3.0, "keep_out"),)))
         rig.arm().run(0.05, 3)
         assert memory_of(rig).seen == type(memory_of(rig).seen)()
+
+    def test_silence_is_noticed_without_a_word_from_the_camera(self) -> None:
+        """From the tick on in which the last cloud is older than it may be."""
+        limits = seeing(slider())
+        world = World(limits)
+        world.run([0.1, 0.0], 4)
+        oldest = round(DECLARED.max_age_ms / (limits.period_s * 1e3))
+        for k in range(oldest + 3):
+            decision = world.rig.tick(world.rig.velocity([0.1, 0.0]))
+            is_stale = "obstacles_stale" in names(decision)
+            assert is_stale is (k + 1 > oldest)
+            assert (decision.outcome is Outcome.REFUSE) is is_stale
+        assert decision.stop_tick > 0
+
+
+def test_a_command_that_is_over_asks_nothing_of_the_gripper() -> None:
+    robot = Hand(gripping(turntable()))
+    rig = robot.rig
+    robot.tick(rig.velocity(0.0, gripper=towards(0.0), valid_ms=4.0))
+    decision = robot.tick(None)
+    assert names(decision) == {"command_expired"}
+    assert decision.outcome is Outcome.REFUSE
