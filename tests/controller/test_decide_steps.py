@@ -339,6 +339,16 @@ class TestSeeing:
             assert (decision.outcome is Outcome.REFUSE) is is_stale
         assert decision.stop_tick > 0
 
+    def test_a_tick_of_the_stop_is_not_taken_for_a_new_certificate(self) -> None:
+        """Its age counts from the last tick that was certified, so that it is looked at again."""
+        world = World(seeing(slider()))
+        world.run([0.3, 0.0], 12)
+        since = world.rig.now_ns
+        for ticks in (2, 3, 4):
+            world.rig.tick([])
+            seen = memory_of(world.rig).seen
+            assert (seen.certified_ns, seen.ticks) == (since, ticks)
+
 
 def test_a_command_that_is_over_asks_nothing_of_the_gripper() -> None:
     robot = Hand(gripping(turntable()))
