@@ -337,7 +337,7 @@ class TestSeeing:
             is_stale = "obstacles_stale" in names(decision)
             assert is_stale is (k + 1 > oldest)
             assert (decision.outcome is Outcome.REFUSE) is is_stale
-        assert decision.stop_tick > 0
+        assert world.rig.decisions[-1].stop_tick > 0
 
     def test_a_tick_of_the_stop_is_not_taken_for_a_new_certificate(self) -> None:
         """Its age counts from the last tick that was certified, so that it is looked at again."""
