@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -56,6 +57,10 @@ def change(source: str, mutated: str) -> tuple[str, str]:
     return before.strip(), after.strip()
 
 
+# What functools.lru_cache makes of a function.
+_Cached = type(lru_cache(len))
+
+
 def _replace_code(old: FunctionType, new: FunctionType) -> None:
     old.__code__ = new.__code__
     old.__defaults__, old.__kwdefaults__ = new.__defaults__, new.__kwdefaults__
@@ -75,6 +80,9 @@ def install(module: ModuleType, mutated: str) -> None:
     exec(code, vars(made))  # noqa: S102 our own source, one change apart
     for name, new in list(vars(made).items()):
         old = vars(module).get(name)
+        if isinstance(new, _Cached) and isinstance(old, _Cached):
+            old.cache_clear()  # what was computed without the mutation
+            new, old = new.__wrapped__, old.__wrapped__
         if isinstance(new, FunctionType) and new.__module__ == module.__name__:
             if isinstance(old, FunctionType):
                 _replace_code(old, new)

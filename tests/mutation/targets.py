@@ -41,12 +41,20 @@ BRAKING = (
 )
 DECIDE = (
     "tests/controller/test_decide.py",
+    "tests/controller/test_decide_risk.py",
+    "tests/controller/test_decide_steps.py",
     "tests/controller/test_changes.py",
     "tests/controller/test_filter.py",
     "tests/controller/test_gripper.py",
     "tests/controller/test_gripper_release.py",
     "tests/controller/test_recovery.py",
     "tests/controller/test_seeing.py",
+)
+TICK = (
+    "tests/limits/test_tick.py",
+    "tests/limits/test_tick_parts.py",
+    "tests/limits/test_tick_trials.py",
+    "tests/limits/test_core.py",
 )
 
 # The certified stop is certified_stop, braking, certify and tick.
@@ -78,7 +86,7 @@ TARGETS = (
     ),
     Target("limits/kernels/braking.py", BRAKING),
     Target("limits/certify.py", ("tests/limits/test_certify.py",)),
-    Target("limits/tick.py", ("tests/limits/test_tick.py", "tests/limits/test_core.py")),
+    Target("limits/tick.py", TICK),
     Target("controller/decide.py", DECIDE, compiled=True),
 )
 

@@ -73,6 +73,17 @@ def test_an_installed_mutant_is_what_everybody_calls(monkeypatch: pytest.MonkeyP
     assert not function(2.5)
 
 
+def test_what_is_cached_is_mutated_too_and_asked_again() -> None:
+    source = SOURCE.replace("def admits(x: float, n", "@lru_cache\ndef admits(x: float, n", 1)
+    source = "from functools import lru_cache\n" + source
+    module = module_of("tests.cached", source)
+    assert vars(module)["admits"](1.5)
+    operator = "core/ReplaceUnaryOperator_Delete_Not"
+    mutant = next(m for m in mutants_of(source) if m.operator == operator)
+    install(module, source_of(mutant, source))
+    assert not vars(module)["admits"](1.5)
+
+
 def test_every_file_of_the_certificate_is_a_target_with_tests() -> None:
     paths = {target.path for target in TARGETS}
     kinds = {f"limits/kinds/{p.name}" for p in (ROOT / "limits/kinds").glob("[!_]*.py")}
