@@ -101,6 +101,19 @@ class TestTcpRotation(MotionBattery):
         assert not ask(limited(robot, 0.999 * truth), motion, self.holds).ok
         assert ask(limited(robot, 1.15 * truth), motion, self.holds).ok
 
+    def test_where_the_axes_may_be_is_charged(self) -> None:
+        """Two axes that a third, between them, may have turned nearer to each other."""
+        robot = with_joint(without_margins(panda()), 1, tracking_error=0.05)
+        start = np.zeros((7, 3))
+        start[:, 0], start[1, 0], start[0, 1], start[2, 1] = panda().home, -1.2, 1.0, 1.0
+        motion = Motion(start, np.zeros(7), np.ones(3), np.zeros((7, 3)))
+        off = np.zeros(7)
+        off[1] = 0.05
+        truth = max(turning(robot, start[:, 0] + way * off, start[:, 1]) for way in (1.0, -1.0))
+        assert truth > 1.01 * turning(robot, start[:, 0], start[:, 1])
+        assert not ask(limited(robot, 0.9999 * truth), motion, self.holds).ok
+        assert ask(limited(robot, 1.15 * truth), motion, self.holds).ok
+
     def test_with_margins_it_also_covers_a_robot_that_is_off_by_them(self) -> None:
         limits, rng, held = panda(), np.random.default_rng(6), 0
         e_q, e_dq = column(limits, "tracking_error"), column(limits, "velocity_error")
