@@ -152,6 +152,24 @@ def test_the_first_of_two_refusals_is_said_with_its_own_subject() -> None:
     assert report[2] == pytest.approx(MOST)
 
 
+@pytest.mark.parametrize("phases", [3, 6])
+def test_joints_brake_for_themselves_only_where_their_phases_have_room(phases: int) -> None:
+    """What has three of them holds a stop that all joints share, and no other."""
+    limits = replace(without_geometry(slider()), tcp=replace(slider().tcp, max_trans_vel=50.0))
+    packed, start, bounds = (
+        pack(limits),
+        np.array([[0.0, 1.8, 0], [0.780, 0.3, 0]]),
+        np.zeros((3, 2)),
+    )
+    out, report = np.zeros((3, 3 + phases)), np.zeros(3)
+    _bounds(packed, start, bounds)
+    code = _try(packed, start, np.zeros(2), bounds, work_for(packed), report, out)
+    assert KINDS[code] == ("joint_position" if phases == 3 else "")
+    if phases == 3:
+        assert (report[0], report[2]) == (1.0, pytest.approx(MOST))
+        assert report[1] > MOST
+
+
 def braked(limits: Limits, speed: float, hint: float = 0.0) -> tuple[int, float]:
     """Verdict of turning on, and the hardest deceleration of the stop behind it [rad/s²]."""
     packed, out, bounds = pack(limits), np.zeros(motion_shape(1)), np.zeros((3, 1))
