@@ -295,10 +295,11 @@ def advance(
         next_of_stop(packed, start, stop, work.motions[KEPT])
     count = project(packed, start, mode, held, reference, bounds, work, found, wanted, slow)
     code = _try(packed, start, wanted, bounds, work, report, out)
+    subject = report[0]  # the trials to come write their own
     if code == CERTIFIED:
         return (PASSED if count == 0 else ALTERED), count
     if count < found.shape[0]:
-        found[count, 0], found[count, 1] = code, report[0]
+        found[count, 0], found[count, 1] = code, subject
         found[count, 2], found[count, 3] = report[1], report[2]
         count += 1
     if not alone:
@@ -310,8 +311,8 @@ def advance(
             return ALTERED, count
         wanted = slow
     if held and code in (WORKSPACE, OBSTACLES):
-        wanted, wall = work.triples[WANTED, 0], found[count - 1, 1]
-        if _slides(packed, start, reference, wanted, slow, work, wall, found, out):
+        wanted = work.triples[WANTED, 0]
+        if _slides(packed, start, reference, wanted, slow, work, subject, found, out):
             return ALTERED, count
     for i in range(start.shape[0]):
         work.triples[MEASURED, 1, i] = work.motions[KEPT, i, 2]

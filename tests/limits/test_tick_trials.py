@@ -243,14 +243,14 @@ def test_the_first_trial_that_is_certified_is_sent(
 def test_what_refused_the_proposal_is_found_last(
     asked: Asked, why: str, way: str, share: float
 ) -> None:
-    """With whom, how much and against what; where there is no room for it, nothing is written."""
+    """With whom, how much and against what. Where there is no room for it, the same is sent."""
     wanted, _, found = asked.proposed()
     _, report, _ = asked.tried(wanted)
     _, rows, _ = asked.answer()
     np.testing.assert_array_equal(rows, [*found, [KINDS.index(why), *report]])
-    _, full, out = asked.answer(rows=len(found))
-    np.testing.assert_array_equal(full, found)
-    if way != ALONG:
+    for count in range(len(found) + 1):
+        _, full, out = asked.answer(rows=count)
+        np.testing.assert_array_equal(full, found[:count])
         np.testing.assert_array_equal(out, asked.answer()[2])
 
 
