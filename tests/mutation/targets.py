@@ -79,6 +79,7 @@ TARGETS = (
     _kind("tracking"),
     _kind(
         "workspace",
+        "tests/limits/kinds/test_volumes.py",
         "tests/limits/kinds/test_peaks.py",
         "tests/limits/kinds/test_obstacles.py",
         "tests/limits/kinds/test_self_collision.py",

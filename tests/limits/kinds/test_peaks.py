@@ -18,7 +18,7 @@ from tests.limits.kinds.test_joint_effort import weightless
 from tests.limits.slow_chain import capsule_axes, efforts, jacobian, tcp
 from tests.limits.slow_geometry import upper_clearance
 from tests.limits.slow_links import capsule_speeds
-from tests.robots import array, panda, without_margins
+from tests.robots import array, panda, turntable, without_margins
 
 from checkrein.limits import Limits, Volume
 from checkrein.limits.kernels.packed import (
@@ -55,16 +55,17 @@ LIMITS = (LINK_SPEED, TCP_ACCELERATION, TCP_ROTATION, TCP_ROTATIONAL_ACCELERATIO
 def laid(limits: Limits, piece: int, one: Array) -> tuple[Packed, Work, Array]:
     """Six pieces in `work`, that one with q, dq, ddq and jerk (4, n) at its start; others rest.
 
-    And q, dq and ddq of samples of it (k, 3, n). The second piece takes no time. Nothing else in
-    `work` is a number.
+    And q, dq and ddq of samples of it (k, 3, n). The second piece takes no time. A single joint has
+    four. Nothing else in `work` is a number.
     """
     packed = pack(limits)
     work = work_for(packed)
     for name in SCRATCH:
         getattr(work, name)[...] = math.nan
-    lasts = [PEAK_S if p == piece else 0.0 if p == 1 else REST_S for p in range(6)]
+    pieces = min(6, work.pieces.shape[0])
+    lasts = [PEAK_S if p == piece else 0.0 if p == 1 else REST_S for p in range(pieces)]
     work.small[ENDS] = sum(lasts)
-    work.small[ENDS, :7] = np.concatenate([[0.0], np.cumsum(lasts)])
+    work.small[ENDS, : pieces + 1] = np.concatenate([[0.0], np.cumsum(lasts)])
     t = np.linspace(0.0, PEAK_S, 101)[:, None]
     moved = [
         one[0] + t * (one[1] + t * (one[2] / 2.0 + t * one[3] / 6.0)),
@@ -77,10 +78,10 @@ def laid(limits: Limits, piece: int, one: Array) -> tuple[Packed, Work, Array]:
     return packed, work, np.stack(moved, axis=1)
 
 
-def peaked(share: float, fast: Array) -> Array:
+def peaked(share: float, fast: Array, home: Array = ROBOT.home) -> Array:
     """A piece from home: joints have the speeds `fast` (n,) at `share` of it, elsewhere less."""
     jerk = -2.0 * DROP * fast / PEAK_S**2
-    return np.array([ROBOT.home, fast * (1.0 - DROP * share**2), -jerk * share * PEAK_S, jerk])
+    return np.array([home, fast * (1.0 - DROP * share**2), -jerk * share * PEAK_S, jerk])
 
 
 def returning(share: float, fast: Array) -> Array:
@@ -161,6 +162,24 @@ def test_a_peak_is_found_wherever_it_is(name: str, piece: int) -> None:
         assert kind.holds(packed, work, report)
         kind.bind(packed, max(values) / 1.0002)
         assert not kind.holds(packed, work, report)
+
+
+@pytest.mark.parametrize("name", ["tcp_speed", "tcp_rotation", "link_speed"])
+def test_a_half_that_is_slow_at_full_stretch_says_nothing_of_the_other(name: str) -> None:
+    """A single joint is always at full stretch, so that its first half needs no kinematics."""
+    robot, kind = without_margins(turntable()), KINDS[name]
+    still, turning = np.array(robot.home), np.array([2.0])
+    truth = {
+        "tcp_speed": float(np.linalg.norm(jacobian(robot, still, tcp(robot, still), 0)[:3])) * 2.0,
+        "tcp_rotation": 2.0,
+        "link_speed": float(capsule_speeds(robot, still, turning).max()),
+    }[name]
+    for share in (0.2, 0.8):
+        for bound, fine in ((1.05 * truth, True), (truth / 1.0002, False)):
+            packed, work, _ = laid(robot, 0, peaked(share, turning, robot.home))
+            packed.scalar[list(LIMITS)] = math.inf
+            kind.bind(packed, bound)
+            assert kind.holds(packed, work, np.zeros(3)) is fine
 
 
 @pytest.mark.parametrize("piece", [0, 2, 5])
