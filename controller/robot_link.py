@@ -148,20 +148,21 @@ class RobotLink:
 
     def _frame_for(self, tick: int) -> SetpointFrame | ArmFrame | None:
         """The first frame for this tick that the agent would play, before the deadline."""
-        patience_ms = self.patience_ms if self._is_answering else 0.0
-        deadline_s = time.monotonic() + patience_ms / 1000.0
+        patience_s = self.patience_ms / 1000.0
+        deadline_s = time.monotonic() + (patience_s if self._is_answering else 0.0)
         while True:
             frame = self._receive(deadline_s)
             if frame is None or isinstance(frame, ByeFrame):
                 self._is_answering = self.is_moving_allowed = False
                 return None
+            if not self._is_answering:  # it is back, if only with an answer that came too late
+                self._is_answering, deadline_s = True, time.monotonic() + patience_s
             if isinstance(frame, NothingFrame):
                 if frame.tick == tick:
                     self.is_moving_allowed = False
                     return None
                 continue
             if isinstance(frame, SetpointFrame | ArmFrame):
-                self._is_answering = True
                 self.is_moving_allowed = isinstance(frame, ArmFrame) or not frame.latched
                 if frame.tick == tick:
                     return frame

@@ -101,8 +101,12 @@ def judge_fingers(
             found.append((k, "gripper_width", tick.position, bound, "m"))
         if not 0.0 <= tick.max_effort <= fingers.max_force_n:
             found.append((k, "gripper_force", tick.max_effort, fingers.max_force_n, "N"))
-        starts = [min(max(tick.measured, low), high) if position is None else position]
-        step = min(abs(tick.position - at) for at in [*starts, *(width for width, _ in may_keep)])
+        starts = [width for width, _ in may_keep]
+        if position is not None:
+            starts.append(position)
+        elif math.isfinite(tick.measured):
+            starts.append(min(max(tick.measured, low), high))
+        step = min((abs(tick.position - at) for at in starts), default=math.nan)
         if not step <= reach * (1.0 + ROUNDING) + ROUNDING * 1e-3 * high:
             found.append((k, "gripper_speed", step / period_s, fingers.max_speed_m_s, "m/s"))
         position, force = tick.position, tick.max_effort

@@ -239,7 +239,7 @@ def slide_at(
     if _with_the_tool(packed, work, joint, wanted - along, w):
         return True
     damping = DAMPING_M * DAMPING_M
-    a, force = work.spatial[0], work.spatial[1]
+    a, force = work.spatial[0, 0:6], work.spatial[0, 6:9]
     a[0], a[1], a[2], a[3], a[4], a[5] = xx + damping, xy, xz, yy + damping, yz, zz + damping
     if not _solved(a, n, force):
         return False

@@ -80,9 +80,12 @@ def command(
     ] = False,
 ) -> None:
     """Attack the filter with hostile streams; an independent oracle judges every tick."""
+    matrix_only = random_robots is not None or resume is not None or (shards, shard) != (1, 0)
     if replay_file is not None:
         raise typer.Exit(_replay(limits, replay_file, json_output))
     if changes:
+        if zero_margins or obstacles or gripper or matrix_only or junit is not None:
+            raise InputError("fuzz --changes: takes --steps, --seed and --json beside it, no more")
         raise typer.Exit(_changing(limits, steps or STEPS, seed, json_output))
     if limits == MATRIX or (limits is None and random_robots):
         summary = _matrix(
@@ -91,7 +94,7 @@ def command(
         )  # fmt: skip
     elif limits is None:
         raise InputError("fuzz: name limits, or 'matrix', or give --random-robots")
-    elif random_robots is not None or resume is not None or (shards, shard) != (1, 0):
+    elif matrix_only:
         raise InputError("--random-robots, --resume, --shards, --shard: of `checkrein fuzz matrix`")
     else:
         source = with_perception(find(limits), seed) if obstacles else find(limits)

@@ -330,3 +330,25 @@ def test_an_exchange_in_two_halves_is_the_same_exchange(limits: Limits, tmp_path
             assert unasked.source in ("stop", "hold")
     assert ends[0] == ends[1]
     assert len(set(ends[0])) > 5  # it moved
+
+
+def test_a_controller_that_was_late_once_is_waited_for_again(
+    limits: Limits, tmp_path: Path
+) -> None:
+    """Its late answer lies there at the next exchange: too late for that, but it is back."""
+    swing = swinging()
+
+    def policy(seen: Observation, client: PolicyClient) -> Candidates:
+        time.sleep(0.5 if seen.tick == 20 else 0.01)
+        return swing(seen, client)
+
+    with Stand(limits, tmp_path, policy) as stand:
+        stand.start()
+        stand.link.patience_ms = 100.0
+        ticks_of(stand, 30)
+        assert not stand.link.is_answering
+        time.sleep(1.0)
+        stand.link.patience_ms = 5000.0
+        ticks_of(stand, 20)
+        assert stand.link.is_answering
+        assert stand.segments[-1].source == "setpoint"

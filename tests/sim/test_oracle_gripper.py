@@ -58,3 +58,13 @@ def test_what_was_kept_from_before_may_go_on_but_only_from_the_first_tick() -> N
     assert not found(asked(None, held=True), asked(0.05 - REACH), kept=kept)
     assert found(asked(None), asked(0.03, 20.0), kept=kept) == [(1, "gripper_speed")]
     assert found(asked(0.03, 21.0, held=True), kept=kept) == [(0, "gripper_held")]
+
+
+def test_what_was_kept_from_before_may_go_on_where_the_first_measurement_is_a_fault() -> None:
+    """Found by random-123 and random-154 of the matrix: a start that is no number hid the other."""
+    kept = (0.03, 20.0)
+    for fault in (math.nan, math.inf, -math.inf):
+        assert not found(Asked(0.03, 20.0, fault, True), kept=kept)
+        moved = Asked(0.03 + 1.001 * REACH, 20.0, fault, False)
+        assert found(moved, kept=kept) == [(0, "gripper_speed")]
+        assert found(Asked(0.03, 20.0, fault, False)) == [(0, "gripper_speed")]  # from nowhere
