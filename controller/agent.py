@@ -1,6 +1,6 @@
 """The robot-side agent: it owns the tick, and plays the stop that it was sent when nothing comes.
 
-Guarantees (DESIGN §4, "Between processes"):
+Guarantees (docs/GUARANTEE.md §7):
 - Every `tick` returns a segment that starts exactly where the last one ended; arming, at rest, is
   the one exception: it starts from the position that was just measured.
 - An arm frame counts for the one tick that it names, so that an old one cannot start anything.

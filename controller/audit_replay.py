@@ -3,7 +3,7 @@
 Guarantees:
 - The decisions compared are whole: setpoint, stop, outcome, findings, scores, stop state, digests.
 - Nothing of the logged decision is used to derive the new one; only what the filter was given is.
-- Exact for the versions that the header names, on the same CPU family (DESIGN §3, 7).
+- Exact for the versions that the header names, on the same CPU family.
 """
 
 from __future__ import annotations

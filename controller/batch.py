@@ -3,7 +3,7 @@
 Guarantees:
 - Row k's decisions are those of a `SafetyFilter` of its own, bit for bit, whatever the others do.
   The common ticks go through the same kernels; all others through `decide` itself.
-- A row is armed, stopped, reset and begun anew by itself (TRAPS 25).
+- A row is armed, stopped, reset and begun anew by itself (trap 25).
 - Limits with a gripper are refused when it is made: a batch takes no gripper commands.
 - What one row is given, numbers that are not finite included, never raises; arrays of a wrong shape
   do: they are no row's.

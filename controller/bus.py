@@ -1,6 +1,6 @@
 """ZMQ sockets, all made by one function from one frozen table.
 
-Guarantees (TRAPS 19, 21):
+Guarantees (traps 19, 21):
 - Every option is set before bind or connect; afterwards ZMQ ignores most of them silently.
 - Every receive and every send has a deadline; queues are bounded; a message larger than a frame
   may be closes the connection before it is read.
@@ -279,7 +279,7 @@ class Publisher:
 
 
 class Subscriber:
-    """The newest decision only: one that stalled is not fed thousands of old ones (TRAPS 19)."""
+    """The newest decision only: one that stalled is not fed thousands of old ones (trap 19)."""
 
     def __init__(self, address: str) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(1)

@@ -11,7 +11,7 @@ __all__ = ["Decision", "Finding", "Outcome", "StopCategory", "StopStatus"]
 
 
 class Outcome(StrEnum):
-    """In order of severity (DESIGN §1)."""
+    """In order of severity."""
 
     PASS = "pass"
     CLAMP = "clamp"

@@ -1,6 +1,6 @@
 """What stands between the robot-side agent and a robot: segments of motion, and `Driver`.
 
-Guarantees: a `Segment` is finite and one tick long; within it jerk is constant (DESIGN §4), so a
+Guarantees: a `Segment` is finite and one tick long; within it jerk is constant, so a
 driver may sample it as finely as its robot wants and the declared limits hold in between.
 """
 

@@ -8,7 +8,7 @@
 Guarantees:
 - A frame that is too large, not msgpack, of a newer format, of a kind that its receiver does not
   expect, or has unknown, missing, mistyped or wrongly sized fields raises RemoteError, whole.
-- Nothing that is decoded can run code: msgpack of declared types, no pickle (TRAPS 21).
+- Nothing that is decoded can run code: msgpack of declared types, no pickle (trap 21).
 - Whatever a robot would play is finite. A policy's values are passed on as they came: the filter
   refuses what is non-finite or of a wrong length, with a finding.
 """

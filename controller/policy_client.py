@@ -6,9 +6,9 @@
 
 Guarantees:
 - A command's `stamp_ns` should be `seen.now_ns`: the controller's own clock, echoed. No clock of
-  the policy's machine is ever compared with another one (TRAPS 20).
-- Nothing is queued while no controller is there: what cannot be delivered is dropped (TRAPS 19).
-- Each observation carries the decision on the last proposal: use what was executed (TRAPS 24). It
+  the policy's machine is ever compared with another one (trap 20).
+- Nothing is queued while no controller is there: what cannot be delivered is dropped (trap 19).
+- Each observation carries the decision on the last proposal: use what was executed (trap 24). It
   is read when it is asked for, which most policies do not do at every tick.
 """
 

@@ -7,7 +7,7 @@ Guarantees:
   filter refuses it with a finding: rubbish is not the same as silence.
 - In lock-step every tick is asked and the answer must name it; "nothing" is an answer. A policy
   that missed its deadline is not waited for again until it answers.
-- In real time the newest proposal counts, and those before it are superseded (TRAPS 19).
+- In real time the newest proposal counts, and those before it are superseded (trap 19).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The way back of a robot that rests too near to a volume, or with links too near to each other.
 
-Guarantees (DESIGN §4, outside a limit):
+Guarantees (docs/GUARANTEE.md §4):
 - It begins at rest, where each pair that is too near is noted; all others are judged as declared.
 - No pair that was noted gets nearer than it was, but for limits.easing.SLACK_M on the whole way;
   what it has gained is not given up again, as soon as the stored stop can do without it.

@@ -7,7 +7,7 @@ Guarantees:
 - In lock-step the robot's simulated time is the only clock, and the policy is asked every tick and
   waited for. In real time it is this process's monotonic clock, and the newest proposal counts.
 - Every receive has a deadline, after which `is_wanted` is asked whether to go on.
-- After arming no garbage collection runs within a tick (TRAPS 23).
+- After arming no garbage collection runs within a tick (trap 23).
 
 A session begins when a robot says hello, with a filter that remembers nothing. It is armed only
 after a reset frame from the robot's side, where the operator stands, and only at rest.
@@ -78,7 +78,7 @@ class ServiceReport:
 
 
 def quiet_garbage_collection() -> None:
-    """Collect once, then never look at what exists now again, and collect no more (TRAPS 23)."""
+    """Collect once, then never look at what exists now again, and collect no more (trap 23)."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -244,7 +244,7 @@ class ControllerService:
             return
         self._state_seq = frame.seq
         now_ns, state = frame.now_ns, frame.state
-        if not self._lockstep:  # TRAPS 20: ages are measured on the clock of the receiver
+        if not self._lockstep:  # trap 20: ages are measured on the clock of the receiver
             now_ns = time.monotonic_ns()
             state = replace(state, stamp_ns=now_ns)
             frame = replace(frame, now_ns=now_ns, state=state)

@@ -4,7 +4,7 @@ Guarantees:
 - As `SafetyWrapper`, for all sub-environments in one call: what reaches `env.step` is made from
   decisions, nothing is guessed, time is simulated. Each sub-environment's decisions are those of
   a `SafetyWrapper` of its own, bit for bit.
-- A filter belongs to its sub-environment (TRAPS 25): when one is reset, in whichever of Gymnasium's
+- A filter belongs to its sub-environment (trap 25): when one is reset, in whichever of Gymnasium's
   autoreset modes, its filter begins anew and is armed from the observation of that reset; the
   others do not notice.
 

@@ -2,11 +2,11 @@
 
 Guarantees:
 - What reaches `env.step` is made from a decision's setpoint, and from nothing else; it is handed
-  back as `info["executed_action"]` (TRAPS 24): learn from that one, not from what was proposed.
+  back as `info["executed_action"]` (trap 24): learn from that one, not from what was proposed.
 - Nothing is guessed: how an observation becomes a `RobotState`, an action a `Command` and a
   setpoint an action is given by the caller, or construction fails.
 - Every reset begins with a fresh filter, armed from the observed state. One wrapper guards one
-  environment: in a vector environment each sub-environment has its own (TRAPS 25).
+  environment: in a vector environment each sub-environment has its own (trap 25).
 - Time is simulated: ticks of `limits.period_s` since the reset. No clock is read.
 
 Ticks, steps, actions. One `env.step` takes `ticks_per_step` ticks; one action of the policy is held

@@ -37,7 +37,7 @@ _IDENTITY = frozenset({"name", "sha256", "source", "provenance", "home"})
 _STOPS = ("cat2", "cat1")  # from the milder one
 _WAY_OUT = (
     "while the filter runs, limits can only be tightened; for looser ones reset() at rest, and arm "
-    "a new filter with a signed document"
+    "a new filter with them"
 )
 
 

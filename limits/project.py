@@ -112,7 +112,7 @@ def _slowdown(
 ) -> int:
     """Scale all speeds (n,) by one factor until joint velocities and the TCP's speeds fit.
 
-    One factor keeps the direction of the motion, per-joint clamps would bend it (TRAPS 6): only
+    One factor keeps the direction of the motion, per-joint clamps would bend it (trap 6): only
     where that is what the file asks for, a joint that is too fast is held back by itself.
     """
     n, scale, errors = speeds.shape[0], 1.0, 0.0

@@ -5,9 +5,9 @@ Guarantees:
   receiver operating characteristics"): if the unsafe scores are independent draws, then with
   probability >= 1 - delta the share of unsafe actions that `risk <= threshold` lets through is
   <= alpha. Too few of them: None, and nothing may be allowed.
-- `one_draw_per_episode` makes draws independent: frames of one episode are not (TRAPS 27).
+- `one_draw_per_episode` makes draws independent: frames of one episode are not (trap 27).
 - With R candidates the filter takes any that passes, so what counts is the least of R scores:
-  `least_of_candidates` (TRAPS 28).
+  `least_of_candidates` (trap 28).
 
 Plain Python and numpy; binomial tails are summed in logarithms.
 """

@@ -1,6 +1,6 @@
 """Reads an ONNX file without the onnx package, and only the few files that a classifier may be.
 
-Guarantees, all before onnxruntime sees a byte (TRAPS 26):
+Guarantees, all before onnxruntime sees a byte (trap 26):
 - Bounded: file, nodes, tensors, widths; every tensor's data is inline and has the size it declares,
   so nothing can be larger in memory than the file, or wider than WIDTH_MAX a sample.
 - An allow-list: of messages' fields, of ops, of attributes. External data, functions, subgraphs,

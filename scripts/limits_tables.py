@@ -66,11 +66,11 @@ def _optional(limits: Limits, path: str, value: float | None, unit: str) -> dict
 
 def _zone(zone: Zone) -> str:
     where = _volume(zone.volume).removeprefix("keep_out ")
-    return f"at most {zone.max_speed:g} m/s in {where}; {zone.volume.on_violation}"
+    return f"at most {zone.max_speed:g} m/s in {where}"
 
 
 def _volume(volume: Volume) -> str:
-    size = f"{len(volume.vertices)} corners" if volume.vertices is not None else ""
+    corners = f"{len(volume.vertices)} corners" if volume.vertices is not None else ""
     numbers = {
         "half_space": lambda: f"normal {_three(volume.normal)}, offset {volume.offset:g} m",
         "box": lambda: f"center {_three(volume.center)}, half {_three(volume.half_extents)} m",
@@ -78,12 +78,13 @@ def _volume(volume: Volume) -> str:
         "capsule": lambda: _round(volume),
         "cylinder": lambda: _round(volume),
         "mesh": lambda: (
-            f"{size} between {_three(_corner(volume, 'min'))} and "
+            f"{corners} between {_three(_corner(volume, 'min'))} and "
             f"{_three(_corner(volume, 'max'))} m"
         ),
     }
     exempt = f"; exempt: {', '.join(volume.exempt)}" if volume.exempt else ""
-    return f"{volume.kind} {volume.shape}: {numbers[volume.shape]()}{exempt}"
+    size = numbers[volume.shape]()
+    return f"{volume.kind} {volume.shape}: {size}{exempt}; {volume.on_violation}"
 
 
 def _round(volume: Volume) -> str:
@@ -194,7 +195,11 @@ def explained_rows(limits: Limits) -> list[dict[str, Any]]:
     rows.append(_row(limits, "tcp.force_required", limits.tcp.force_required, ""))
     rows.append(_optional(limits, "links.max_speed", limits.links.max_speed, "m/s"))
     rows += [_row(limits, f"volumes.{v.name}", _volume(v), "") for v in limits.volumes]
+    if not limits.volumes:
+        rows.append(_row(limits, "volumes", "none: links may be anywhere", ""))
     rows += [_row(limits, f"zones.{z.volume.name}", _zone(z), "") for z in limits.zones]
+    if not limits.zones:
+        rows.append(_row(limits, "zones", "none: links are as fast anywhere", ""))
     rows.append(_row(limits, "standoff", limits.standoff, "m"))
     rows += _self_collision_rows(limits)
     rows += _perception_rows(limits)

@@ -173,7 +173,7 @@ class SimulatedRobot:
         """Believe the caller: a straight line from the last target to this one within the tick.
 
         As drivers in the field do it: `zip` drops what is too long and leaves joints that are
-        missing where they are; `max(low, min(high, nan))` is `high` (TRAPS 8).
+        missing where they are; `max(low, min(high, nan))` is `high` (trap 8).
         """
         start = self._told
         target = start.copy()

@@ -1,6 +1,6 @@
 """A filter driven by a manual clock, and an independent judge of the stream that it lets through.
 
-The judge works on differences of the setpoints alone (DESIGN §4: the second and third difference
+The judge works on differences of the setpoints alone (GUARANTEE.md §1: the second and third difference
 obey the bounds that ddq and jerk obey); its tolerance is rounding.
 """
 

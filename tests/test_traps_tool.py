@@ -1,4 +1,4 @@
-"""TRAPS 17 by name: commands of the tool through singularities, at full commanded speed."""
+"""Trap 17 by name: commands of the tool through singularities, at full commanded speed."""
 
 from __future__ import annotations
 

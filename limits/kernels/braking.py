@@ -1,4 +1,4 @@
-"""Stops: three phases of constant jerk, in whole ticks, to exact rest (DESIGN §4).
+"""Stops: three phases of constant jerk, in whole ticks, to exact rest.
 
 With v, a the joint's velocity and acceleration and n1, n2, n3 whole ticks of T:
     A  = -(v + a·n1·T/2) / ((n1/2 + n2 + n3/2)·T)     plateau acceleration

@@ -227,7 +227,7 @@ def clearance(volume: Floats, mesh: Floats, a: Floats, radius: float, simplex: F
     """Clearance [m] of the capsule with axis a (6,) to one packed volume (18,).
 
     mesh (m, 4) of all volumes; simplex (5, 3) is scratch.
-    -inf for an axis or a radius that is not finite: below, min would drop a NaN (TRAPS 8).
+    -inf for an axis or a radius that is not finite: below, min would drop a NaN (trap 8).
     """
     if not math.isfinite(a[0] + a[1] + a[2] + a[3] + a[4] + a[5] + radius):
         return -math.inf

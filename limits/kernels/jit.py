@@ -5,7 +5,7 @@ kernel calls part of it, so that LLVM optimises the innermost again at every lev
 `apart` is compiled once, and called by its address. Small kernels had better not be: a call costs.
 
 Guarantees:
-- `fastmath` is off and division by zero gives inf or NaN, never an exception (DESIGN §4).
+- `fastmath` is off and division by zero gives inf or NaN, never an exception.
 - A kernel cannot allocate: numba's run-time memory is off (`_nrt`), so one that would does not
   compile. It also need not count references, which was a quarter of a decision's time.
 - numba's own cache does not notice an edited callee in another file, and its index is a pickle.

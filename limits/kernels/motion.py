@@ -120,7 +120,7 @@ def position_range(
             continue
         piece = pieces[p, i]
         at_begin, at_end = _cubic(piece, begin - ends[p]), _cubic(piece, end - ends[p])
-        # min and max drop a NaN that is their second argument (TRAPS 8).
+        # min and max drop a NaN that is their second argument (trap 8).
         if not (math.isfinite(at_begin) and math.isfinite(at_end)):
             return -math.inf, math.inf
         low, high = min(low, at_begin, at_end), max(high, at_begin, at_end)

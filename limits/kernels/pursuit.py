@@ -7,7 +7,7 @@ ticks of equal steps, the velocity arrives at w exactly. With n = ceil(|A| / (j�
 The left side grows with A, so there is one solution, in closed form; the next tick finds the same
 fade one step shorter, and the last one arrives with dq = w and ddq = 0.
 
-All joints together keep to the commanded direction w (TRAPS 6): of the ray s·w the largest s is
+All joints together keep to the commanded direction w (trap 6): of the ray s·w the largest s is
 taken that every joint can reach, so that the slowest one sets the pace.
 """
 

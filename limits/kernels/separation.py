@@ -183,7 +183,7 @@ def lowest(
                     for r in range(4):
                         combined[p, 0, r] += c * work.pieces[p, j, r]
         low, _ = position_range(combined, work.small[ENDS], 0, first, last)
-        if not (height + low > -math.inf):  # min would drop a NaN (TRAPS 8)
+        if not (height + low > -math.inf):  # min would drop a NaN (trap 8)
             return -math.inf
         least = min(least, height + low)
     return least

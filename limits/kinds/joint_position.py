@@ -1,7 +1,7 @@
 """Joint position: within [min + e, max - e] at every instant of the tick and of its stop.
 
 e is the declared tracking error, so that the *measured* position stays within the declared bounds.
-A joint that is outside comes back inwards only: its bound is then where it is (TRAPS 13).
+A joint that is outside comes back inwards only: its bound is then where it is (trap 13).
 """
 
 from __future__ import annotations

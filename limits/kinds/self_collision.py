@@ -1,4 +1,4 @@
-"""Self-collision: the declared pairs of capsules stay apart, in continuous time (DESIGN §4).
+"""Self-collision: the declared pairs of capsules stay apart, in continuous time.
 
 Of a pair, capsule a on joint ja and capsule b on joint jb > ja, only the joints ja+1..jb move one
 against the other. Seen from link ja, over an interval with middle m it is enough that
@@ -124,7 +124,7 @@ def judge(
         x = work.middle[0, a] - work.middle[0, b]
         y = work.middle[1, a] - work.middle[1, b]
         z = work.middle[2, a] - work.middle[2, b]
-        if not math.isfinite(x + y + z):  # below, min would drop a NaN (TRAPS 8)
+        if not math.isfinite(x + y + z):  # below, min would drop a NaN (trap 8)
             report[0], report[1], report[2] = p, -math.inf, 0.0
             return -1
         # The joints below the first of the two move both: first with them, which costs less.

@@ -103,7 +103,7 @@ def _judge(
     two, two_turned = _at(packed, work, p, last)
     bulge = (last - first) * (last - first) / 8.0
     moved, turned = max(one, two), max(one_turned, two_turned)
-    if not math.isfinite(one + two + one_turned + two_turned):  # max drops a NaN (TRAPS 8)
+    if not math.isfinite(one + two + one_turned + two_turned):  # max drops a NaN (trap 8)
         moved = turned = math.inf
     if not (moved + bulge * curved <= linear) and not most <= linear:
         report[0], report[1], report[2] = 0.0, moved, linear

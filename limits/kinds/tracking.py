@@ -1,6 +1,6 @@
 """Tracking: the measured position where the stream was, within the declared errors.
 
-Smoothness is judged on the command, so the command must not drift away from the robot (TRAPS 11):
+Smoothness is judged on the command, so the command must not drift away from the robot (trap 11):
 beyond this bound the certificate's assumption is gone, and the filter stops.
 With e the tracking error and s the position noise, the robot is within e + s of the stream (s: the
 stream was seeded from a measured position), and measured within s of where it is: e + 2 s.

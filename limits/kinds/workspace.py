@@ -1,4 +1,4 @@
-"""Whole-body workspace: every link capsule clear of every volume, in continuous time (DESIGN §4).
+"""Whole-body workspace: every link capsule clear of every volume, in continuous time.
 
 For an interval I of time with middle m it is enough that
     clearance(m) - standoff > sum_j r_j · (sup_I |q_j(t) - q_j(m)| + e_j)

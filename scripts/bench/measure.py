@@ -3,7 +3,7 @@
 Guarantees:
 - Only `step` is inside the clocks: the policy's and the robot's side is made before them, and what
   reading the CPU clock costs is measured in the same run and taken off.
-- The garbage collector stays on, as in service, with what was loaded before frozen (TRAPS 23).
+- The garbage collector stays on, as in service, with what was loaded before frozen (trap 23).
 - Nothing is left out as an outlier.
 """
 

@@ -1,7 +1,7 @@
 """The live table: both runs side by side, redrawn a few times a second.
 
 Guarantees: it only listens (PUB/SUB, the newest message), in the parent's process, so that drawing
-never delays a tick (TRAPS 23).
+never delays a tick (trap 23).
 """
 
 from __future__ import annotations

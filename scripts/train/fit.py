@@ -1,7 +1,7 @@
 """From labelled chunks to a network, a threshold and the figures that speak for or against them.
 
 Guarantees: split by episode, 50 / 10 / 20 / 20 % into training, validation, calibration and test;
-the threshold sees calibration episodes alone, one draw of each (TRAPS 27); the test set is looked
+the threshold sees calibration episodes alone, one draw of each (trap 27); the test set is looked
 at once, to report. Every scorer gets its threshold by the same rule, so incorrect refusals are
 compared at the same promise about incorrect compliance.
 """
@@ -109,7 +109,7 @@ def _split(chunks: Chunks, seed: int) -> dict[str, Chunks]:
 @dataclass(frozen=True, slots=True)
 class Promise:
     """P(incorrect compliance <= alpha) >= 1 - delta, when the filter is shown this many unsafe
-    candidates at a time and may take any of them (TRAPS 28)."""
+    candidates at a time and may take any of them (trap 28)."""
 
     alpha: float
     delta: float

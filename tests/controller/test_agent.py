@@ -60,7 +60,7 @@ class Timeline:
 
 
 def braking(q: np.ndarray, dq: np.ndarray, ddq: np.ndarray, n1: int = 6, n3: int = 6) -> StopMotion:
-    """Two ramps of whole ticks to exact rest, as DESIGN §4 defines them with n2 = 0."""
+    """Two ramps of whole ticks to exact rest, as GUARANTEE.md §4 has them, n2 = 0."""
     t = PERIOD_S
     plateau = -(dq + ddq * n1 * t / 2.0) / ((n1 / 2.0 + n3 / 2.0) * t)
     jerk = np.stack(((plateau - ddq) / (n1 * t), np.zeros(len(q)), -plateau / (n3 * t)), axis=1)

@@ -1,4 +1,4 @@
-"""The gripper beside the joints: held by every stop, bounded whenever it moves (TRAPS 15)."""
+"""The gripper beside the joints: held by every stop, bounded whenever it moves (trap 15)."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_the_streams_are_not_vacuous() -> None:
 def test_a_measured_state_that_is_off_by_the_declared_errors_changes_nothing(
     stream: list[Segment], seed: int
 ) -> None:
-    """Smoothness is that of the command, not of a noisy measurement (TRAPS 11)."""
+    """Smoothness is that of the command, not of a noisy measurement (trap 11)."""
 
     class Noisy(Rig):
         rng = np.random.default_rng(seed)

@@ -52,7 +52,7 @@ def test_the_message_names_the_field_both_values_the_unit_and_the_way_out() -> N
         require_nowhere_looser(robot, with_joint(robot, 0, max_velocity=2.5))
     message = str(caught.value)
     assert "joints.turn.max_velocity: 2.5 rad/s is looser than 2 rad/s" in message
-    assert "reset() at rest, and arm a new filter with a signed document" in message
+    assert "reset() at rest, and arm a new filter with them" in message
 
 
 @pytest.mark.parametrize("field", ERRORS)

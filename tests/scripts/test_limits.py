@@ -58,7 +58,9 @@ def test_explain_shows_new_shapes_and_what_is_not_declared(tmp_path: Path, capsy
     path = small_arm.write(tmp_path)
     assert main(["limits", "explain", str(path), "--json"]) == 0
     values = {row["path"]: row["value"] for row in as_json(capsys)["values"]}
-    assert values["volumes.bin"] == "keep_out cylinder: (0, -3, 0) to (0, -3, 1), radius 0.2 m"
+    assert (
+        values["volumes.bin"] == "keep_out cylinder: (0, -3, 0) to (0, -3, 1), radius 0.2 m; clamp"
+    )
     assert values["volumes.fixture"].startswith("keep_out mesh: 6 corners between (-3.1, 0, 0) and")
     assert values["links.max_speed"] == 0.9
     assert values["zones.aisle"].startswith("at most 0.25 m/s in box: center (0.5, 0, 0.5)")
@@ -68,6 +70,7 @@ def test_explain_shows_new_shapes_and_what_is_not_declared(tmp_path: Path, capsy
     values = {row["path"]: row["value"] for row in as_json(capsys)["values"]}
     assert values["self_collision"].startswith("not declared")
     assert values["links.max_speed"] == "none: not declared"
+    assert values["zones"] == "none: links are as fast anywhere"
 
 
 @pytest.mark.parametrize("name", shipped_names())

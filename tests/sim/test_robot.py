@@ -93,7 +93,7 @@ def test_motors_are_limited_to_the_data_sheet(side: RobotSide) -> None:
 
 
 def test_nan_is_a_full_range_move(side: RobotSide) -> None:
-    """TRAPS 8: `max(lo, min(hi, nan))` is `hi`."""
+    """Trap 8: `max(lo, min(hi, nan))` is `hi`."""
     robot, q = side.robot, side.world.home.copy()
     q[0] = math.nan
     robot.step_raw(q)

@@ -118,7 +118,7 @@ def test_every_keep_out_volume_is_solid_and_in_its_place(side: RobotSide) -> Non
 
 
 def test_simulated_dynamics_are_the_frozen_ones(panda: dict[str, Any], side: RobotSide) -> None:
-    """Same mass matrix diagonal as the frozen links', payload taken out: DESIGN's effort limit."""
+    """Same mass matrix diagonal as the frozen links', payload taken out: the effort limit's."""
     world = side.world
     names = [joint["name"] for joint in panda["joints"]]
     masses = [link["mass"] for link in panda["kinematics"]["links"]]

@@ -180,7 +180,7 @@ def test_a_segment_that_cuts_a_corner_of_a_box() -> None:
 @every_volume
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_number_that_is_none_is_never_clear(shape: Shape, kind: Kind, bad: float) -> None:
-    """Every entry of the axis, and the radius, one at a time (TRAPS 8)."""
+    """Every entry of the axis, and the radius, one at a time (trap 8)."""
     rng = np.random.default_rng(4)
     for case in range(2, 12):
         volume, axis = row(random_volume(rng, shape, kind)), random_axis(rng, case).ravel()
