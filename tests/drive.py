@@ -1,7 +1,7 @@
 """A filter driven by a manual clock, and an independent judge of the stream that it lets through.
 
-The judge works on differences of the setpoints alone (GUARANTEE.md §1: the second and third difference
-obey the bounds that ddq and jerk obey); its tolerance is rounding.
+The judge works on differences of the setpoints alone: with constant jerk in a tick, the second and
+third difference obey the bounds that ddq and jerk obey. Its tolerance is rounding.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A tick and its stop the slow way: sampled in time, from the definition in docs/GUARANTEE.md §1."""
+"""A tick and its stop the slow way: sampled in time, from the definition in GUARANTEE.md §1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No kernel reads or writes beyond its arrays: compiled code would not say so, plain Python does."""
+"""No kernel reads or writes beyond its arrays: plain Python says so, compiled code would not."""
 
 from __future__ import annotations
 
