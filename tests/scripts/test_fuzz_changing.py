@@ -38,6 +38,13 @@ def test_limits_are_named() -> None:
         find("nobody")
 
 
+@pytest.mark.parametrize(
+    "options", [["--gripper"], ["--obstacles"], ["--zero-margins"], ["--shards", "2"]]
+)
+def test_options_that_it_would_ignore_are_refused(options: list[str]) -> None:
+    assert main(["fuzz", "xarm6", "--changes", "--steps", "10", *options]) == 2
+
+
 def test_a_filter_that_goes_on_under_the_limits_of_before_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
