@@ -22,6 +22,7 @@ from tests.robots import column, slider, without_margins
 from checkrein.limits import Limits
 from checkrein.limits.kernels.motion import build
 from checkrein.limits.kernels.packed import ENDS, Packed, Work, pack, work_for
+from checkrein.limits.kernels.separation import EXACT
 from checkrein.limits.records import Array
 
 # All arithmetic of the exact cases is exact with a period and values that are powers of two.
@@ -221,6 +222,7 @@ def ask(limits: Limits, motion: Motion, holds: Any) -> Verdict:
     work, report = work_for(packed), np.full(3, math.nan)
     for name in SCRATCH:
         getattr(work, name)[...] = math.nan
+    work.known[:] = EXACT  # of another configuration
     build(
         np.ascontiguousarray(motion.start), np.array(motion.ddq_next), limits.period_s,
         np.array(motion.ticks), np.array(motion.jerk), work.pieces, work.small[ENDS],

@@ -18,7 +18,7 @@ from tests.robots import array
 
 from checkrein.limits import Limits
 from checkrein.limits.kernels.chain import forward
-from checkrein.limits.kernels.packed import LEVER, Packed, Work, pack, work_for
+from checkrein.limits.kernels.packed import ENDS, LEVER, LINK_SPEED, Packed, Work, pack, work_for
 from checkrein.limits.kernels.separation import sweeps
 from checkrein.limits.kinds import link_speed, tcp_acceleration, tcp_rotation, tcp_speed
 from checkrein.limits.records import Array
@@ -118,6 +118,29 @@ def test_a_link_s_speed_differs_by_what_its_docstring_says(errors_alone: bool) -
             expected = bent(grown, sup, moved, c.errors[:m])
             got = link_speed._bent(c.packed, c.work, k, c.sup, c.moved, errors_alone)
             assert got == pytest.approx(expected)
+
+
+def test_a_link_is_left_out_where_it_is_slow_enough_at_full_stretch() -> None:
+    """Up to that very speed; for its own bound, and for each zone's that concerns it."""
+    for c in chains():
+        c.work.pieces[1] = 0.0
+        c.work.pieces[1, :, 1] = c.sup
+        c.work.small[ENDS, 0:3] = 0.0, 0.25, 0.75
+        sup, opened = np.zeros(c.n), np.zeros(len(c.limits.capsules))
+        fast = []
+        for k, capsule in enumerate(c.limits.capsules):
+            total = 0.0  # summed in their order: to the last bit
+            for j in range(capsule.joint + 1):
+                total += (c.sup[j] + c.errors[j]) * c.packed.span[k, j]
+            fast.append(total)
+        for k, bound in enumerate(fast):
+            for scale, is_open in ((1.0, False), (1.0 - 1e-12, True)):
+                c.packed.scalar[LINK_SPEED] = bound * scale
+                some = link_speed._open(c.packed, c.work, 1, sup, opened)
+                np.testing.assert_array_equal(sup, c.sup + c.errors)
+                assert [bool(o) for o in opened] == [f > bound * scale for f in fast]
+                assert bool(opened[k]) is is_open
+                assert bool(some) is any(f > bound * scale for f in fast)
 
 
 def suprema(c: Chain, p: int, first: float, last: float, turning: bool) -> tuple[float, float]:

@@ -317,6 +317,49 @@ def test_what_errors_add_to_the_fastest_point_is_charged_and_no_more() -> None:
     assert ask(limited(robot, 1.15 * fast), motion, links_hold).ok
 
 
+def test_what_is_reported_is_the_fastest_point_with_what_errors_add() -> None:
+    """In the middle of the tick, where it was looked at first."""
+    robot = with_joint(plain_robot(), 0, velocity_error=0.1, tracking_error=0.01)
+    robot = with_joint(robot, 1, velocity_error=0.02)
+    motion, _ = swinging()
+    off = capsule_speeds(robot, np.array([0.0, 0.25]), np.array([1.0, 0.0]))
+    lever = float(off[1])  # of the column, at 1 rad/s; the rail's is one
+    verdict = ask(limited(robot, 0.5 * lever), motion, links_hold)
+    assert not verdict.ok
+    assert verdict.value == pytest.approx(1.1 * lever + 0.02, rel=1e-3)
+
+
+def ball_carried() -> Limits:
+    """The carriage's link is a ball: how far it is from anything is how far its middle is."""
+    robot = plain_robot()
+    link = robot.capsules[1]
+    return replace(robot, capsules=(robot.capsules[0], replace(link, end=link.start)))
+
+
+@pytest.mark.parametrize("off", [0.0, 0.01])
+def test_a_ball_is_in_a_zone_as_soon_as_it_may_be(off: float) -> None:
+    """Nothing but the sum of radius, motion and errors keeps it out."""
+    robot = with_joint(ball_carried(), 0, tracking_error=off)
+    motion, _ = swinging()
+    end = np.array([(float(motion.ticks.sum()) + 1.0) * PERIOD_S, 0.25])
+    x, y = capsule_axes(robot, end)[1][0, :2].tolist()
+    edge = y + robot.capsules[1].radius + math.sin(off) * x
+    for side, fine in ((edge - 2e-5, False), (edge + 3e-4, True)):
+        assert ask(slow_in(robot, behind(side)), motion, links_hold).ok is fine
+
+
+@pytest.mark.parametrize("share", [0.9, 1.1])
+def test_a_long_swing_is_looked_at_until_it_is_sure(share: float) -> None:
+    """Half a second in one piece, before a zone that it just does not, or just does reach."""
+    robot, motion = ball_carried(), still()
+    motion.start[0, 1] = 1.0
+    motion.ticks[:] = 128.0, 1.0, 1.0
+    end = np.array([(float(motion.ticks.sum()) + 1.0) * PERIOD_S, 0.25])
+    reached = float(capsule_axes(robot, end)[1][0, 1]) + robot.capsules[1].radius
+    zone = behind(reached / share)
+    assert ask(slow_in(robot, zone), motion, links_hold).ok is (share < 1.0)
+
+
 def test_codes_are_of_the_kinds_that_findings_name() -> None:
     assert [KINDS[code] for code in (link_speed.LINK, link_speed.ZONE)] == [
         "link_speed", "zone_speed",
