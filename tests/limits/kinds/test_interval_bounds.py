@@ -14,11 +14,20 @@ import numpy as np
 import pytest
 from tests.limits.kernels.test_separation import random_chain
 from tests.limits.slow_chain import capsule_axes, cross, frames, tcp
-from tests.robots import array
+from tests.robots import array, half_space
 
-from checkrein.limits import Limits
+from checkrein.limits import Limits, Zone
 from checkrein.limits.kernels.chain import forward
-from checkrein.limits.kernels.packed import ENDS, LEVER, LINK_SPEED, Packed, Work, pack, work_for
+from checkrein.limits.kernels.packed import (
+    ENDS,
+    LEVER,
+    LINK_SPEED,
+    ZONE_SPEED,
+    Packed,
+    Work,
+    pack,
+    work_for,
+)
 from checkrein.limits.kernels.separation import sweeps
 from checkrein.limits.kinds import link_speed, tcp_acceleration, tcp_rotation, tcp_speed
 from checkrein.limits.records import Array
@@ -120,27 +129,38 @@ def test_a_link_s_speed_differs_by_what_its_docstring_says(errors_alone: bool) -
             assert got == pytest.approx(expected)
 
 
-def test_a_link_is_left_out_where_it_is_slow_enough_at_full_stretch() -> None:
-    """Up to that very speed; for its own bound, and for each zone's that concerns it."""
+@pytest.mark.parametrize("zoned", [False, True])
+def test_a_link_is_left_out_where_it_is_slow_enough_at_full_stretch(zoned: bool) -> None:
+    """Up to that very speed: for the bound of all links, and for a zone's, if it concerns them."""
     for c in chains():
+        names = [capsule.name for capsule in c.limits.capsules]
+        volume = half_space("zone", [0.0, 0.0, 1.0], 0.0, "keep_out")
+        zone = Zone(replace(volume, exempt=(names[0],)), 1.0)
+        packed = pack(replace(c.limits, zones=(zone,) if zoned else ()))
         c.work.pieces[1] = 0.0
-        c.work.pieces[1, :, 1] = c.sup
-        c.work.small[ENDS, 0:3] = 0.0, 0.25, 0.75
-        sup, opened = np.zeros(c.n), np.zeros(len(c.limits.capsules))
+        c.work.pieces[1, :, 1:3] = np.array([c.sup, 0.1 * c.sup]).T
+        c.work.small[ENDS, 0:4] = 0.0, 0.25, 0.75, 2.0
+        sup, opened = np.zeros(c.n), np.zeros(len(names))
+        link_speed._open(packed, c.work, 1, sup, opened)
+        np.testing.assert_allclose(sup, 1.05 * c.sup + c.errors, rtol=1e-14)
         fast = []
         for k, capsule in enumerate(c.limits.capsules):
             total = 0.0  # summed in their order: to the last bit
             for j in range(capsule.joint + 1):
-                total += (c.sup[j] + c.errors[j]) * c.packed.span[k, j]
+                total += sup[j] * packed.span[k, j]
             fast.append(total)
-        for k, bound in enumerate(fast):
-            for scale, is_open in ((1.0, False), (1.0 - 1e-12, True)):
-                c.packed.scalar[LINK_SPEED] = bound * scale
-                some = link_speed._open(c.packed, c.work, 1, sup, opened)
-                np.testing.assert_array_equal(sup, c.sup + c.errors)
-                assert [bool(o) for o in opened] == [f > bound * scale for f in fast]
-                assert bool(opened[k]) is is_open
-                assert bool(some) is any(f > bound * scale for f in fast)
+        for bound in fast:
+            for scale in (1.0, 1.0 - 1e-9):
+                if zoned:
+                    packed.zone[0, ZONE_SPEED] = bound * scale
+                else:
+                    packed.scalar[LINK_SPEED] = bound * scale
+                expected = [f > bound * scale for f in fast]
+                if zoned:
+                    expected[0] = False
+                some = link_speed._open(packed, c.work, 1, sup, opened)
+                assert [bool(o) for o in opened] == expected
+                assert bool(some) is any(expected)
 
 
 def suprema(c: Chain, p: int, first: float, last: float, turning: bool) -> tuple[float, float]:
