@@ -1,7 +1,7 @@
 """The stop-state machine. Everything that changes the phase goes through TRANSITIONS.
 
 Rule 1: motion is only possible in RUNNING. Rule 2: a latched stop is left by RESET alone, and then
-only towards DISARMED. Rule 3: severity never falls without an event (ANCHORS, PX4 failsafe).
+only towards DISARMED. Rule 3: severity never falls without an event (as in the failsafe of PX4).
 An event that a phase does not list is a defect of the caller: `step` raises, the filter stops.
 """
 
