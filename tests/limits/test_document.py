@@ -211,7 +211,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_trap_9_bad_limits_file_is_refused_with_the_way_out(case: str) -> None:
+def test_trap_09_bad_limits_file_is_refused_with_the_way_out(case: str) -> None:
     old, new, parts = BAD[case]
     with pytest.raises(LimitsFileError) as caught:
         parse_document(changed(old, new), "my.yaml")

@@ -134,7 +134,7 @@ def test_whole_numbers_become_floats() -> None:
         ("}", "", "not strict JSON"),
     ],
 )
-def test_trap_8_non_finite_and_malformed_files_are_refused(
+def test_trap_08_non_finite_and_malformed_files_are_refused(
     old: str, new: str, complaint: str
 ) -> None:
     text = GOLDEN.read_text()

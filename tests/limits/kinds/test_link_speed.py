@@ -12,7 +12,7 @@ import pytest
 from tests.limits.kinds.battery import PERIOD_S, MotionBattery, Verdict, ask, plain_robot, still
 from tests.limits.slow_chain import capsule_axes, tcp
 from tests.limits.slow_links import ball, capsule_speeds, inside
-from tests.limits.slow_motion import Motion, random_motions, sampled, stopping
+from tests.limits.slow_motion import Motion, random_motions, sampled, stopping, total_s
 from tests.robots import (
     column,
     half_space,
@@ -268,8 +268,7 @@ def swinging() -> tuple[Motion, float]:
     """The column turns at 1 rad/s, towards +y; where the carriage's skin is in the end, without."""
     motion = still()
     motion.start[0, 1] = 1.0
-    ticks = float(motion.ticks.sum()) + 1.0
-    end = np.array([ticks * PERIOD_S, 0.25])
+    end = np.array([total_s(motion, PERIOD_S), 0.25])
     return motion, float(capsule_axes(plain_robot(), end)[1][:, 1].max() + carriage_radius())
 
 
@@ -342,7 +341,7 @@ def test_a_ball_is_in_a_zone_as_soon_as_it_may_be(joint: int, off: float) -> Non
     """Nothing but the sum of radius, motion and errors keeps it out, whichever joint moves it."""
     robot, motion = with_joint(ball_carried(), joint, tracking_error=off), still()
     motion.start[joint, 1] = 0.5
-    q = motion.start[:, 0] + motion.start[:, 1] * (float(motion.ticks.sum()) + 1.0) * PERIOD_S
+    q = motion.start[:, 0] + motion.start[:, 1] * total_s(motion, PERIOD_S)
     at, beyond = (capsule_axes(robot, q + step)[1][0] for step in (0.0, 1e-6 * np.eye(2)[joint]))
     along = (beyond - at) / 1e-6  # m per rad or m of the joint
     lever = float(np.linalg.norm(along))
@@ -358,7 +357,7 @@ def test_a_long_swing_is_looked_at_until_it_is_sure(share: float) -> None:
     robot, motion = ball_carried(), still()
     motion.start[0, 1] = 1.0
     motion.ticks[:] = 128.0, 1.0, 1.0
-    end = np.array([(float(motion.ticks.sum()) + 1.0) * PERIOD_S, 0.25])
+    end = np.array([total_s(motion, PERIOD_S), 0.25])
     reached = float(capsule_axes(robot, end)[1][0, 1]) + robot.capsules[1].radius
     zone = behind(reached / share)
     assert ask(slow_in(robot, zone), motion, links_hold).ok is (share < 1.0)
