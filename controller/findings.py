@@ -5,7 +5,8 @@ Guarantees: `refusal_of` says what `refuses` will say, before anything is found.
 
 from __future__ import annotations
 
-from ..limits.building import builder_of
+from collections.abc import Sequence
+
 from ..limits.core import Core, Found
 from .decision import Finding
 
@@ -13,23 +14,21 @@ __all__ = ["changed", "expired", "findings_of", "refusal_of", "refuses"]
 
 # Values above their bound are the allowed ones.
 LOWER_BOUNDS = frozenset({"workspace", "self_collision", "singularity", "obstacles"})
-_finding = builder_of(Finding)
+# What these lead to is declared volume by volume.
+OF_VOLUMES = frozenset({"workspace", "zone_speed"})
+_new = tuple.__new__  # of a named tuple from all its values, in order: half the time of calling it
 
 
-def refuses(core: Core, finding: Finding) -> bool:
-    """Whether the limit that bound is declared `refuse`."""
-    if finding.limit in ("workspace", "zone_speed"):
-        return finding.subject.rpartition("/")[2] not in core.clamping_volumes
-    return finding.limit in core.refusing
-
-
-def _margin(core: Core, limit: str, subject: str, value: float, bound: float) -> float:
-    """What is left to the bound: above it for a clearance, for min_position, and so on."""
-    if limit == "joint_position":
-        is_lower = bound < core.middles[subject]
-    else:
-        is_lower = limit in LOWER_BOUNDS
-    return value - bound if is_lower else bound - value
+def refuses(core: Core, findings: Sequence[Finding]) -> bool:
+    """Whether a limit that bound is declared `refuse`."""
+    refusing, clamping = core.refusing, core.clamping_volumes
+    for finding in findings:
+        if finding.limit in OF_VOLUMES:
+            if finding.subject.rpartition("/")[2] not in clamping:
+                return True
+        elif finding.limit in refusing:
+            return True
+    return False
 
 
 def refusal_of(core: Core, limit: str) -> bool | None:
@@ -38,16 +37,21 @@ def refusal_of(core: Core, limit: str) -> bool | None:
     places = {"workspace": limits.volumes, "zone_speed": [zone.volume for zone in limits.zones]}
     subjects = [f"/{volume.name}" for volume in places.get(limit, [])]
     found = [Finding(limit, subject, 0.0, 0.0, "", 0.0) for subject in subjects or [""]]
-    answers = {refuses(core, finding) for finding in found}
+    answers = {refuses(core, [finding]) for finding in found}
     return answers.pop() if len(answers) == 1 else None
 
 
-def findings_of(core: Core, found: list[Found]) -> list[Finding]:
-    """What a tick found, with its margins: counted upwards from a lower bound."""
-    return [
-        _finding(limit, subject, value, bound, unit, _margin(core, limit, subject, value, bound))
-        for limit, subject, value, bound, unit in found
-    ]
+def findings_of(core: Core, found: Sequence[Found]) -> list[Finding]:
+    """What a tick found, with what is left to each bound: counted upwards from a lower one."""
+    middles, findings = core.middles, []
+    for limit, subject, value, bound, unit in found:
+        if limit == "joint_position":
+            is_lower = bound < middles[subject]
+        else:
+            is_lower = limit in LOWER_BOUNDS
+        margin = value - bound if is_lower else bound - value
+        findings.append(_new(Finding, (limit, subject, value, bound, unit, margin)))
+    return findings
 
 
 def expired(core: Core, command_seq: int, ticks_over: int) -> Finding:
@@ -58,6 +62,6 @@ def expired(core: Core, command_seq: int, ticks_over: int) -> Finding:
 
 def changed(core: Core, found: Found) -> Finding:
     """That the stored stop was certified under other limits, and what speaks against it now."""
-    limit, subject, value, bound, unit = found
-    margin = _margin(core, limit, subject, value, bound)
-    return Finding("environment_changed", f"{limit} of {subject}", value, bound, unit, margin)
+    against = findings_of(core, [found])[0]
+    subject = f"{against.limit} of {against.subject}"
+    return against._replace(limit="environment_changed", subject=subject)

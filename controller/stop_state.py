@@ -22,6 +22,8 @@ class Phase(StrEnum):
     LATCHED_STOPPING = "latched_stopping"
     LATCHED_AT_REST = "latched_at_rest"
 
+    __hash__ = str.__hash__  # an enum's own is written in Python
+
 
 class Event(StrEnum):
     """MOVED: fresh certified motion. BRAKED / RESTED: a tick of the stop, the last one or not."""
@@ -32,6 +34,8 @@ class Event(StrEnum):
     RESTED = "rested"
     LATCHED = "latched"
     RESET = "reset"
+
+    __hash__ = str.__hash__
 
 
 TRANSITIONS: dict[Phase, dict[Event, Phase]] = {

@@ -28,9 +28,9 @@ def builder_of(record: type[R]) -> type[R]:
     names = [item.name for item in fields(cast(Any, record))]
     twin = make_dataclass(record.__name__, names, slots=True, eq=False)
 
-    def build(*values: Any) -> R:
+    def build(*values: Any) -> Any:
         built = twin(*values)
         built.__class__ = record  # the layout is the same
-        return cast(R, built)
+        return built
 
     return cast("type[R]", build)

@@ -87,7 +87,7 @@ class Core:
         self._report = np.zeros(3)
         self._measured = np.zeros((2, n))
         self._force = np.zeros(3)
-        self._words: dict[tuple[int, float], tuple[str, str, str]] = {}
+        self._words: dict[tuple[float, float], tuple[str, str, str]] = {}
         self._turning = np.array([joint.is_continuous for joint in limits.joints])
         self._to_nearest = targets_of(limits)
         self._is_turning, self._is_rewritten = (
@@ -347,19 +347,20 @@ class Core:
 
     def described(self, found: Array) -> list[Found]:
         """What the rows (f, 4) of kind, subject, value and bound that a tick writes stand for."""
-        return [self._describe(int(row[0]), *row[1:]) for row in found.tolist()]
+        known, said = self._words, []
+        for code, subject, value, bound in found.tolist():
+            limit, name, unit = known.get((code, subject)) or self._named(int(code), subject)
+            said.append((limit, name, value, bound, unit))
+        return said
 
     def _describe(self, code: int, subject: float, value: float, bound: float) -> Found:
-        if KINDS[code] == "obstacles":
-            name = obstacle_named(self.limits, self._beheld, int(subject))  # every cloud is new
-            return "obstacles", name, value, bound, "m"
-        key = (code, subject)
-        words = self._words.get(key)
-        if words is None:
-            words = self._words[key] = named(
-                self.limits, self._packed.pair, KINDS[code], int(subject)
-            )
-        return words[0], words[1], value, bound, words[2]
+        return self.described(np.array([[code, subject, value, bound]]))[0]
+
+    def _named(self, code: int, subject: float) -> tuple[str, str, str]:
+        if KINDS[code] == "obstacles":  # not kept: every cloud is new
+            return "obstacles", obstacle_named(self.limits, self._beheld, int(subject)), "m"
+        words = named(self.limits, self._packed.pair, KINDS[code], int(subject))
+        return self._words.setdefault((code, subject), words)
 
 
 def ticks_left(motion: Array) -> int:
