@@ -23,7 +23,15 @@ from tests.robots import (
 )
 
 from checkrein.limits import Limits, LinkLimits
-from checkrein.limits.certify import CERTIFIED, EFFORT, KINDS, NO_STOP, TCP_ROTATIONAL, certify
+from checkrein.limits.certify import (
+    CERTIFIED,
+    EFFORT,
+    KINDS,
+    NO_STOP,
+    SINGULARITY,
+    TCP_ROTATIONAL,
+    certify,
+)
 from checkrein.limits.kernels.packed import HINT, pack, work_for
 from checkrein.limits.kinds import link_speed, workspace
 
@@ -70,6 +78,7 @@ def test_codes_name_every_kind_of_limit() -> None:
         "singularity", "link_speed", "zone_speed",
         "tcp_acceleration", "tcp_rotational_acceleration", "obstacles",
     }  # fmt: skip
+    assert KINDS[SINGULARITY] == "singularity"
 
 
 @pytest.mark.parametrize("robot", [panda(), slider(), turntable()])
@@ -91,12 +100,49 @@ def test_each_limit_alone_can_refuse() -> None:
         ("tcp_speed", replace(robot, tcp=replace(tcp, max_trans_vel=0.05))),
         ("link_speed", replace(robot, links=LinkLimits(0.05))),
         ("zone_speed", replace(robot, zones=(ball([0.0, 0.0, 0.4], 0.5, 0.05),))),
+        ("tcp_rotational_speed", replace(robot, tcp=replace(tcp, max_rot_vel=0.1))),
+        ("tcp_acceleration", replace(robot, tcp=replace(tcp, max_trans_acc=0.5))),
+        ("tcp_rotational_acceleration", replace(robot, tcp=replace(tcp, max_rot_acc=0.5))),
         ("joint_effort", with_joints(robot, max_effort=3.0)),
     ):
         verdict = judged(tightened, motion)
         assert verdict.kind == kind
         if kind not in ("workspace", "self_collision"):
             assert verdict.value > verdict.bound or kind == "joint_position"
+
+
+def test_a_stop_that_does_not_end_at_rest_is_none() -> None:
+    """However slow what is left: one tick of the stop is missing (trap 1)."""
+    robot = without_margins(slider())
+    motion = moving(robot, dq=0.01)
+    last = max(k for k, ticks in enumerate(motion.ticks) if ticks >= 1.0)
+    motion.ticks[last] -= 1.0
+    verdict = judged(robot, motion)
+    assert verdict.kind == "certified_stop"
+    assert verdict.value > verdict.bound
+
+
+def test_the_effort_that_refused_one_motion_is_asked_for_first_of_the_next() -> None:
+    """It is likely to refuse that as well: an order, on which no verdict but its name depends."""
+    robot = slider()
+    motion, bounds = moving(robot), bounds_of(robot)
+    weak = with_joints(robot, max_effort=3.0)
+    walled = replace(weak, volumes=(half_space("ceiling", [0.0, 0.0, 1.0], 0.3, "keep_in"),))
+    for limits, hint, kind in (
+        (weak, 0.0, "joint_effort"),
+        (walled, 0.0, "workspace"),
+        (walled, float(EFFORT), "joint_effort"),
+        (replace(walled, joints=robot.joints), float(EFFORT), "workspace"),
+        (robot, float(EFFORT), ""),
+    ):
+        packed, report = pack(limits), np.zeros(3)
+        work = work_for(packed)
+        work.small[HINT, 0], work.small[HINT, 3] = -1.0, hint
+        code = certify(
+            packed, motion.start, motion.ddq_next, motion.ticks, motion.jerk, bounds, work, report
+        )
+        assert KINDS[code] == kind
+        assert work.small[HINT, 3] == (EFFORT if limits is weak else hint)
 
 
 def test_the_stop_is_judged_and_not_only_the_tick() -> None:

@@ -49,6 +49,13 @@ def beside(what: str, keeps_direction: bool = True) -> Limits:
     return replace(slider(), volumes=volumes, keeps_direction=keeps_direction)
 
 
+@cache
+def turning_gently(what: str, rad_s2: float) -> Limits:
+    """Beside that, and its tool must not be turned harder than so."""
+    limits = beside(what, keeps_direction=False)
+    return replace(limits, tcp=replace(limits.tcp, max_rot_acc=rad_s2))
+
+
 class Asked(NamedTuple):
     """A held velocity, or one of a row that goes on, in the middle of a motion with a stop."""
 
@@ -203,6 +210,10 @@ CASES = {
             beside("ball", False), [[0.279, -0.23, -2.4], [0.514, -0.52, -1.2]], (-1.77, -0.39),
             False,
         ),
+        "workspace", KEPT_STOP, 0.0,
+    ),
+    "along_a_ball_it_would_be_turned_too_hard": (
+        Asked(turning_gently("ball", 5.6), [[-0.194, 0.02, 2.6], [0.554, -0.23, 1.9]], (0.38, -0.6)),
         "workspace", KEPT_STOP, 0.0,
     ),
     "nothing_but_the_stop": (

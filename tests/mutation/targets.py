@@ -71,6 +71,7 @@ TARGETS = (
     _kind(
         "self_collision",
         "tests/limits/kinds/test_pairs.py",
+        "tests/limits/kinds/test_too_near.py",
         "tests/limits/kernels/test_clear_in_motion.py",
     ),
     _kind("tcp_acceleration", *BOUNDS),
@@ -80,6 +81,7 @@ TARGETS = (
     _kind(
         "workspace",
         "tests/limits/kinds/test_volumes.py",
+        "tests/limits/kinds/test_too_near.py",
         "tests/limits/kinds/test_peaks.py",
         "tests/limits/kinds/test_obstacles.py",
         "tests/limits/kinds/test_self_collision.py",

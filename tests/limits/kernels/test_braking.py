@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -225,3 +226,97 @@ class TestEachForItself:
         motion[7, :4] = 1.0
         motion[0, 3:7] = 1.0, 2.0, 3.0, 4.0
         assert not runs_of(motion, 0, row)
+
+    def test_a_joint_that_rests_does_not_set_out_again(self) -> None:
+        """A fourth phase without jerk is waiting for the others; no stop jerks after that."""
+        motion, row = np.zeros(motion_shape(7)), np.zeros(6)
+        motion[7, :4] = 1.0, 2.0, 3.0, 4.0
+        motion[0, 3:7] = -1.0, 0.0, 2.0, 0.0
+        assert runs_of(motion, 0, row)
+        np.testing.assert_array_equal(row, [1.0, 2.0, 3.0, -1.0, 0.0, 2.0])
+        motion[7, 4] = 1.0
+        motion[0, 7] = 2.0
+        assert not runs_of(motion, 0, row)
+
+    def test_every_phase_there_is_may_be_needed(self) -> None:
+        """Two joints that never switch together: six phases, and each still rests in its own."""
+        limits = slider()
+        packed, motion = pack(limits), np.zeros(motion_shape(2))
+        work = work_for(packed)
+        work.motions[KEPT] = np.nan
+        motion[:2, 1], motion[:2, 2] = (1.5, 0.31), (3.0, -2.0)
+        dq, ddq = motion[:2, 1].copy(), motion[:2, 2].copy()
+        assert plan_each(packed, motion[:2, :3], 1.0, work, motion[2, :6], motion[:2, 3:])
+        assert (motion[2, :6] > 0.0).all()
+        row, own = np.zeros(6), np.zeros(6)
+        for i in range(2):
+            assert runs_of(motion, i, row)
+            assert plan_joint(packed, dq, ddq, 1.0, i, own)
+            np.testing.assert_array_equal(row, own)
+
+    def test_the_runs_of_a_joint_are_what_it_does_phase_by_phase(self) -> None:
+        """Phases that others end are joined, those without length passed over; nothing is left."""
+        waits = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+        for ticks, jerk, expected in (
+            ([], [], waits),
+            ([1.0], [-2.0], [1.0, 0.0, 0.0, -2.0, 0.0, 0.0]),
+            ([5.0], [0.0], waits),  # all that it does is to wait
+            ([1.0, 5.0], [-2.0, 0.0], [1.0, 0.0, 0.0, -2.0, 0.0, 0.0]),
+            ([1.0, 2.0, 3.0], [-2.0, -2.0, 4.0], [3.0, 3.0, 0.0, -2.0, 4.0, 0.0]),
+            ([0.0, 2.0, 0.0, 3.0], [7.0, -2.0, 8.0, 4.0], [2.0, 3.0, 0.0, -2.0, 4.0, 0.0]),
+            ([1.0, 2.0, 3.0, 1.0], [-2.0, 0.0, 4.0, 0.0], [1.0, 2.0, 3.0, -2.0, 0.0, 4.0]),
+            ([1.0, 2.0, 3.0, 0.5, 0.5], [-2.0, 1.0, 4.0, 0.0, 0.0], [1.0, 2.0, 3.0, -2.0, 1.0, 4.0]),
+            ([1.0, 2.0, 3.0, 0.5, 1.0], [-2.0, 1.0, 4.0, 0.0, 4.0], None),
+            ([1.0, 2.0, 3.0, 0.5, 1.0], [-2.0, 1.0, 4.0, 0.0, 5.0], None),
+            ([1.0, 2.0, 3.0, 1.0], [-2.0, 1.0, 4.0, 5.0], None),
+            ([0.0] * 20 + [2.0], [0.0] * 20 + [-3.0], [2.0, 0.0, 0.0, -3.0, 0.0, 0.0]),
+        ):
+            motion, row = np.zeros(motion_shape(7)), np.full(6, 9.0)
+            motion[7, : len(ticks)], motion[3, 3 : 3 + len(jerk)] = ticks, jerk
+            motion[4, 3:] = 17.0  # another joint's
+            assert runs_of(motion, 3, row) == (expected is not None), ticks
+            if expected is not None:
+                np.testing.assert_array_equal(row, expected)
+
+    def test_only_who_is_where_the_stored_stop_leads_goes_on_with_it(self) -> None:
+        """To the twelfth digit of its position and of its bound on speed; the others plan anew."""
+        kept = self.planned(0.7 * V_MAX, np.zeros(7))
+        kept[:7, 0] = -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0
+        kept[7, 0] -= 1.0
+        bounds = 1e-12 * np.array([1.0 + np.abs(kept[:7, 0]), V_MAX, np.full(7, 1.0)])
+        for column_, times, goes_on in (
+            (0, 0.0, True), (0, 0.99, True), (0, 1.01, False),
+            (1, 0.99, True), (1, 1.01, False),
+            (2, 100.0, False),
+        ):  # fmt: skip
+            for i, side in itertools.product(range(7), (-1.0, 1.0)):
+                work, motion = work_for(PACKED), np.full_like(kept, 9.0)
+                work.motions[KEPT] = kept
+                motion[:7, :3] = kept[:7, :3]
+                motion[i, column_] += side * times * bounds[column_, i]
+                phases = kept.shape[1] - 3
+                assert plan_each(
+                    PACKED, motion[:7, :3], 1.0, work, motion[7, :phases], motion[:7, 3:]
+                )
+                one, other = np.zeros(6), np.zeros(6)
+                assert runs_of(kept, i, one)
+                assert runs_of(motion, i, other)
+                assert np.array_equal(one, other) == goes_on
+                if goes_on:  # and is exactly there
+                    np.testing.assert_array_equal(motion[i, :3], kept[i, :3])
+
+    def test_who_rests_needs_no_stop_whatever_was_there(self) -> None:
+        row, still_ = np.full(6, 9.0), np.zeros(7)
+        assert plan_joint(PACKED, still_, still_, 1.0, 2, row)
+        assert not row.any()
+
+
+def test_a_stop_that_is_shared_takes_three_phases_of_however_many() -> None:
+    for dq in (0.5 * V_MAX, np.zeros(7)):
+        ticks, jerk = np.full(21, 9.0), np.full((7, 21), 9.0)
+        assert plan_stop(PACKED, dq, np.zeros(7), 1.0, ticks, jerk)
+        expected = needed(dq, np.zeros(7))
+        np.testing.assert_array_equal(ticks[:3], expected[0])
+        np.testing.assert_array_equal(jerk[:, :3], expected[1])
+        assert not ticks[3:].any()
+        assert not jerk[:, 3:].any()
