@@ -33,6 +33,7 @@ from .report import Summary, summarize, table, write_junit
 __all__ = ["command"]
 
 MATRIX = "matrix"
+OUT = Path("runs/fuzz")
 STEPS = 100_000
 RANDOM_ROBOTS = 200  # of a matrix
 PROCESSES_MAX = 2
@@ -53,7 +54,9 @@ def command(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same run.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML here.")] = None,
-    out: Annotated[Path, typer.Option("--out", help="For violation files.")] = Path("runs/fuzz"),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="For violation files; default: runs/fuzz.")
+    ] = None,
     replay_file: Annotated[
         Path | None, typer.Option("--replay", help="Run a violation file again.")
     ] = None,
@@ -81,12 +84,16 @@ def command(
 ) -> None:
     """Attack the filter with hostile streams; an independent oracle judges every tick."""
     matrix_only = random_robots is not None or resume is not None or (shards, shard) != (1, 0)
+    other = zero_margins or obstacles or gripper or matrix_only or (junit or out) is not None
     if replay_file is not None:
+        if other or changes or steps is not None or seed != 0:
+            raise InputError("fuzz --replay: takes LIMITS and --json beside it, no more")
         raise typer.Exit(_replay(limits, replay_file, json_output))
     if changes:
-        if zero_margins or obstacles or gripper or matrix_only or junit is not None:
+        if other:
             raise InputError("fuzz --changes: takes --steps, --seed and --json beside it, no more")
         raise typer.Exit(_changing(limits, steps or STEPS, seed, json_output))
+    out = out or OUT
     if limits == MATRIX or (limits is None and random_robots):
         summary = _matrix(
             limits == MATRIX, random_robots, steps, seed, zero_margins, shards, shard,

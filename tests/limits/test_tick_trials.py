@@ -213,7 +213,9 @@ CASES = {
         "workspace", KEPT_STOP, 0.0,
     ),
     "along_a_ball_it_would_be_turned_too_hard": (
-        Asked(turning_gently("ball", 5.6), [[-0.194, 0.02, 2.6], [0.554, -0.23, 1.9]], (0.38, -0.6)),
+        Asked(
+            turning_gently("ball", 5.6), [[-0.194, 0.02, 2.6], [0.554, -0.23, 1.9]], (0.38, -0.6)
+        ),
         "workspace", KEPT_STOP, 0.0,
     ),
     "nothing_but_the_stop": (

@@ -346,3 +346,13 @@ class TestCommand:
                 command("franka_panda", replay_file=path)
         with pytest.raises(InputError, match="made with limits"):
             replay(bench, {"limits_sha256": "0" * 64})
+
+    @pytest.mark.parametrize("option", ["steps", "seed", "changes", "gripper", "out"])
+    def test_a_replay_refuses_what_it_would_ignore(self, option: str, tmp_path: Path) -> None:
+        values: dict[str, Any] = {"steps": 7, "seed": 7, "out": tmp_path}
+        with pytest.raises(InputError, match="--replay: takes LIMITS and --json"):
+            command(
+                "franka_panda",
+                replay_file=tmp_path / "any.json",
+                **{option: values.get(option, True)},
+            )

@@ -39,7 +39,8 @@ def test_limits_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [["--gripper"], ["--obstacles"], ["--zero-margins"], ["--shards", "2"]]
+    "options",
+    [["--gripper"], ["--obstacles"], ["--zero-margins"], ["--shards", "2"], ["--out", "elsewhere"]],
 )
 def test_options_that_it_would_ignore_are_refused(options: list[str]) -> None:
     assert main(["fuzz", "xarm6", "--changes", "--steps", "10", *options]) == 2

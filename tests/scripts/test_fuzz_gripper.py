@@ -145,7 +145,7 @@ def test_a_campaign_with_changes_does_not_drive_it(tmp_path: Path) -> None:
     path = tmp_path / "gripping.json"
     path.write_bytes(SOURCE.raw)
     with pytest.raises(InputError, match="declare a gripper"):
-        command(str(path), steps=10, changes=True, out=tmp_path, replay_file=None)
+        command(str(path), steps=10, changes=True)
 
 
 def test_whatever_moves_them_meanwhile_a_filter_may_keep_what_they_were_told(bench: Bench) -> None:

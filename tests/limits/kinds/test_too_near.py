@@ -38,7 +38,7 @@ OPEN = -1.0  # nothing was certainly too near
 
 @cache
 def walled(*volumes: Volume, standoff: float = 0.0) -> Limits:
-    """The slider without margins between volumes; its links keep that far from each other, if > 0."""
+    """The slider without margins between volumes; if asked to, its links keep so far apart."""
     limits = replace(without_margins(slider()), volumes=volumes, standoff=0.0)
     return folding(limits, standoff=standoff) if standoff > 0.0 else limits
 
@@ -173,9 +173,7 @@ def turning_outwards(turn: float, out: float) -> Motion:
 def looked(found: Asked) -> tuple[int, str]:
     """The verdict of one look at all of a motion, and the kind that it is about."""
     opened, end = np.ones(found.work.open.shape[1]), float(found.work.small[ENDS, 4])
-    verdict, code = workspace._look(
-        found.packed, found.work, opened, 0.0, 0.0, end, np.zeros(3)
-    )
+    verdict, code = workspace._look(found.packed, found.work, opened, 0.0, 0.0, end, np.zeros(3))
     return int(verdict), KINDS[code]
 
 
