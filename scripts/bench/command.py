@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +32,7 @@ from .comparison import (
 from .executed import PEER, Executed, compare_executed, executed_document, executed_table
 from .growth import growth as measure_growth
 from .growth import growth_table
-from .measure import Latency, Machine, machine, measure, without_classifier
+from .measure import Latency, Machine, machine, measure, quietest, without_classifier
 from .peers import MISSING, Peer, chosen, not_installed
 from .plots import write_plots
 from .streams import STREAMS
@@ -63,6 +64,9 @@ def command(
     peer_steps: Annotated[
         int, typer.Option("--peer-steps", min=10, max=1_000_000, help="Ticks of each contest.")
     ] = 5_000,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, max=100, help="How often; the quietest counts.")
+    ] = 1,
     growth: Annotated[
         bool, typer.Option("--growth", help="Also joints, spheres, points, batches.")
     ] = False,
@@ -75,10 +79,10 @@ def command(
     declared = load_limits(limits)
     robot = oracle_robot(limits) if growth or peers != "none" else None
     host = machine()
-    results = _measure_all(declared, steps, seed, json_output)
+    results = _measure_all(declared, steps, seed, rounds, json_output)
     compared: list[Compared] = []
     if robot is not None and peers != "none":
-        compared = _compare_all(declared, robot, selected, peer_steps, seed, json_output)
+        compared = _compare_all(declared, robot, selected, peer_steps, seed, rounds, json_output)
     executed: list[Executed] = []
     like_us = next((one for one in selected if one.name == PEER and one.is_installed), None)
     if like_us is not None:
@@ -92,7 +96,7 @@ def command(
     times = {"warm": arming(limits, is_cold=False)}
     if cold:
         times["cold"] = arming(limits, is_cold=True)
-    document = _document(declared, host, steps, seed, results, times)
+    document = _document(declared, host, steps, seed, rounds, results, times)
     document |= {**comparison_document(compared), "peer_steps": peer_steps, "growth": grown}
     document["slow_down_off"] = executed_document(executed)
     document["not_installed"] = list(not_installed())
@@ -115,7 +119,13 @@ def command(
 
 
 def _compare_all(
-    limits: Limits, robot: Robot, peers: tuple[Peer, ...], steps: int, seed: int, quiet: bool
+    limits: Limits,
+    robot: Robot,
+    peers: tuple[Peer, ...],
+    steps: int,
+    seed: int,
+    rounds: int,
+    quiet: bool,
 ) -> list[Compared]:
     """With the name of the one that is running, on standard error."""
     console = Console(stderr=True)
@@ -125,7 +135,7 @@ def _compare_all(
             if status is not None:
                 status.update(f"comparing: {name}")
 
-        return compare(limits, robot, peers, steps=steps, seed=seed, progress=say)
+        return compare(limits, robot, peers, steps=steps, seed=seed, rounds=rounds, progress=say)
 
 
 def _print_missing(console: Console, compared: list[Compared], asked: str | None) -> None:
@@ -136,29 +146,27 @@ def _print_missing(console: Console, compared: list[Compared], asked: str | None
         console.print(f"{name}: {reason}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _measure_all(limits: Limits, steps: int, seed: int, quiet: bool) -> Results:
-    kinds: dict[str, Limits | None] = {WITHOUT: without_classifier(limits), WITH: None}
+def _measure_all(limits: Limits, steps: int, seed: int, rounds: int, quiet: bool) -> Results:
+    """All streams, one after the other, `rounds` times."""
+    kinds: dict[str, Limits] = {WITHOUT: without_classifier(limits)}
     if limits.classifier.file is not None:
         kinds[WITH] = limits
-    total = steps * len(STREAMS) * sum(kind is not None for kind in kinds.values())
+    found: dict[tuple[str, str], list[Latency]] = {}
     columns = (TextColumn("bench"), BarColumn(), TimeRemainingColumn())
-    results: Results = {}
     with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
-        task = bar.add_task("bench", total=total)
-        for stream in STREAMS:
-            results[stream] = {
-                name: None
-                if kind is None
-                else measure(
-                    kind,
-                    stream,
-                    steps=steps,
-                    seed=seed,
-                    progress=lambda done: bar.advance(task, done),
-                )
-                for name, kind in kinds.items()
-            }
-    return results
+        task = bar.add_task("bench", total=steps * len(STREAMS) * len(kinds) * rounds)
+        for _, stream, (name, kind) in product(range(rounds), STREAMS, kinds.items()):
+            one = measure(
+                kind, stream, steps=steps, seed=seed, progress=lambda done: bar.advance(task, done)
+            )
+            found.setdefault((stream, name), []).append(one)
+    return {
+        stream: {
+            name: quietest(found[stream, name]) if name in kinds else None
+            for name in (WITHOUT, WITH)
+        }
+        for stream in STREAMS
+    }
 
 
 def _document(
@@ -166,6 +174,7 @@ def _document(
     host: Machine,
     steps: int,
     seed: int,
+    rounds: int,
     results: Results,
     times: dict[str, dict[str, float]],
 ) -> dict[str, Any]:
@@ -180,6 +189,7 @@ def _document(
         "classifier_sha256": limits.classifier.sha256,
         "steps": steps,
         "seed": seed,
+        "rounds": rounds,
         "garbage_collector": "on, frozen before",
         "machine": {**asdict(host), "is_busy": host.is_busy},
         "ours": ours,

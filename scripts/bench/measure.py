@@ -14,7 +14,7 @@ import os
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ __all__ = [
     "machine",
     "measure",
     "quantiles",
+    "quietest",
     "without_classifier",
 ]
 
@@ -53,6 +54,7 @@ class Latency:
     wall_us: dict[str, float]  # p50, p99, p999, mean, max
     cpu_us: dict[str, float]
     outcomes: dict[str, int]
+    rounds_p50_us: tuple[float, ...] = ()  # wall, of every round; this is the least of them
 
     @property
     def pass_share(self) -> float:
@@ -67,6 +69,7 @@ class Latency:
             "pass_share": round(self.pass_share, 4),
             "outcomes": self.outcomes,
             "steps": self.steps,
+            **({"rounds_p50_us": list(self.rounds_p50_us)} if self.rounds_p50_us else {}),
         }
 
 
@@ -134,6 +137,12 @@ def clock_cost_ns() -> int:
         time.perf_counter_ns()
         costs.append(time.process_time_ns() - before)
     return int(np.median(costs))
+
+
+def quietest(rounds: Sequence[Latency]) -> Latency:
+    """The round with the least median: the machine may have been busy in the others."""
+    least = min(rounds, key=lambda one: one.wall_us["p50"])
+    return replace(least, rounds_p50_us=tuple(one.wall_us["p50"] for one in rounds))
 
 
 def measure(

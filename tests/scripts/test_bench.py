@@ -107,17 +107,18 @@ def test_the_json_has_its_stable_keys(
     monkeypatch.setattr(
         command_module, "load_limits", lambda name: without_classifier(load_limits(name))
     )
-    assert (
-        main(["bench", "franka_panda", "--json", "--steps", "60", "--seed", "5", "--peers", "none"])
-        == 0
-    )
+    options = ["--steps", "60", "--seed", "5", "--rounds", "3", "--peers", "none"]
+    assert main(["bench", "franka_panda", "--json", *options]) == 0
     document = json.loads(capsys.readouterr().out)
     assert set(document["ours"]) == {"nominal", "chunked", "attacked"}
     for kinds in document["ours"].values():
         assert kinds["with_classifier"] is None
         assert set(kinds["without_classifier"]) >= TIMES
+        rounds = kinds["without_classifier"]["rounds_p50_us"]
+        assert len(rounds) == 3
+        assert kinds["without_classifier"]["p50_us"] == min(rounds)
     assert document["limits_sha256"] == load_limits("franka_panda").sha256
-    assert (document["steps"], document["seed"]) == (60, 5)
+    assert (document["steps"], document["seed"], document["rounds"]) == (60, 5, 3)
     assert document["arming"] == {"warm": {"import_s": 0.5, "compile_s": 1.0}, "cold": None}
     assert set(document["machine"]) >= {"cpu", "cores", "load_1min", "is_busy"}
     assert asked == [False]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tomllib
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from checkrein.limits.records import Array, Command
 from checkrein.scripts.bench import command as command_module
 from checkrein.scripts.bench import growth as growth_module
 from checkrein.scripts.bench import peers as peers_module
-from checkrein.scripts.bench.comparison import Compared, oracle_robot
+from checkrein.scripts.bench.comparison import Compared, oracle_robot, quietest
 from checkrein.scripts.bench.contest import Contestant, compete
 from checkrein.scripts.bench.growth import growth
 from checkrein.scripts.bench.measure import without_classifier
@@ -221,6 +222,24 @@ def test_the_json_has_peers_and_what_was_there_before(
         ElementTree.fromstring(path.read_text(encoding="utf-8"))
         assert "obedient" in path.read_text(encoding="utf-8")
         assert "absent" not in path.read_text(encoding="utf-8")
+
+
+def test_of_each_contest_the_quietest_round_counts() -> None:
+    """The machine was busy in the first round, and for one contest of the last."""
+    found = verdict(obedient(), steady(0.5))
+    rounds = [
+        Compared(
+            "sleepy", KINDS, None,
+            {name: replace(found, wall_us={**found.wall_us, "p50": p50})
+             for name, p50 in zip(CONTESTS, medians, strict=True)},
+        )
+        for medians in ((30.0, 40.0, 50.0), (10.0, 22.0, 21.0), (11.0, 20.0, 60.0))
+    ]  # fmt: skip
+    best = quietest(rounds)
+    assert [best.verdicts[name].wall_us["p50"] for name in CONTESTS] == [10.0, 20.0, 21.0]
+    assert quietest(rounds[:1]) == rounds[0]
+    gone = Compared("sleepy", KINDS, None, {}, missing=MISSING)
+    assert quietest([*rounds, gone]) == gone
 
 
 def test_the_table_says_what_is_not_installed(
