@@ -142,6 +142,18 @@ def test_the_room_inside_of_a_volume_is_the_depth_less_the_standoff(shape: Shape
         assert at.room()[0] == pytest.approx(clear - 0.0005, abs=2e-9)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_too_near_even_at_rest_is_what_is_too_near_then(shape: Shape) -> None:
+    """Where no position is off: nothing but the clearance at the middle, whatever moves."""
+    for seed in range(9):
+        look = Look(seed)
+        at = Near(look, beside(look, shape, 0.05), exact=True)
+        truth = at.clear(0)
+        for standoff, too_near in ((truth - 1e-3, False), (truth + 1e-6, True)):
+            at.packed.scalar[STANDOFF] = standoff
+            assert (at.judged()[0] < 0) == too_near
+
+
 def test_a_volume_that_is_clear_does_not_hide_the_next() -> None:
     """Clear by a plane only, then too near: the second is what is said."""
     seen = 0
@@ -242,7 +254,7 @@ def test_a_motion_to_nowhere_is_refused_in_the_name_of_what_is_declared(with_vol
     limits = folding(slider())
     limits = limits if with_volume else replace(limits, volumes=())
     packed: Packed = pack(limits)
-    work, report = work_for(packed), np.zeros(3)
+    work, report = work_for(packed), np.full(3, 9.0)
     work.pieces[...], work.small[ENDS], work.vector[UNMOVED] = 0.0, 0.0, 0.0
     work.small[ENDS, 1:] = 0.004
     work.small[HINT, 0] = -1.0
@@ -259,7 +271,9 @@ def test_gaps_are_the_clearances_of_all_volumes_and_pairs() -> None:
         look = Look(seed)
         volumes = tuple(beside(look, shape, 0.1) for shape in ("box", "capsule"))
         volumes = (replace(volumes[0], exempt=("link0",)), volumes[1])
-        limits = folding(replace(look.limits, volumes=volumes))
+        limits = replace(look.limits, volumes=volumes)
+        ends = [limits.capsules[k].name for k in (0, -1)]
+        limits = folding(limits, (ends[0], ends[1]), (ends[1], ends[0]))
         packed, capsules = pack(limits), len(limits.capsules)
         out = np.full(len(volumes) * capsules + packed.pair.shape[0], math.nan)
         workspace.gaps(packed, look.middle, work_for(packed), out)
@@ -273,10 +287,9 @@ def test_gaps_are_the_clearances_of_all_volumes_and_pairs() -> None:
         found = out[: len(expected)]
         np.testing.assert_allclose(found[found > 0.0], np.array(expected)[found > 0.0], atol=5e-3)
         assert (np.array(expected)[found <= 0.0] < 5e-3).all()
-        ends = [axes[0], axes[-1]]  # the pair that must not touch
-        points = [axis_points(axis, 301) for axis in ends]
+        points = [axis_points(axis, 301) for axis in (axes[0], axes[-1])]  # of both pairs
         apart = np.linalg.norm(points[0][:, None] - points[1][None], axis=-1).min() - 0.06
-        assert out[len(expected) :] == pytest.approx([apart], abs=5e-3)
+        assert out[len(expected) :] == pytest.approx([apart, apart], abs=5e-3)
         least = workspace.least_clearance(packed, look.middle, work_for(packed))
         assert least == out[: len(expected)].min()
         packed.volume[1, 5] = math.nan
