@@ -22,6 +22,7 @@ from checkrein.limits.kernels.packed import (
     ENDS,
     PAIR_EASED,
     PAIR_STANDOFF,
+    POSITION_ERROR,
     RADII,
     UNMOVED,
     Packed,
@@ -37,12 +38,13 @@ SEEDS = [seed for seed in range(40) if Look(seed).k > 0]
 
 
 class Pair:
-    """The first capsule and `look.k`'s, at the middle of the look's interval."""
+    """The first capsule, or another one, and `look.k`'s, at the middle of the look's interval."""
 
-    def __init__(self, seed: int, *, exact: bool = False) -> None:
+    def __init__(self, seed: int, *, exact: bool = False, a: int = 0) -> None:
         self.look = look = Look(seed)
+        self.a = a
         limits = without_margins(look.limits) if exact else look.limits
-        ends = limits.capsules[0].name, limits.capsules[look.k].name
+        ends = limits.capsules[a].name, limits.capsules[look.k].name
         self.limits: Limits = folding(limits, ends, standoff=0.002)
         self.packed: Packed = pack(self.limits)
         self.work: Work = work_for(self.packed)
@@ -62,13 +64,24 @@ class Pair:
     @property
     def apart(self) -> float:
         """Without the standoff [m]."""
-        a, b = 0, self.look.k
+        a, b = self.a, self.look.k
         away = segment_segment(self.work.segment[a], self.work.segment[b])
         return float(away - self.packed.pair[0, RADII])
 
-    def proven(self, moved: Array, first: float, last: float) -> float:
-        sweeps(self.packed, self.work, 0, moved)
+    def swept(self, moved: Array) -> tuple[float, float]:
+        """What errors and standoff, and what the motion, are charged with [m]."""
+        sweeps(self.packed, self.work, self.a, moved)
         sweeps(self.packed, self.work, self.look.k, moved)
+        still, sweep = self_collision._between(self.packed, self.work, 0)
+        return float(still), float(sweep)
+
+    def charged(self, moved: Array) -> tuple[float, float]:
+        """The same, of a motion that nothing is known of."""
+        self.to(0.5 * (self.first + self.last))
+        return self.swept(moved)
+
+    def proven(self, moved: Array, first: float, last: float) -> float:
+        self.swept(moved)
         return float(
             self_collision._first_order(self.packed, self.work, 0, moved, self.apart, first, last)
         )
@@ -80,7 +93,7 @@ class Pair:
 
     def at(self, q: Array, count: int = 15) -> float:
         axes = capsule_axes(self.limits, q)
-        one, other = axis_points(axes[0], count), axis_points(axes[self.look.k], count)
+        one, other = axis_points(axes[self.a], count), axis_points(axes[self.look.k], count)
         gaps = np.linalg.norm(one[:, None] - other[None], axis=2)
         return float(gaps.min()) - float(self.packed.pair[0, RADII])
 
@@ -100,6 +113,12 @@ def test_the_room_of_a_pair_is_how_far_it_is_less_what_it_needs() -> None:
         pair = Pair(seed, exact=True)
         middle = 0.5 * (pair.first + pair.last)
         expected = pair.apart - 0.002
+        if pair.apart < 0.0:  # no plane is between them: it is how deep their axes are
+            room, apart = self_collision.room(pair.packed, pair.work, 0, middle)
+            assert (room, apart) == pytest.approx((expected, pair.apart), abs=2e-9)
+            pair.packed.pair[0, PAIR_EASED] = 0.0015
+            room, _ = self_collision.room(pair.packed, pair.work, 0, middle)
+            assert room == pytest.approx(expected + 0.0015, abs=2e-9)
         if pair.apart < 0.01:
             continue
         assert pair.at(pair.look.middle, 201) == pytest.approx(pair.apart, abs=2e-3)
@@ -134,9 +153,7 @@ def test_a_verdict_on_a_pair_follows_what_is_proven_of_it() -> None:
     for seed in SEEDS:
         pair = Pair(seed)
         middle, row = 0.5 * (pair.first + pair.last), pair.packed.pair[0]
-        sweeps(pair.packed, pair.work, 0, pair.moved)
-        sweeps(pair.packed, pair.work, pair.look.k, pair.moved)
-        still, sweep = self_collision._between(pair.packed, pair.work, 0)
+        still, sweep = pair.swept(pair.moved)
         apart, still = pair.apart, still - 0.002
         best = max(apart - still - sweep, pair.proven(pair.moved, pair.first, pair.last) + 0.002)
         rest = max(apart - still, pair.proven(pair.unmoved, middle, middle) + 0.002)
@@ -166,6 +183,29 @@ def test_a_verdict_on_a_pair_follows_what_is_proven_of_it() -> None:
                 assert pair.judged(spare=1e-7)[0] == verdict
             row[PAIR_EASED] = 0.0
     assert min(seen.values()) >= 3, seen
+
+
+def test_only_the_joints_between_the_two_are_charged() -> None:
+    """Those that carry both move neither against the other, however far, or off by however much."""
+    seen = 0
+    for seed in [seed for seed in SEEDS if Look(seed).k > 1]:
+        pair = Pair(seed, exact=True, a=1)
+        moved = np.array(pair.moved)
+        proven = []
+        for both in (0.0, 0.7):
+            moved[:2] = both
+            pair.charged(moved)
+            proven.append(pair.proven(moved, pair.first, pair.last))
+        assert proven[0] == proven[1]
+        moved[2:] = 0.0
+        assert pair.charged(moved) == pytest.approx((0.002, 0.0), abs=1e-9)
+        moved[2], pair.packed.joint[:2, POSITION_ERROR] = 0.1, 0.01
+        still, sweep = pair.charged(moved)
+        assert still == pytest.approx(0.002, abs=1e-9)
+        seen += sweep > 0.0
+        pair.packed.joint[2, POSITION_ERROR] = 0.01
+        assert pair.charged(moved) == pytest.approx((0.002 + 0.1 * sweep, sweep), abs=1e-9)
+    assert seen >= 3
 
 
 @pytest.mark.parametrize("row", [0, 1, 2])

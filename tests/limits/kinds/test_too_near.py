@@ -240,6 +240,18 @@ def test_what_is_near_only_on_its_way_is_not_marked() -> None:
     np.testing.assert_array_equal(found.work.open[NEAR], np.zeros(2))
 
 
+@pytest.mark.parametrize(("left_m", "marks"), [(5e-6, True), (2e-5, False)])
+def test_a_pair_that_rests_almost_touching_is_marked(left_m: float, marks: bool) -> None:
+    limits = walled(standoff=1.0)
+    balls = tuple(replace(capsule, end=capsule.start) for capsule in limits.capsules)
+    gap = float(asked(replace(limits, capsules=balls), still((0.0, 0.3))).report[1])
+    near = replace(walled(standoff=gap - left_m), capsules=balls)
+    found = asked(near, still((0.0, 0.3)))
+    assert found.kind == ""
+    expected = [0.0, 0.0, workspace.SETTLED_M if marks else 0.0]
+    np.testing.assert_array_equal(found.work.open[NEAR], expected)
+
+
 @pytest.mark.parametrize("links", [2, 4])
 def test_a_volume_that_is_far_does_not_hide_the_next(links: int) -> None:
     """Of however many links, of whom some are exempt: whoever is too near is found."""
