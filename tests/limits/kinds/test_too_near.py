@@ -16,13 +16,23 @@ import pytest
 from tests.limits.kernels.test_separation import built
 from tests.limits.kinds.battery import still
 from tests.limits.slow_chain import capsule_axes
-from tests.limits.slow_geometry import upper_clearance
+from tests.limits.slow_geometry import axis_points, upper_clearance
 from tests.limits.slow_motion import Motion, at, random_motions, total_s
 from tests.robots import array, folding, half_space, slider, without_margins
 
 from checkrein.limits import Limits, OnViolation, Volume
 from checkrein.limits.certify import KINDS
-from checkrein.limits.kernels.packed import ENDS, HINT, NEAR, Packed, Work, pack, work_for
+from checkrein.limits.kernels.packed import (
+    ENDS,
+    FIRST,
+    HINT,
+    NEAR,
+    SECOND,
+    Packed,
+    Work,
+    pack,
+    work_for,
+)
 from checkrein.limits.kinds import workspace
 from checkrein.limits.records import Array
 
@@ -69,11 +79,11 @@ class Asked(NamedTuple):
         t = share * total_s(self.motion, self.limits.period_s)
         axes = capsule_axes(self.limits, at(self.motion, self.limits.period_s, t)[0])
         if self.kind == "self_collision":
-            points = [axis[0] + s * (axis[1] - axis[0]) for axis in axes
-                      for s in np.linspace(0.0, 1.0, 201)[:, None]]  # fmt: skip
-            one, other = np.array(points[:201]), np.array(points[201:])
+            pair = self.packed.pair[int(self.report[0])]
+            links = [int(pair[FIRST]), int(pair[SECOND])]
+            one, other = (axis_points(axes[k], 201) for k in links)
             apart = np.linalg.norm(one[:, None] - other[None], axis=-1).min()
-            return float(apart) - sum(capsule.radius for capsule in self.limits.capsules)
+            return float(apart) - sum(self.limits.capsules[k].radius for k in links)
         volume, k = divmod(int(self.report[0]), len(self.limits.capsules))
         return upper_clearance(
             self.limits.volumes[volume], axes[k], self.limits.capsules[k].radius, 201
@@ -97,10 +107,20 @@ def asked(limits: Limits, motion: Motion, hint: tuple[float, float] = (OPEN, 0.0
     return Asked(limits, motion, packed, work, KINDS[code], report)
 
 
+def three_links() -> Limits:
+    """A ball beside the slider's column, too: two pairs, and the second is nearer."""
+    limits = walled(standoff=0.2)
+    column, carriage = limits.capsules
+    ball = replace(column, name="ball", start=array([0.3, 0.2, 0.0]), end=array([0.3, 0.2, 0.0]))
+    limits = replace(limits, capsules=(column, carriage, ball))
+    return folding(limits, (column.name, carriage.name), (ball.name, carriage.name), standoff=0.2)
+
+
 ROBOTS = {
     "two_walls": walled(SIDE, END),
     "links_that_keep_apart": walled(standoff=0.2),
     "both": walled(SIDE, END, standoff=0.2),
+    "two_pairs": three_links(),
 }
 
 
@@ -128,6 +148,31 @@ def test_where_a_motion_was_certainly_too_near_is_remembered(name: str) -> None:
         assert (again.kind, again.hint) == (found.kind, (share, item))
         np.testing.assert_array_equal(again.report, found.report)
     assert certain >= 8, (certain, uncertain)
+
+
+def test_what_is_not_decided_is_refused_and_not_remembered() -> None:
+    """It keeps clear by a tenth of a millimetre all the way, which would take too many looks."""
+    motion = turning_outwards(0.5, 0.0)
+    reach = capsule_axes(walled(), np.array([0.0, 0.1]))[1] - [0.0, 0.0, 0.5]
+    clear = float(np.linalg.norm(reach, axis=1).max()) + 0.04
+    for left_m, kind in ((2e-2, ""), (1e-4, "workspace")):
+        found = asked(walled(replace(BALL, radius=clear + left_m)), motion)
+        assert found.kind == kind
+        assert found.hint[0] == OPEN
+    assert found.report[1] == pytest.approx(1e-4, abs=1e-9)
+    assert found.report[2] > 1e-4
+
+
+def test_a_volume_that_is_eased_is_kept_clear_of_by_so_much_less() -> None:
+    limits = walled(replace(BALL, radius=0.45))
+    clear = asked(limits, still((0.0, 0.3))).report[1]
+    assert clear < 0.0
+    for eased, code in ((-clear - 1e-6, workspace.WORKSPACE), (-clear + 1e-6, 0)):
+        packed = pack(limits)
+        work = work_for(packed)
+        packed.eased[0, 1], work.small[HINT, 0] = eased, OPEN
+        built(packed, work, still((0.0, 0.3)))
+        assert workspace.violated(packed, work, np.zeros(3)) == code
 
 
 def test_codes_are_those_of_the_arbiter() -> None:

@@ -26,6 +26,7 @@ from checkrein.limits.kernels.packed import (
     HINT,
     NEAR,
     STANDOFF,
+    STILL,
     SWEEP,
     UNMOVED,
     Packed,
@@ -33,6 +34,7 @@ from checkrein.limits.kernels.packed import (
     pack,
     work_for,
 )
+from checkrein.limits.kernels.planes import first_order_room
 from checkrein.limits.kinds import workspace
 from checkrein.limits.records import Array
 
@@ -205,6 +207,16 @@ def test_a_verdict_on_a_volume_follows_what_is_proven(shape: Shape) -> None:
                     a, b = (middle, b) if at.judged()[0] >= verdict else (a, middle)
                 verdicts[verdict] = a
             assert verdicts[1] <= verdicts[0] + 1e-12
+            if not others:  # at rest it is as near as errors bring it, or a plane says
+                at.packed.scalar[STANDOFF] = low
+                charged = at.work.swept[STILL, look.k, at.limits.capsules[look.k].joint]
+                clear = at.room()[1]
+                plane = first_order_room(
+                    at.packed, at.work, 0, look.k, clear, at.work.vector[UNMOVED], at.middle,
+                    at.middle,
+                )  # fmt: skip
+                least = max(clear - charged, plane + low)
+                assert verdicts[0] == pytest.approx(max(low, least), abs=1e-6)
             truth = at.clear(index)
             assert verdicts[0] <= truth + 1e-6
             bounds = [
