@@ -39,7 +39,7 @@ KILLED, SURVIVED, TIMEOUT = "killed", "survived", "timeout"
 # Of the processor time of all tests together, and seconds beside that.
 TIMES, MORE_S = 3.0, 5.0
 # A test that takes longer than this, without a mutation, is not asked.
-SLOW_S = 3.0
+SLOW_S = 0.4
 MEMORY_BYTES = 6 << 30
 
 

@@ -153,11 +153,15 @@ def peaked(at: float, value: float, joint: int = 0) -> Motion:
     return motion
 
 
-def surge(value: float, joint: int = 0) -> Motion:
-    """A joint that is at rest at first, hardly moves for half a second, and reaches `value`."""
+def surge(value: float, joint: int = 0, phase: int = 0) -> Motion:
+    """A joint that is at rest at first, hardly moves for half a second, and reaches `value`.
+
+    That second is one phase of the stop; the others last no tick.
+    """
     motion = still()
-    motion.ticks[:] = round(1.0 / PERIOD_S), 0.0, 0.0
-    motion.jerk[joint, 0] = 2.0 * value
+    motion.ticks[:] = 0.0
+    motion.ticks[phase] = round(1.0 / PERIOD_S)
+    motion.jerk[joint, phase] = 2.0 * value
     return motion
 
 

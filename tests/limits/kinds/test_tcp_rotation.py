@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.limits.kinds.battery import MotionBattery, ask, plain_robot, still
+from tests.limits.kinds.battery import PERIOD_S, MotionBattery, ask, plain_robot, still
 from tests.limits.slow_chain import jacobian, tcp
 from tests.limits.slow_motion import Motion, random_motions, sampled
 from tests.robots import column, panda, shipped, slider, with_joint, without_margins
@@ -99,6 +99,21 @@ class TestTcpRotation(MotionBattery):
         samples = list(sampled(motion, robot.period_s, 3))
         assert truth > 1.05 * turning(robot, *samples[1][:2])
         assert not ask(limited(robot, 0.999 * truth), motion, self.holds).ok
+        assert ask(limited(robot, 1.15 * truth), motion, self.holds).ok
+
+    @pytest.mark.parametrize("phase", range(3))
+    def test_what_follows_a_part_that_is_slow_anyway_is_looked_at(self, phase: int) -> None:
+        """Hardly turning at first; at the end, where axes are in line, too fast."""
+        robot = replace(without_margins(panda()), period_s=PERIOD_S)
+        start, jerk, ticks = np.zeros((7, 3)), np.zeros((7, 3)), np.zeros(3)
+        start[:, 0] = panda().home
+        start[5, 0], start[4, 1], start[5, 1] = 2.4, 1.0, 0.7
+        ticks[phase], jerk[6, phase] = round(1.0 / PERIOD_S), 2.0
+        motion = Motion(start, np.zeros(7), ticks, jerk)
+        truth = fastest(robot, motion, 41)
+        middle = sampled(motion, PERIOD_S, 3)[1][0]
+        assert truth > 1.01 * turning(robot, middle, sampled(motion, PERIOD_S, 2)[1][1])
+        assert not ask(limited(robot, 0.995 * truth), motion, self.holds).ok
         assert ask(limited(robot, 1.15 * truth), motion, self.holds).ok
 
     def test_where_the_axes_may_be_is_charged(self) -> None:

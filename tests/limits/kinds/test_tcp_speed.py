@@ -72,9 +72,14 @@ class TestTcpSpeed(MotionBattery):
         self.find_every_peak(self.bound / 0.5, room=1.3)
 
     def test_what_follows_a_part_that_is_slow_anyway_is_looked_at(self) -> None:
-        """Hardly turning at first; too fast at the end, where the arm is longer than half-way."""
-        motion = surge(1.0)
-        motion.start[1, 1] = 0.3
+        """Hardly turning at first; too fast at the end, where the arm is longer than half-way.
+
+        Also in the last phase, behind which nothing is looked at.
+        """
+        for phase in range(3):
+            motion = surge(1.0, phase=phase)
+            motion.start[1, 1] = 0.3
+            assert not self.admitted(0.99 * self.truth(motion), motion)
         truth = self.truth(motion)
         assert truth > 1.15 * float(np.hypot(0.65, 0.3))
         assert truth * (1.0 - 1e-12) <= self.critical(motion) <= 1.2 * truth
