@@ -85,6 +85,7 @@ def test_a_robot_that_is_pushed_into_everything_never_freezes(
     assert np.mean(moved) >= 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 10, 22])
 def test_one_that_only_just_holds_itself_up_never_freezes(seed: int) -> None:
     """Found by the fuzzer, on an arm at rest whose elbow bore not a millionth more."""
@@ -92,6 +93,7 @@ def test_one_that_only_just_holds_itself_up_never_freezes(seed: int) -> None:
     assert longest_stand(moved) < IN_A_ROW, moved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [unwatched("franka_panda"), weak()], ids=["panda", "weak"])
 def test_back_the_way_it_came_is_always_certified(limits: Limits) -> None:
     """From where a push ended, whichever bound ended it."""

@@ -108,6 +108,7 @@ def test_the_executed_stream_obeys_every_limit(name: str, stream: list[Segment])
     assert_all_limits(rig)
 
 
+@pytest.mark.slow
 def test_the_streams_are_not_vacuous() -> None:
     """They move the robot most of the time, and every joint limit binds."""
     moving, ticks, bound = 0, 0, set()
@@ -127,6 +128,7 @@ def test_the_streams_are_not_vacuous() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @given(stream=segments, seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=40)
 def test_a_measured_state_that_is_off_by_the_declared_errors_changes_nothing(

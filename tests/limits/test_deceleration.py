@@ -61,6 +61,7 @@ def stream(rig: Rig) -> Motion:
     return Motion(q[:-1], dq[:-1], ddq[:-1], q[1:], dq[1:], ddq[1:], run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("period_s", [0.002, 0.02])
 @pytest.mark.parametrize("factor", FACTORS)
 def test_the_oracle_finds_nothing_and_both_bounds_are_used(factor: float, period_s: float) -> None:
@@ -78,6 +79,7 @@ def test_the_oracle_finds_nothing_and_both_bounds_are_used(factor: float, period
     assert (down > 0.9 * column(rig.limits, "deceleration")).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", FACTORS)
 def test_the_oracle_would_see_it(factor: float) -> None:
     """The same stream against a bound that is a little tighter, each way."""

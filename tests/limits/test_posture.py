@@ -77,6 +77,7 @@ def axis_points(limits: Limits, q: Array) -> Array:
     return np.stack(out, axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_keep_out_clearance_is_that_of_dense_samples(shape: str) -> None:
     limits = limits_with(shape, "keep_out", **SHAPES[shape])
@@ -88,6 +89,7 @@ def test_keep_out_clearance_is_that_of_dense_samples(shape: str) -> None:
     assert np.abs(fast - slow).max() < 4e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_keep_in_is_positive_exactly_when_every_point_is_inside(shape: str) -> None:
     bigger = {

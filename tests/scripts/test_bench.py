@@ -63,6 +63,7 @@ def test_an_attacked_stream_clamps_refuses_and_never_latches() -> None:
     assert None in proposals
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", STREAMS)
 def test_the_same_seed_gives_the_same_stream(stream: str) -> None:
     (one, ours), (two, theirs) = run(stream, 300), run(stream, 300)

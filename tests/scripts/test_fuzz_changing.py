@@ -71,6 +71,7 @@ def test_a_filter_that_does_not_certify_the_stored_stop_again_is_found(
     assert any("in force" in item for item in found.violations)
 
 
+@pytest.mark.slow
 def test_a_way_back_that_gets_worse_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     from checkrein.controller import recovery
 

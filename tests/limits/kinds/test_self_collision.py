@@ -96,6 +96,7 @@ class TestSelfCollision(MotionBattery):
             assert self.judge(limits, case).ok is admitted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["franka_panda", "xarm6"])
 def test_certified_means_apart_at_every_sampled_instant(name: str) -> None:
     """Also for a robot that is off its command by up to the tracking errors."""
