@@ -101,6 +101,8 @@ def _duration(name: str, value: float) -> Finding:
 def _shape_fault(core: Core, command: Command) -> Finding | None:
     shape = command.values.shape
     n = TCP_WIDTH if command.mode in TCP_MODES else core.n
+    if shape == (n,):
+        return None
     if len(shape) not in (1, 2) or shape[-1] != n:
         size = float(shape[-1]) if shape else 0.0
         return _finding("wrong_length", "command.values", size, float(n), "")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,8 @@ __all__ = [
 ]
 
 _setpoint, _stop_motion = builder_of(Setpoint), builder_of(StopMotion)
+# Called with False: read-only. By position; by keyword it takes three times as long, twice a tick.
+_set_writable: Any = np.ndarray.setflags
 Found = tuple[str, str, float, float, str]  # limit, subject, value, bound, unit
 
 
@@ -90,10 +92,8 @@ class Core:
         self._words: dict[tuple[float, float], tuple[str, str, str]] = {}
         self._turning = np.array([joint.is_continuous for joint in limits.joints])
         self._to_nearest = targets_of(limits)
-        self._is_turning, self._is_rewritten = (
-            bool(self._turning.any()),
-            bool(self._to_nearest.any()),
-        )
+        self._is_turning = bool(self._turning.any())
+        self._is_rewritten = bool(self._to_nearest.any())
         # For whoever words findings: joints by name, and what a violation leads to.
         self.middles = {j.name: 0.5 * (j.min_position + j.max_position) for j in limits.joints}
         refuse = OnViolation.REFUSE
@@ -213,7 +213,7 @@ class Core:
             model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
             self._wanted, self._found, out,
         )  # fmt: skip
-        out.setflags(write=False)
+        _set_writable(out, False)
         return out, code, self.described(self._found[:count]) if count else [], self._wanted
 
     def advance(self, motion: Array, mode: int, reference: Array) -> tuple[Array, int, list[Found]]:
@@ -384,7 +384,7 @@ def public(
     """As `setpoint_of`, as `ticks_left`, and the setpoint's q, dq and ddq as one array (3, n)."""
     columns = np.empty((3, motion.shape[0] - 1))
     left, together, first, second, third = tick.split(motion, columns)
-    columns.setflags(write=False)
+    _set_writable(columns, False)
     q, dq, ddq = columns[0], columns[1], columns[2]
     if together:
         ticks, jerk = shared_phases(len(q), first, second, third), motion[:-1, 3:6]

@@ -98,8 +98,7 @@ def command(
         times["cold"] = arming(limits, is_cold=True)
     document = _document(declared, host, steps, seed, rounds, results, times)
     document |= {**comparison_document(compared), "peer_steps": peer_steps, "growth": grown}
-    document["slow_down_off"] = executed_document(executed)
-    document["not_installed"] = list(not_installed())
+    document |= {"slow_down_off": executed_document(executed), "not_installed": [*not_installed()]}
     written = [] if plots is None else write_plots(document, plots)
     if json_output:
         print(json.dumps(document))

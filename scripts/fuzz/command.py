@@ -54,9 +54,7 @@ def command(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same run.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML here.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="For violation files; default: runs/fuzz.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Of violations: runs/fuzz.")] = None,
     replay_file: Annotated[
         Path | None, typer.Option("--replay", help="Run a violation file again.")
     ] = None,
@@ -86,18 +84,15 @@ def command(
     matrix_only = random_robots is not None or resume is not None or (shards, shard) != (1, 0)
     other = zero_margins or obstacles or gripper or matrix_only or (junit or out) is not None
     if replay_file is not None:
-        if other or changes or steps is not None or seed != 0:
-            raise InputError("fuzz --replay: takes LIMITS and --json beside it, no more")
+        _require_none("--replay", "LIMITS", other or changes or steps is not None or seed != 0)
         raise typer.Exit(_replay(limits, replay_file, json_output))
     if changes:
-        if other:
-            raise InputError("fuzz --changes: takes --steps, --seed and --json beside it, no more")
+        _require_none("--changes", "--steps, --seed", other)
         raise typer.Exit(_changing(limits, steps or STEPS, seed, json_output))
-    out = out or OUT
     if limits == MATRIX or (limits is None and random_robots):
         summary = _matrix(
             limits == MATRIX, random_robots, steps, seed, zero_margins, shards, shard,
-            resume, out, json_output,
+            resume, out or OUT, json_output,
         )  # fmt: skip
     elif limits is None:
         raise InputError("fuzz: name limits, or 'matrix', or give --random-robots")
@@ -106,7 +101,7 @@ def command(
     else:
         source = with_perception(find(limits), seed) if obstacles else find(limits)
         source = with_gripper(source, seed) if gripper else source
-        summary = _single(source, steps or STEPS, seed, zero_margins, out, json_output)
+        summary = _single(source, steps or STEPS, seed, zero_margins, out or OUT, json_output)
     if junit is not None:
         write_junit(junit, summary)
     if json_output:
@@ -115,6 +110,12 @@ def command(
         Console().print(table(summary))
     if not summary.document["passed"]:
         raise typer.Exit(1)
+
+
+def _require_none(option: str, takes: str, others: bool) -> None:
+    """Raise InputError for options that would be ignored."""
+    if others:
+        raise InputError(f"fuzz {option}: takes {takes} and --json beside it, no more")
 
 
 def _changing(limits: str | None, steps: int, seed: int, json_output: bool) -> int:

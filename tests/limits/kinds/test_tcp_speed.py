@@ -76,11 +76,11 @@ class TestTcpSpeed(MotionBattery):
 
         Also in the last phase, behind which nothing is looked at.
         """
-        for phase in range(3):
-            motion = surge(1.0, phase=phase)
+        motions = [surge(1.0, phase=phase) for phase in range(3)]
+        for motion in motions:
             motion.start[1, 1] = 0.3
             assert not self.admitted(0.99 * self.truth(motion), motion)
-        truth = self.truth(motion)
+        motion, truth = motions[0], self.truth(motions[0])
         assert truth > 1.15 * float(np.hypot(0.65, 0.3))
         assert truth * (1.0 - 1e-12) <= self.critical(motion) <= 1.2 * truth
 
