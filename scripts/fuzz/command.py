@@ -54,7 +54,7 @@ def command(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same run.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML here.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Of violations: runs/fuzz.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="For violations (runs/fuzz).")] = None,
     replay_file: Annotated[
         Path | None, typer.Option("--replay", help="Run a violation file again.")
     ] = None,
