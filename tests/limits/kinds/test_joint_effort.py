@@ -214,6 +214,29 @@ CENTRED = replace(
 )
 
 
+def test_the_bound_asks_how_strong_gravity_is_and_not_where_it_points() -> None:
+    strength = float(np.linalg.norm(TILTED.kinematics.gravity))
+    motion, bounds = random_motions(panda(), seed=6, count=1)[0], []
+    for gravity in (
+        [3.0, -5.0, -7.5],
+        [strength, 0.0, 0.0],
+        [0.0, -strength, 0.0],
+        [0.0, 0.0, 0.0],
+    ):
+        chain = replace(panda().kinematics, gravity=array(gravity))
+        packed, bound = pack(replace(panda(), kinematics=chain)), np.zeros(7)
+        work = work_for(packed)
+        build(
+            motion.start, motion.ddq_next, panda().period_s, motion.ticks, motion.jerk,
+            work.pieces, work.small[ENDS],
+        )  # fmt: skip
+        joint_effort._curvature(packed, work, 0, 4, bound)
+        bounds.append(bound)
+    np.testing.assert_allclose(bounds[1], bounds[0], rtol=1e-12)
+    np.testing.assert_allclose(bounds[2], bounds[0], rtol=1e-12)
+    assert (bounds[3] < bounds[0]).all()
+
+
 @pytest.mark.parametrize(
     "robot",
     [panda(), TILTED, weightless(panda()), slider(), weightless(slider()), CENTRED],
