@@ -175,6 +175,7 @@ def spiteful(seed: int) -> DictatedScorer:
     return DictatedScorer(lambda rows: float(rng.choice([0.0, 0.4, 0.6, 1.0, math.nan, math.inf])))
 
 
+@pytest.mark.slow
 @given(stream=segments, seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=40)
 def test_a_classifier_widens_nothing(stream: list[Segment], seed: int) -> None:

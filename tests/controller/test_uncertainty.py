@@ -104,6 +104,7 @@ def violations(judge: Robot, robot: LateRobot) -> list[Violation]:
     return judge_ticks(judge, robot.motion(), thorough=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_a_cell", [True, False])
 @pytest.mark.parametrize("seed", range(2))
 def test_declared_noise_and_latency_zero_violations_and_no_stop(seed: int, in_a_cell: bool) -> None:

@@ -89,6 +89,7 @@ def test_what_has_to_be_eased_is_what_is_missing(depth: float) -> None:
         assert core.rest(q)[1] is not None
 
 
+@pytest.mark.slow
 def test_distances_are_those_of_the_slow_reference() -> None:
     robot = folding(panda(), *(panda().self_collision.pairs[:4]))  # type: ignore[union-attr]
     core, rng = Core(robot), np.random.default_rng(2)

@@ -26,6 +26,7 @@ def refused(limits: Limits, message: str) -> None:
         check_feasible(limits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped_names())
 def test_shipped_limits_are_feasible(name: str) -> None:
     check_feasible(load_limits(name))

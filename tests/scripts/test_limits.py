@@ -54,6 +54,7 @@ def test_explain_says_where_each_value_comes_from(capsys: Capture) -> None:
     assert ignored["value"].startswith("panda_link5, panda_link7: the offset wrist")
 
 
+@pytest.mark.slow
 def test_explain_shows_new_shapes_and_what_is_not_declared(tmp_path: Path, capsys: Capture) -> None:
     path = small_arm.write(tmp_path)
     assert main(["limits", "explain", str(path), "--json"]) == 0

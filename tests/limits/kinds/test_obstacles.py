@@ -253,6 +253,7 @@ def at_middle(scene: Scene, packed: Packed, first: float, last: float) -> tuple[
     return work, moved
 
 
+@pytest.mark.slow
 def test_the_tree_says_what_a_scan_of_all_balls_says() -> None:
     seen: dict[int, int] = {}
     for seed in range(24):

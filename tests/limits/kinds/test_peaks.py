@@ -148,6 +148,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [0, 2, 5])
 @pytest.mark.parametrize("name", KINDS)
 def test_a_peak_is_found_wherever_it_is(name: str, piece: int) -> None:
@@ -182,6 +183,7 @@ def test_a_half_that_is_slow_at_full_stretch_says_nothing_of_the_other(name: str
             assert kind.holds(packed, work, np.zeros(3)) is fine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [0, 2, 5])
 @pytest.mark.parametrize("volume", ROBOT.volumes, ids=lambda volume: volume.name)
 def test_the_nearest_place_is_found_wherever_it_is(volume: Volume, piece: int) -> None:
