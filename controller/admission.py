@@ -103,10 +103,10 @@ def _shape_fault(core: Core, command: Command) -> Finding | None:
     n = TCP_WIDTH if command.mode in TCP_MODES else core.n
     if shape == (n,):
         return None
-    if len(shape) not in (1, 2) or shape[-1] != n:
+    if len(shape) != 2 or shape[1] != n:
         size = float(shape[-1]) if shape else 0.0
         return _finding("wrong_length", "command.values", size, float(n), "")
-    if len(shape) == 2 and not 1 <= shape[0] <= COMMAND_ROWS_MAX:
+    if not 1 <= shape[0] <= COMMAND_ROWS_MAX:
         rows, most = float(shape[0]), float(COMMAND_ROWS_MAX)
         return _finding("wrong_length", "command rows", rows, most, "")
     return None
