@@ -200,12 +200,13 @@ class BatchFilter:
         admitted = by_kernel & (todo == COMMAND) & (result != NOT_FINITE)
         memory.command_seq[admitted] = memory.plan_seq[admitted] = given.seq[admitted]
         memory.has_commanded |= admitted
-        self._conclude(given, by_kernel, (result == PASSED) | (result == ALTERED))
+        left = _ticks_left(motion)
+        self._conclude(given, by_kernel, (result == PASSED) | (result == ALTERED), left == 0)
         outcome, seq, single = _OUTCOME[result], memory.seq.copy(), {}
         for k in np.flatnonzero(given.where & ~by_kernel).tolist():
             single[k], motion[k] = self._one(given, k)
             outcome[k], seq[k] = OUTCOMES.index(single[k].outcome), single[k].seq
-        left = _ticks_left(motion)
+            left[k] = single[k].stop_state.rest_in_ticks
         shown = motion.view()
         shown.setflags(write=False)
         phase = np.where(memory.armed, memory.phase, PHASES.index(Phase.DISARMED))
@@ -220,10 +221,9 @@ class BatchFilter:
             reasons,
         )  # fmt: skip
 
-    def _conclude(self, given: Given, rows: Flags, moved: Flags) -> None:
+    def _conclude(self, given: Given, rows: Flags, moved: Flags, rested: Flags) -> None:
         """Take the rows of the kernel to the next tick; as decide._conclude."""
         memory = self._memory
-        rested = _ticks_left(memory.motion) == 0
         event = np.where(moved, _MOVED, np.where(rested, _RESTED, _BRAKED))
         memory.phase = np.where(rows, NEXT_PHASE[memory.phase, event], memory.phase)
         memory.stop_tick = np.where(

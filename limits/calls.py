@@ -93,10 +93,9 @@ def state_holds(
     motion (n + 1, 3 + m); q, dq, tau, tau_ext (n,); wrench (6,).
     """
     work = work_in(scratch)
-    _load(work, motion)
     for i in range(q.shape[0]):
         work.triples[MEASURED, 0, i], work.triples[MEASURED, 1, i] = q[i], dq[i]
-    if _tracks(packed_in(model), work.triples[MEASURED], work.motions[STORED]) >= 0:
+    if _tracks(packed_in(model), work.triples[MEASURED], motion) >= 0:
         return False
     if not (is_finite(tau) and is_finite(tau_ext)):
         return False

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from .oracle_file import Array, CapsuleShape, Robot, VolumeShape
 
@@ -187,21 +188,47 @@ def _cylinder_signed(f: dict[str, Array], point: Array) -> Array:
     return np.asarray(np.where(np.maximum(wall, cap) > 0.0, rim, np.maximum(wall, cap)))
 
 
+def _across(axis: Array) -> Array:
+    """Two unit vectors (2, 3) square to a unit vector (3,) and to each other."""
+    first = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
+    first /= np.linalg.norm(first)
+    return np.array([first, np.cross(axis, first)])
+
+
 def _segment_cylinder(f: dict[str, Array], start: Array, end: Array) -> Array:
     """Smallest distance (B,) of segments from a solid cylinder, by golden sections.
 
-    Along a segment the signed distance to a convex body is convex.
+    Along a segment the distance to a convex body is convex, and so is its square.
     """
-    low, high = np.zeros(start.shape[1]), np.ones(start.shape[1])
-    least = np.minimum(_cylinder_signed(f, start), _cylinder_signed(f, end))
+    axis = f["end"] - f["start"]
+    length = float(np.sqrt(axis @ axis))
+    frame = np.vstack([_across(axis / length), axis / length])  # the cylinder's: it stands on z
+    x, y, z = frame @ (start - _column(f["start"]))
+    u, v, w = frame @ (end - start)
+
+    def squared(t: Array) -> Array:
+        wall = np.sqrt((x + u * t) ** 2 + (y + v * t) ** 2) - f["radius"]
+        height = z + w * t
+        cap = np.maximum(-height, height - length)
+        return np.asarray(np.maximum(wall, 0.0) ** 2 + np.maximum(cap, 0.0) ** 2)
+
+    low, high = np.zeros_like(x), np.ones_like(x)
+    first, second = high - GOLDEN, low + GOLDEN
+    at_first, at_second = squared(first), squared(second)
+    least = np.minimum(np.minimum(squared(low), squared(high)), np.minimum(at_first, at_second))
     for _ in range(GOLDEN_SECTIONS):
-        first, second = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-        at_first = _cylinder_signed(f, start + first * (end - start))
-        at_second = _cylinder_signed(f, start + second * (end - start))
-        least = np.minimum(least, np.minimum(at_first, at_second))
         left = at_first < at_second
         low, high = np.where(left, low, first), np.where(left, second, high)
-    return np.asarray(np.maximum(least, 0.0))
+        span = GOLDEN * (high - low)
+        probe = np.where(left, high - span, low + span)
+        at_probe = squared(probe)
+        least = np.minimum(least, at_probe)
+        first, second = np.where(left, probe, second), np.where(left, first, probe)
+        at_first, at_second = (
+            np.where(left, at_probe, at_second),
+            np.where(left, at_first, at_probe),
+        )
+    return np.sqrt(least)
 
 
 def _segment_mesh(f: dict[str, Array], start: Array, end: Array) -> Array:
@@ -300,7 +327,16 @@ def clearance(volume: VolumeShape, start: Array, end: Array, radius_m: float) ->
     axis = end - start
     # A pair whose bounding spheres are well apart is clear; NaN goes to the exact distance.
     bound = np.sqrt(_dot(middle, middle)) - 0.5 * np.sqrt(_dot(axis, axis)) - radius_m - size
-    near = np.flatnonzero(~(bound > EXACT_WITHIN_M))
+    near = _near(bound)
+    if near.size and volume.shape == "cylinder":  # the next one is slow: a capsule around it first
+        f = volume.fields
+        away = segment_segment(start[:, near], end[:, near], _column(f["start"]), _column(f["end"]))
+        bound[near] = away - f["radius"] - radius_m
+        near = _near(bound)
     if near.size:
         bound[near] = _outside(volume, start[:, near], end[:, near], radius_m)
     return bound
+
+
+def _near(bound: Array) -> npt.NDArray[np.intp]:
+    return np.flatnonzero(~(bound > EXACT_WITHIN_M))

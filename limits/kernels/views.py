@@ -56,10 +56,18 @@ class Views:
     def __init__(self, flat: Floats) -> None:
         """Look at what `of` made; nothing is copied."""
         self.flat = flat
-        head = flat[: WORDS * len(self.FIELDS)].view(np.int64).reshape(-1, WORDS)
-        for (name, sizes), (at, *known) in zip(self.FIELDS.items(), head.tolist(), strict=True):
-            shape = known[: len(sizes)]
-            setattr(self, name, flat[at : at + math.prod(shape)].reshape(shape))
+
+    def __getattr__(self, name: str) -> Floats:
+        """The view of a field, made when it is first asked for: a new cloud asks for none."""
+        sizes = self.FIELDS.get(name)
+        if sizes is None:
+            raise AttributeError(f"{type(self).__name__} has no field '{name}'")
+        first = WORDS * list(self.FIELDS).index(name)
+        at, *known = self.flat[first : first + WORDS].view(np.int64).tolist()
+        shape = known[: len(sizes)]
+        view = self.flat[at : at + math.prod(shape)].reshape(shape)
+        setattr(self, name, view)
+        return view
 
     @classmethod
     def of(cls, **fields: Floats) -> Self:

@@ -69,6 +69,7 @@ class Senses:
         self._passed: deque[Array] = deque(maxlen=lag + 1)  # where the plant was, oldest first
         self._dq_error = bounds["velocity_error"] * (1.0 - 1e-9)
         self._noise = view.pick(0.0, 1.0, 1.0, 1.0)
+        self._age_ns = round(robot.period_s * 1e9) // 4  # of a state that is not measured just now
         self._reports = view.chance(0.5)  # whether the robot says what it executed
         # Whether it reports angles of joints that turn without end within one turn.
         self._wraps = robot.continuous & (bool(robot.continuous.any()) and view.chance(0.7))
@@ -106,12 +107,12 @@ class Senses:
     def measure(self, plant: Plant, now_ns: int) -> RobotState:
         """What the filter is told at the start of a tick."""
         view, robot = self._view, self._robot
-        off = view.rng.uniform(-1.0, 1.0, (2, robot.n)) * self._noise
+        off = (2.0 * view.rng.random((2, robot.n)) - 1.0) * self._noise
         if view.chance(0.2):
             off = np.sign(off)
         self._passed.append(plant.q)
         q, dq = self._passed[0] + off[0] * self._q_error, plant.dq + off[1] * self._dq_error
-        age_ns = int(view.rng.integers(0, 2)) * round(robot.period_s * 1e9) // 4
+        age_ns = self._age_ns if view.chance(0.5) else 0
         executed = plant.executed if self._reports else None
         wrench, faulty = self._wrench()
         if faulty:

@@ -149,7 +149,7 @@ class RunRules:
         if self._latched and not (stopped and decision.stop_tick > 0):
             out.append(("no_latch", f"outcome {decision.outcome}"))
         if state.wrench_tcp is not None and not stopped:
-            force = float(np.linalg.norm(state.wrench_tcp[:3]))
+            force = math.hypot(*state.wrench_tcp[:3].tolist())
             if not force <= self._robot.max_force_n * (1.0 + 1e-9):
                 out.append(("contact_force", f"{force} N, outcome {decision.outcome}"))
         if self._robot.gripper is not None and not stopped:

@@ -264,7 +264,7 @@ class _Driver:
             result.binds[bind] += 1
             self.view.binds[bind.removeprefix("workspace/").removeprefix("zone_speed/")] += 1
         self.view.q, self.view.dq, self.decision = plant.q, plant.dq, decision
-        still = not bool((np.abs(plant.dq) > 1e-3 * self.view.speed).any())
+        still = not bool((np.abs(plant.dq) > self.view.creeping).any())
         self.quiet = self.quiet + 1 if still else 0
         if self.quiet > 3 and self.view.chance(0.3):
             self.stream = iter(())  # nothing moves any more: another attack
