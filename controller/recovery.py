@@ -2,8 +2,9 @@
 
 Guarantees (docs/GUARANTEE.md §4):
 - It begins at rest, where each pair that is too near is noted; all others are judged as declared.
-- No pair that was noted gets nearer than it was, but for limits.easing.SLACK_M on the whole way;
-  what it has gained is not given up again, as soon as the stored stop can do without it.
+- No pair that was noted gets nearer than it may have been, the declared errors counted, but for
+  limits.easing.SLACK_M on the whole way; what it has gained is not given up again, as soon as the
+  stored stop can do without it.
 - A tick is only let through if, once stopped, at least one violation is less than now, or nothing
   has moved. Joints keep to their recovery velocity.
 - It ends as soon as the stored stop holds as declared; from then on so does everything.

@@ -2,9 +2,9 @@
 
 Guarantees:
 - *Coming back* from too near to a volume, or with links too near to each other: of each such pair
-  less is asked, by `eased` [m], but never less than it keeps at rest where it was found, less
-  SLACK_M: so it cannot get worse. All other pairs are judged as declared, and every joint is held
-  to its recovery velocity.
+  less is asked, by `eased` [m], but never less than it keeps at rest where it was found, declared
+  errors counted, less SLACK_M: so it cannot get worse. All other pairs are judged as declared, and
+  every joint is held to its recovery velocity.
 - *Ramp-in*: joint velocity and acceleration and the tool's speeds are a share of the declared ones.
   A larger share allows all that a smaller one does, so a stop stays certified while it grows.
 """
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ADDED_M", "RAMP_FROM", "SLACK_M", "EasedModel", "eased_at", "is_measurable"]
 
-# A pair that is too near may get nearer by this at most, over the whole way back: what the bound on
-# the bending of its path needs.
+# A pair that is too near may get nearer by this at most, errors counted, over the whole way back:
+# what the bound on the bending of its path needs.
 SLACK_M = 2e-4
 # The least easing is found to this; what is added to it makes the slack.
 RESOLUTION_M = 2e-5

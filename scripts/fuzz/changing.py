@@ -5,7 +5,8 @@ Guarantees:
 - Every row is judged by the limits of before all changes; and from the first row without the
   finding `environment_changed` on by those in force, with their stops to rest for a random share.
 - Of what a change itself left outside (a joint of a narrower range, a link beyond a new wall)
-  the rule of the way back is judged: it gets no worse, and joints keep to recovery velocity.
+  the rule of the way back is judged: nothing comes nearer than the declared errors may have had it,
+  and joints keep to recovery velocity.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ CHANGE_SHARE = 0.008  # of ticks
 CHANGES_MAX = 3  # an episode
 STOP_SHARE = 0.02
 VIOLATIONS_SHOWN = 20
+NUDGE_RAD = 1e-6  # or m
 SPEEDS_AT_LEAST = 0.1  # of the declared ones
 WALL_M = (-0.01, 0.25)  # how far in front of the tool a new wall is put
 
@@ -130,24 +132,39 @@ def _motion(rows: list[Row], run: Array) -> Motion:
     )  # fmt: skip
 
 
+def _at_worst(robot: Robot, q: Array) -> tuple[Array, Array, tuple[str, ...]]:
+    """Clearances (B, pairs) [m] at q (B, n); what the declared position errors leave of them, to
+    first order; the pairs' names."""
+    values, names = clearances(robot, q)
+    errors = robot.bounds["tracking_error"] + robot.bounds["position_noise"]
+    least = values.copy()
+    for step, error in zip(NUDGE_RAD * np.eye(robot.n), errors, strict=True):
+        slope = (clearances(robot, q + step)[0] - clearances(robot, q - step)[0]) / 2.0
+        least -= np.abs(slope) * (error / NUDGE_RAD)
+    return values, least, names
+
+
 def _way_back(robot: Robot, segment: _Segment) -> list[str]:
-    """What of a way back breaks its rule: nothing gets worse, and joints are slow."""
+    """What of a way back breaks its rule: nothing comes nearer than it may have been, and joints
+    are slow."""
     rows = [row for row, back in zip(segment.rows, segment.returning, strict=True) if back]
     if not rows:
         return []
     q = np.array([0.5 * (row[0][0] + row[1][0]) for row in rows] + [row[1][0] for row in rows])
-    values, names = clearances(robot, q)
-    first, _ = clearances(robot, rows[0][0][0][None])
-    bound = np.where(first[0] > SLACK_M, 0.0, first[0] - SLACK_M)
+    values, at_worst, names = _at_worst(robot, q)
+    found, found_at_worst, _ = _at_worst(robot, rows[0][0][0][None])
+    is_noted = found[0] <= SLACK_M
+    bound = np.where(is_noted, found_at_worst[0] - SLACK_M, 0.0)
+    values = np.where(is_noted, at_worst, values)
     bad = np.argwhere(~(values >= bound - 1e-9))
-    found = [
+    out = [
         f"way back: {names[c]} {float(values[r, c])!r} below {float(bound[c])!r} m"
         for r, c in bad[:4]
     ]
     speed = np.abs(np.array([row[1][1] for row in rows])) - robot.bounds["recovery_velocity"]
     if not speed.max() <= 1e-9:
-        found.append(f"way back: {float(speed.max())!r} rad/s or m/s above recovery_velocity")
-    return found
+        out.append(f"way back: {float(speed.max())!r} rad/s or m/s above recovery_velocity")
+    return out
 
 
 def _judge(base: Robot, segments: list[_Segment], result: Changing) -> None:

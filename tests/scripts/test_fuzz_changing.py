@@ -19,8 +19,11 @@ def run(steps: int = 1500, seed: int = 0) -> Changing:
     return run_changing(SOURCE, steps=steps, seed=seed)
 
 
-def test_the_filter_passes_and_the_run_shows_something(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fuzz", "xarm6", "--changes", "--steps", "1500", "--seed", "1", "--json"]) == 0
+@pytest.mark.parametrize(("robot", "seed"), [("xarm6", "0"), ("franka_panda", "1")])
+def test_the_filter_passes_and_the_run_shows_something(
+    robot: str, seed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fuzz", robot, "--changes", "--steps", "1500", "--seed", seed, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["passed"]
     assert document["steps"] == 1500
