@@ -11,9 +11,10 @@ import math
 
 import numpy as np
 
-from ..limits.core import Core, Found, duration_ticks, setpoint_of, ticks_left
+from ..limits.core import Core, Found, duration_ticks, ticks_left
 from ..limits.declared import Limits
 from ..limits.records import Array, RobotState
+from ..limits.stops import setpoint_of
 from . import gripper, stop_state
 from .admission import NS_PER_MS, is_fresh_state
 from .decide import Memory, Scorer

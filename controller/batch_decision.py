@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..limits import batch_calls, tick
-from ..limits.core import Core, setpoint_of
+from ..limits.core import Core
 from ..limits.records import Array, Command, Mode, frozen_array
+from ..limits.stops import setpoint_of
 from .admission import command_fault
 from .batch_memory import PHASES, Flags, Whole
-from .decide import status_of
+from .conclusion import status_of
 from .decision import Decision, Finding, Outcome
 from .findings import expired, findings_of
 from .stop_state import Phase

@@ -18,27 +18,36 @@ Rules that this file guarantees:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from ..limits import tick
-from ..limits.building import builder_of
-from ..limits.core import Core, Found, is_at_rest, public, ticks_left
-from ..limits.gripper import GripperSetpoint
+from ..limits.building import new
+from ..limits.core import Core, Found, is_at_rest, ticks_left
 from ..limits.kernels.reference import MODE_CODES, TWIST, VELOCITY
 from ..limits.records import Array, Candidates, Command, RobotState, frozen_array
 from . import gripper, stop_state
 from .admission import command_fault, command_ticks, period_fault, state_fault
-from .decision import Decision, Finding, Outcome, StopCategory, StopStatus
+from .conclusion import (
+    BRAKED,
+    CLAMP,
+    HISTORY,
+    MOVED,
+    PASS,
+    REFUSE,
+    RESAMPLE,
+    RESTED,
+    Draft,
+    conclude,
+    stop_decision,
+)
+from .decision import Decision, Finding
 from .findings import changed, expired, findings_of, refuses
 from .memory import Memory, Plan
-from .recovery import begun, ratcheted, shrinks, violated
+from .recovery import begun, shrinks, violated
 from .scoring import Scorer, allows, risk_of
-from .seeing import BLIND, certified, looked, recertified, sight_of
-from .stop_state import Event, Phase
-from .trail import extended, passed, rebased
+from .seeing import BLIND, looked, sight_of
+from .trail import passed, rebased
 
 __all__ = [
     "Memory",
@@ -46,19 +55,9 @@ __all__ = [
     "Scorer",
     "decide",
     "resumed",
-    "status_of",
-    "stop_decision",
 ]
 
-HISTORY = 16  # setpoints that a robot may report as executed
 REBASE_TICKS_MAX = 100_000
-
-# By name, once: Python 3.11 takes 0.1 µs to look a member up, which a tick would do twenty times.
-PASS, CLAMP, RESAMPLE, REFUSE, STOP = Outcome
-MOVED, BRAKED, RESTED, LATCHED = Event.MOVED, Event.BRAKED, Event.RESTED, Event.LATCHED
-_severity = tuple(Outcome).index
-_decision, _stop_status = builder_of(Decision), builder_of(StopStatus)
-_new = tuple.__new__  # of a named tuple from all its values, in order: half the time of calling it
 
 
 def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
@@ -81,7 +80,7 @@ def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
     )  # fmt: skip
 
 
-def _plan_for(core: Core, memory: Memory, command: Command, now_ns: int) -> Plan:
+def plan_for(core: Core, memory: Memory, command: Command, now_ns: int) -> Plan:
     rows, period_s = command.values, (command.period_ms or 0.0) / 1e3
     if rows.ndim == 1:
         rows, period_s = rows[None, :], 0.0
@@ -91,27 +90,13 @@ def _plan_for(core: Core, memory: Memory, command: Command, now_ns: int) -> Plan
     asked = None
     if command.gripper is not None:
         asked = gripper.wanted(core.limits.gripper, memory.grip, command)
-    return _new(Plan, (
+    return new(Plan, (
         command.seq, MODE_CODES[command.mode], rows, period_s, anchor,
         command_ticks(core, command, now_ns), 0, None, asked,
     ))  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Draft:
-    """What this tick has found out so far."""
-
-    plan: Plan | None
-    outcome: Outcome
-    findings: list[Finding]
-    scores: list[float]
-    command_seq: int | None
-    resample_since_ns: int | None
-    accepted: int | None = None
-    gripper: GripperSetpoint | None = None  # None: it holds
-
-
-def _veto(core: Core, draft: _Draft, risk: float, threshold: float, now_ns: int) -> None:
+def _veto(core: Core, draft: Draft, risk: float, threshold: float, now_ns: int) -> None:
     """Ask again while the last vetted plan runs; after the deadline refuse."""
     since = now_ns if draft.resample_since_ns is None else draft.resample_since_ns
     draft.findings.append(
@@ -129,7 +114,7 @@ def _consider(
     proposal: Candidates,
     now_ns: int,
     scorer: Scorer | None,
-    draft: _Draft,
+    draft: Draft,
 ) -> None:
     """Admit and appraise the candidates; the first that passes both becomes the plan."""
     candidates = (proposal,) if isinstance(proposal, Command) else tuple(proposal or ())
@@ -147,7 +132,7 @@ def _consider(
         return
     worst = math.nan
     for index, command in admitted:
-        plan = _plan_for(core, memory, command, now_ns)
+        plan = plan_for(core, memory, command, now_ns)
         if scorer is not None:
             worst = risk_of(scorer, memory.motion, plan, core.limits.period_s)
             draft.scores.append(worst)
@@ -159,7 +144,7 @@ def _consider(
     _veto(core, draft, worst, scorer.threshold if scorer is not None else math.nan, now_ns)
 
 
-def _rescore(core: Core, memory: Memory, now_ns: int, scorer: Scorer, draft: _Draft) -> None:
+def _rescore(core: Core, memory: Memory, now_ns: int, scorer: Scorer, draft: Draft) -> None:
     """Score what remains of the plan again once the executed motion has left the scored one."""
     plan, allowed = draft.plan, core.limits.classifier.rescore_deviation
     if plan is None or plan.drift is None or allowed is None:
@@ -175,7 +160,7 @@ def _rescore(core: Core, memory: Memory, now_ns: int, scorer: Scorer, draft: _Dr
         _veto(core, draft, risk, scorer.threshold, now_ns)
 
 
-def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Array, bool]:
+def _follow(core: Core, memory: Memory, draft: Draft, now_ns: int) -> tuple[Array, bool]:
     """The motion of this tick, and whether it is a tick of the stored stop."""
     plan = draft.plan
     if plan is not None and plan.elapsed >= plan.ticks:
@@ -191,12 +176,28 @@ def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Arr
         None if memory.seen is BLIND else sight_of(core, memory.seen, now_ns), eased=memory.eased,
         share=core.ramp_share(memory.ramp_ticks),
     )  # fmt: skip
+    return taken(core, memory, draft, motion, code, found, wanted)
+
+
+def taken(
+    core: Core,
+    memory: Memory,
+    draft: Draft,
+    motion: Array,
+    code: int,
+    found: list[Found],
+    wanted: Array,
+) -> tuple[Array, bool]:
+    """What is made of a motion towards what the plan of `draft` asks for: as `_follow` returns."""
+    plan = draft.plan
+    if plan is None:
+        raise RuntimeError("there is no plan whose motion could be taken")
     back, is_new = memory.back, code != tick.STOP_TICK
     if back is not None and is_new and not shrinks(core, back, memory.motion, motion):
         draft.findings += violated(core, back, memory.motion[:-1, 0])
         motion, code = core.brake(memory.motion), tick.STOP_TICK
     if code == tick.PASSED:
-        draft.plan = _followed(core, plan, wanted, motion)
+        draft.plan = followed(core, plan, wanted, motion)
         return motion, False
     draft.findings += findings_of(core, found)
     if refuses(core, draft.findings):
@@ -204,11 +205,11 @@ def _follow(core: Core, memory: Memory, draft: _Draft, now_ns: int) -> tuple[Arr
         return core.brake(memory.motion), True
     if draft.outcome is PASS:
         draft.outcome = CLAMP
-    draft.plan = _followed(core, plan, wanted, motion)
+    draft.plan = followed(core, plan, wanted, motion)
     return motion, code == tick.STOP_TICK
 
 
-def _followed(core: Core, plan: Plan, wanted: Array, motion: Array) -> Plan:
+def followed(core: Core, plan: Plan, wanted: Array, motion: Array) -> Plan:
     """The plan one tick on, with how far the executed motion is from what was scored."""
     drift = None
     if core.limits.classifier.rescore_deviation is not None:
@@ -217,13 +218,13 @@ def _followed(core: Core, plan: Plan, wanted: Array, motion: Array) -> Plan:
             drift = step if plan.drift is None else plan.drift + step
         else:
             drift = motion[:-1, 0] - wanted[0]
-    return _new(Plan, (
+    return new(Plan, (
         plan.command_seq, plan.mode, plan.rows, plan.row_period_s, plan.anchor, plan.ticks,
         plan.elapsed + 1, drift, plan.gripper,
     ))  # fmt: skip
 
 
-def _grasp(core: Core, grip: gripper.Grip, draft: _Draft) -> None:
+def _grasp(core: Core, grip: gripper.Grip, draft: Draft) -> None:
     """What the gripper is asked for if the arm follows the plan; a refusal drops the plan."""
     plan, period_s = draft.plan, core.limits.period_s
     if plan is None or plan.gripper is None or plan.elapsed >= plan.ticks:
@@ -273,7 +274,7 @@ def decide(
     if memory.grip is not None:
         memory = memory._replace(grip=gripper.seen(memory.grip, state.gripper))
     waiting = memory.resample_since_ns is not None
-    draft = _Draft(
+    draft = Draft(
         memory.plan, RESAMPLE if waiting else PASS, [], [], memory.command_seq,
         memory.resample_since_ns,
     )  # fmt: skip
@@ -298,7 +299,7 @@ def decide(
         event = RESTED if is_at_rest(motion) else BRAKED
     else:
         event = MOVED
-    return _conclude(core, memory, draft, motion, event, now_ns, scorer)
+    return conclude(core, memory, draft, motion, event, now_ns, scorer)
 
 
 def _changed(
@@ -307,89 +308,7 @@ def _changed(
     """Play the stop that only the limits of before have certified; what it continues is as old."""
     motion = core.brake(memory.motion)
     found = [changed(core, against)]
-    draft = _Draft(None, REFUSE, found, [], memory.command_seq, None)
+    draft = Draft(None, REFUSE, found, [], memory.command_seq, None)
     event = RESTED if is_at_rest(motion) else BRAKED
     before = memory._replace(changed_seq=memory.seq + 1)
-    return _conclude(core, before, draft, motion, event, now_ns, scorer)
-
-
-@lru_cache(maxsize=1024)  # the same few, tick after tick
-def status_of(
-    phase: Phase, cause: str | None, rest_in_ticks: int, stop_category: str
-) -> StopStatus:
-    """What a decision says of the stop-state machine; stop_category: of a latched stop."""
-    latched = stop_state.is_latched(phase)
-    if latched:
-        category = StopCategory(stop_category)
-    else:
-        category = StopCategory.NONE if phase is Phase.RUNNING else StopCategory.CAT2
-    return _stop_status(stop_state.public_phase(phase), latched, category, cause, rest_in_ticks)
-
-
-def _conclude(
-    core: Core,
-    memory: Memory,
-    draft: _Draft,
-    motion: Array,
-    event: Event,
-    now_ns: int,
-    scorer: Scorer | None,
-    cause: str | None = None,
-    error: str | None = None,
-) -> tuple[Decision, Memory]:
-    seen = memory.seen
-    if seen is not BLIND and event is MOVED:
-        seen = certified(seen, now_ns)
-    elif seen is not BLIND and error is None:
-        seen, against = recertified(core, seen, memory.motion, now_ns, memory.eased)
-        if against is not None:
-            draft.findings.append(changed(core, against))
-            draft.plan, draft.outcome = None, max(draft.outcome, REFUSE, key=_severity)
-    phase = stop_state.step(memory.phase, event)
-    stop_tick = 0 if event is MOVED else memory.stop_tick + 1
-    seq = memory.seq + 1
-    grip = held = None
-    if memory.grip is not None:
-        grip = gripper.sent(memory.grip, draft.gripper, seq)
-        held = grip.setpoint
-    setpoint, left, ends = public(motion, core.limits.period_s, held)
-    status = status_of(phase, cause, left, core.limits.stop_category)
-    decision = _decision(
-        draft.outcome, setpoint, tuple(draft.findings),
-        tuple(draft.scores), status, seq, memory.continues, stop_tick, draft.accepted,
-        None if draft.plan is None else draft.plan.command_seq,
-        draft.outcome is RESAMPLE, now_ns, core.limits.sha256,
-        None if scorer is None else scorer.sha256, error,
-    )  # fmt: skip
-    history = (*memory.history[1 - HISTORY :], (seq, motion))
-    back, changed_seq = memory.back, memory.changed_seq
-    if back is not None and error is None:
-        back = ratcheted(core, back, motion)
-        if back is not memory.back:  # what went before was certified with more eased
-            changed_seq = seq - 1
-    ramp_ticks = memory.ramp_ticks
-    if ramp_ticks > 0 and event is MOVED:
-        ramp_ticks -= 1
-    return decision, _new(Memory, (
-        seq, motion, phase, now_ns, stop_tick, draft.plan, draft.command_seq,
-        draft.resample_since_ns, cause, history, (seq, 0), extended(memory.trail, seq, motion),
-        changed_seq, seen, back, ramp_ticks, grip, ends,
-    ))  # fmt: skip
-
-
-def stop_decision(
-    core: Core,
-    memory: Memory,
-    now_ns: int,
-    scorer: Scorer | None,
-    cause: str,
-    findings: tuple[Finding, ...],
-    error: str | None = None,
-) -> tuple[Decision, Memory]:
-    """Latch, and play the next tick of the stored stop."""
-    phase = stop_state.step(memory.phase, LATCHED)
-    motion = core.brake(memory.motion)
-    latched = memory._replace(phase=phase, plan=None, resample_since_ns=None, cause=cause)
-    draft = _Draft(None, STOP, list(findings), [], memory.command_seq, None)
-    event = RESTED if is_at_rest(motion) else BRAKED
-    return _conclude(core, latched, draft, motion, event, now_ns, scorer, cause, error)
+    return conclude(core, before, draft, motion, event, now_ns, scorer)

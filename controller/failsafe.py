@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from ..limits.core import Core
 from ..limits.records import Candidates, RobotState
-from .decide import Memory, Scorer, decide, stop_decision
+from .conclusion import stop_decision
+from .decide import Memory, Scorer, decide
 from .decision import Decision
+from .usual import usual
 
 __all__ = ["decide_or_stop"]
 
@@ -24,7 +26,8 @@ def decide_or_stop(
 ) -> tuple[Decision, Memory]:
     """One tick, as `decide`; after an error the next tick of the stored stop, latched."""
     try:
-        return decide(core, memory, state, proposal, now_ns, scorer)
+        quick = usual(core, memory, state, proposal, now_ns) if scorer is None else None
+        return decide(core, memory, state, proposal, now_ns, scorer) if quick is None else quick
     except Exception as error:  # fail closed: whatever went wrong, the stop runs
         cause = f"internal error: {type(error).__name__}: {error}"
         return stop_decision(core, memory, now_ns, scorer, cause, (), error=cause)

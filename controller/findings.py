@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..limits.building import new
 from ..limits.core import Core, Found
 from .decision import Finding
 
@@ -16,7 +17,6 @@ __all__ = ["changed", "expired", "findings_of", "refusal_of", "refuses"]
 LOWER_BOUNDS = frozenset({"workspace", "self_collision", "singularity", "obstacles"})
 # What these lead to is declared volume by volume.
 OF_VOLUMES = frozenset({"workspace", "zone_speed"})
-_new = tuple.__new__  # of a named tuple from all its values, in order: half the time of calling it
 
 
 def refuses(core: Core, findings: Sequence[Finding]) -> bool:
@@ -50,7 +50,7 @@ def findings_of(core: Core, found: Sequence[Found]) -> list[Finding]:
         else:
             is_lower = limit in LOWER_BOUNDS
         margin = value - bound if is_lower else bound - value
-        findings.append(_new(Finding, (limit, subject, value, bound, unit, margin)))
+        findings.append(new(Finding, (limit, subject, value, bound, unit, margin)))
     return findings
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import fields, make_dataclass
 from typing import Any, TypeVar, cast
 
-__all__ = ["builder_of"]
+__all__ = ["builder_of", "new"]
 
 R = TypeVar("R")
+# A named tuple from its class and all its values, in order: half the time of calling the class.
+new = tuple.__new__
 
 
 def builder_of(record: type[R]) -> type[R]:

@@ -28,9 +28,10 @@ from .kernels.reference import TWIST, VELOCITY, reference
 from .kernels.tray import arm_in
 from .kernels.twist import in_joints, remember
 from .kinds import contact_force, tracking, workspace
-from .tick import ALTERED, PASSED, advance, certify_rest, certify_stop, next_of_stop
+from .tick import ALTERED, PASSED, advance, certify_rest, certify_stop, next_of_stop, split
 
 __all__ = [
+    "NOT_USUAL",
     "brake",
     "efforts",
     "follow",
@@ -42,8 +43,11 @@ __all__ = [
     "rest",
     "state_holds",
     "state_within",
+    "usual",
 ]
 
+# Beside PASSED, ALTERED and STOP_TICK: the state, or what is asked for, is not as it should be.
+NOT_USUAL = -1
 # A twist of which less is made is not what was asked for.
 FOLLOWED = 0.999
 
@@ -191,6 +195,40 @@ def follow(
         found[count, 2], found[count, 3] = share, 1.0
         return (ALTERED if code == PASSED else code), count + 1
     return code, count
+
+
+@entry
+# tidy: kernel
+def usual(
+    model: Floats,
+    scratch: Floats,
+    motion: Floats,
+    q: Floats,
+    dq: Floats,
+    tau: Floats,
+    tau_ext: Floats,
+    wrench: Floats,
+    force_max_n: float,
+    mode: int,
+    rows: Floats,
+    row_period_s: float,
+    anchor: Floats,
+    t: float,
+    out: Floats,
+    columns: Floats,
+) -> tuple[int, int, tuple[int, bool, int, int, int]]:
+    """`state_holds`, then `follow` if all rows are finite, then `tick.split` of its motion into
+    columns (3, n): code or NOT_USUAL, count, and what split says; wanted and found in `Work`."""
+    work, nothing = work_in(scratch), (0, True, 0, 0, 0)
+    if not state_holds(model, scratch, motion, q, dq, tau, tau_ext, wrench, force_max_n):
+        return NOT_USUAL, 0, nothing
+    for row in range(rows.shape[0]):
+        if not is_finite(rows[row]):
+            return NOT_USUAL, 0, nothing
+    code, count = follow(
+        model, scratch, motion, mode, rows, row_period_s, anchor, t, work.wanted, work.found, out
+    )
+    return code, count, split(out, columns)
 
 
 @entry

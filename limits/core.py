@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from . import calls, tick
-from .building import builder_of
 from .certify import CERTIFIED, KINDS
 from .compiling import only_here
 from .declared import Limits
 from .easing import RAMP_FROM, EasedModel, is_measurable
-from .gripper import GripperSetpoint
 from .kernels.cloud_layout import AGE, CLOUD_STANDOFF
 from .kernels.jit import seal
 from .kernels.packed import Packed, motion_shape, pack, work_for
@@ -28,25 +26,12 @@ from .kernels.reference import POSITION, VELOCITY
 from .kinds import contact_force, tracking
 from .naming import named, obstacle_named
 from .obstacles import Obstacles, flat_cloud
-from .project import FOUND_MAX
-from .records import Array, OnViolation, RobotState, Setpoint, StopMotion, frozen_array
-from .stops import own_phases, shared_phases
+from .records import Array, OnViolation, RobotState, frozen_array
+from .stops import SplitMotion, own_phases, set_writable, setpoint_of
 from .turns import nearest_targets, targets_of, unwrapped
 
-__all__ = [
-    "Core",
-    "Found",
-    "Sight",
-    "duration_ticks",
-    "is_at_rest",
-    "public",
-    "setpoint_of",
-    "ticks_left",
-]
+__all__ = ["Core", "Found", "Sight", "duration_ticks", "is_at_rest", "ticks_left"]
 
-_setpoint, _stop_motion = builder_of(Setpoint), builder_of(StopMotion)
-# Called with False: read-only. By position; by keyword it takes three times as long, twice a tick.
-_set_writable: Any = np.ndarray.setflags
 Found = tuple[str, str, float, float, str]  # limit, subject, value, bound, unit
 
 
@@ -84,8 +69,7 @@ class Core:
         self._no_wrench = frozen_array(np.zeros(6), "absent")
         self._no_rows = frozen_array(np.zeros((0, n)), "absent")
         self._anchor = frozen_array(np.zeros((2, n)), "absent")
-        self._wanted = np.zeros((3, n))
-        self._found = np.zeros((FOUND_MAX, 4))
+        self._wanted, self._found = self._work.wanted, self._work.found
         self._report = np.zeros(3)
         self._measured = np.zeros((2, n))
         self._force = np.zeros(3)
@@ -129,12 +113,13 @@ class Core:
             seal(calls.state_within)
             seal(calls.passed)
         self.is_finite(home)
+        self.usual(state, motion, VELOCITY, self._absent[None, :], 0.0, self._anchor, 0.0)
         setpoint_of(motion, self.limits.period_s)
         own_phases(motion)
         ticks_left(motion)
-        for entry in (calls.brake, calls.follow, calls.is_finite, calls.rest, calls.state_holds):
+        called = (calls.brake, calls.follow, calls.is_finite, calls.recertify, calls.rest)
+        for entry in (*called, calls.state_holds, calls.usual):
             seal(entry)
-        seal(calls.recertify)
 
     @property
     def model(self) -> Array:
@@ -213,7 +198,7 @@ class Core:
             model, self._scratch, motion, mode, rows, row_period_s, anchor, t,
             self._wanted, self._found, out,
         )  # fmt: skip
-        _set_writable(out, False)
+        set_writable(out, False)
         return out, code, self.described(self._found[:count]) if count else [], self._wanted
 
     def advance(self, motion: Array, mode: int, reference: Array) -> tuple[Array, int, list[Found]]:
@@ -314,6 +299,15 @@ class Core:
         False also where a closer look is needed, which the methods around this one give.
         passed (2, n): as in `off_track`.
         """
+        measured, force = self._numbers_of(state), self.limits.tcp.max_force
+        if measured is None:
+            return False
+        if passed is not None:
+            return calls.state_within(self._model, self._scratch, passed, *measured, force)
+        return calls.state_holds(self._model, self._scratch, motion, *measured, force)
+
+    def _numbers_of(self, state: RobotState) -> tuple[Array, Array, Array, Array, Array] | None:
+        """q, dq, tau, tau_ext (n,) and wrench (6,), zeros for what is absent; None: not so many."""
         shape, absent = self._vector_shape, self._absent
         q, dq, wrench = state.q, state.dq, state.wrench_tcp
         tau = absent if state.tau is None else state.tau
@@ -321,18 +315,39 @@ class Core:
         if wrench is None and not self.limits.tcp.force_required:
             wrench = self._no_wrench
         if wrench is None or wrench.shape != (6,) or q.shape != shape or dq.shape != shape:
-            return False
+            return None
         if tau.shape != shape or tau_ext.shape != shape:
-            return False
-        if passed is not None:
-            return calls.state_within(
-                self._model, self._scratch, passed, q, dq, tau, tau_ext, wrench,
-                self.limits.tcp.max_force,
-            )  # fmt: skip
-        return calls.state_holds(
-            self._model, self._scratch, motion, q, dq, tau, tau_ext, wrench,
-            self.limits.tcp.max_force,
+            return None
+        return q, dq, tau, tau_ext, wrench
+
+    def usual(
+        self,
+        state: RobotState,
+        motion: Array,
+        mode: int,
+        rows: Array,
+        row_period_s: float,
+        anchor: Array,
+        t: float,
+    ) -> tuple[Array, int, list[Found], Array, Array, SplitMotion] | None:
+        """`state_holds`, `is_finite` of the rows, `follow` and `tick.split`, in one call.
+
+        None where the state, or a row, needs a closer look; else what `follow` returns, the
+        motion's q, dq and ddq (3, n), and what split says.
+        """
+        measured = self._numbers_of(state)
+        if measured is None:
+            return None
+        out, columns = np.empty(self._motion_shape), np.empty((3, self.n))
+        code, count, split = calls.usual(
+            self._model, self._scratch, motion, *measured, self.limits.tcp.max_force, mode, rows,
+            row_period_s, anchor, t, out, columns,
         )  # fmt: skip
+        if code == calls.NOT_USUAL:
+            return None
+        set_writable(out, False)
+        found = self.described(self._found[:count]) if count else []
+        return out, code, found, self._wanted, columns, split
 
     @staticmethod
     def is_finite(values: Array) -> bool:
@@ -371,27 +386,6 @@ def ticks_left(motion: Array) -> int:
 def is_at_rest(motion: Array) -> bool:
     """Whether the motion has nothing left to brake."""
     return ticks_left(motion) == 0
-
-
-def setpoint_of(motion: Array, period_s: float, gripper: GripperSetpoint | None = None) -> Setpoint:
-    """The motion as a public record, its arrays contiguous and read-only."""
-    return public(motion, period_s, gripper)[0]
-
-
-def public(
-    motion: Array, period_s: float, gripper: GripperSetpoint | None = None
-) -> tuple[Setpoint, int, Array]:
-    """As `setpoint_of`, as `ticks_left`, and the setpoint's q, dq and ddq as one array (3, n)."""
-    columns = np.empty((3, motion.shape[0] - 1))
-    left, together, first, second, third = tick.split(motion, columns)
-    _set_writable(columns, False)
-    q, dq, ddq = columns[0], columns[1], columns[2]
-    if together:
-        ticks, jerk = shared_phases(len(q), first, second, third), motion[:-1, 3:6]
-    else:
-        ticks, jerk = own_phases(motion)
-    stop = _stop_motion(q, dq, ddq, ticks, jerk, period_s)
-    return _setpoint(q, dq, ddq, stop, None, gripper), left, columns
 
 
 def duration_ticks(duration_s: float, period_s: float) -> int:

@@ -24,6 +24,7 @@ from .kernels.packed import (
     ACCELERATION,
     DECELERATION,
     FLAG,
+    FOUND_MAX,
     HALF,
     JERK,
     KEEPS_DIRECTION,
@@ -63,7 +64,6 @@ from .kinds import tcp_rotation
 
 __all__ = ["FOUND_MAX", "project", "slid"]
 
-FOUND_MAX = 32
 # Codes of `certify.KINDS`.
 _JERK, _ACCELERATION, _VELOCITY, _POSITION, _TCP_SPEED = 1.0, 2.0, 3.0, 4.0, 6.0
 _TCP_ROTATION, _WORKSPACE = 10.0, 5.0

@@ -1,4 +1,4 @@
-"""The stop that a motion carries, as records and frames hold it: for each joint its own phases.
+"""A motion as records and frames hold it: where it ends, and for each joint its phases of the stop.
 
 Kernels share one table of phases, which ends one wherever a joint switches (kernels.motion). Where
 all joints switch together, that is the same.
@@ -7,14 +7,31 @@ all joints switch together, that is the same.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import tick
-from .records import Array
+from .building import builder_of
+from .gripper import GripperSetpoint
+from .records import Array, Setpoint, StopMotion
 
-__all__ = ["own_phases", "shared_phases"]
+__all__ = [
+    "SplitMotion",
+    "own_phases",
+    "public",
+    "set_writable",
+    "setpoint_of",
+    "shared_phases",
+    "shown",
+]
+
+# What `tick.split` says of a motion.
+SplitMotion = tuple[int, bool, int, int, int]
+_setpoint, _stop_motion = builder_of(Setpoint), builder_of(StopMotion)
+# Called with False: read-only. By position; by keyword it takes three times as long, twice a tick.
+set_writable: Any = np.ndarray.setflags
 
 
 @lru_cache(maxsize=4096)  # the same few, tick after tick
@@ -33,3 +50,36 @@ def own_phases(motion: Array) -> tuple[npt.NDArray[np.int64], Array]:
     ticks.setflags(write=False)
     jerk.setflags(write=False)
     return ticks, jerk
+
+
+def setpoint_of(motion: Array, period_s: float, gripper: GripperSetpoint | None = None) -> Setpoint:
+    """The motion as a public record, its arrays contiguous and read-only."""
+    return public(motion, period_s, gripper)[0]
+
+
+def public(
+    motion: Array, period_s: float, gripper: GripperSetpoint | None = None
+) -> tuple[Setpoint, int, Array]:
+    """As `setpoint_of`, as `ticks_left`, and the setpoint's q, dq and ddq as one array (3, n)."""
+    columns = np.empty((3, motion.shape[0] - 1))
+    split: SplitMotion = tick.split(motion, columns)
+    return shown(motion, columns, split, period_s, gripper), split[0], columns
+
+
+def shown(
+    motion: Array,
+    columns: Array,
+    split: SplitMotion,
+    period_s: float,
+    gripper: GripperSetpoint | None = None,
+) -> Setpoint:
+    """As `setpoint_of`, of a motion that `tick.split` has seen; columns (3, n) become read-only."""
+    _, together, first, second, third = split
+    set_writable(columns, False)
+    q, dq, ddq = columns[0], columns[1], columns[2]
+    if together:
+        ticks, jerk = shared_phases(len(q), first, second, third), motion[:-1, 3:6]
+    else:
+        ticks, jerk = own_phases(motion)
+    stop = _stop_motion(q, dq, ddq, ticks, jerk, period_s)
+    return _setpoint(q, dq, ddq, stop, None, gripper)

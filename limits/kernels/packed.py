@@ -71,6 +71,8 @@ LEVER, STILL, SWEEP = range(3)
 UNMOVED = 10
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.
 STACK_ROWS = 64
+# What a tick can find; more is not written down.
+FOUND_MAX = 32
 # Rows of `open` beside those of the intervals: above 0 where a capsule or pair may have hardly any
 # room at the end of the motion; and the room [m] that it has there.
 NEAR, ROOM = STACK_ROWS, STACK_ROWS + 1
@@ -166,6 +168,8 @@ class Work(Views):
     afar: Floats  # (v, k or more) see kernels.broad_phase
     simplex: Floats  # (5, 3) of the distance to a convex body
     efforts: Floats  # (6, n) at the start of a piece, and at the ends behind it that wait
+    wanted: Floats  # (3, n) what a command asks for now: see kernels.reference
+    found: Floats  # (FOUND_MAX, 4) kind, subject, value and bound of what was found in a tick
 
     FIELDS: ClassVar[Sizes] = {
         "pieces": (None, None, 4),
@@ -192,6 +196,8 @@ class Work(Views):
         "afar": (None, None),
         "simplex": (5, 3),
         "efforts": (6, None),
+        "wanted": (3, None),
+        "found": (None, 4),
     }
 
 
@@ -382,4 +388,6 @@ def work_for(packed: Packed) -> Work:
         afar=np.zeros((packed.volume.shape[0], lanes)),
         simplex=np.zeros((5, 3)),
         efforts=np.zeros((6, n)),
+        wanted=np.zeros((3, n)),
+        found=np.zeros((FOUND_MAX, 4)),
     )

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.robots import column, half_space, panda, slider, turntable
+from tests.sameness import same
 from tests.scoring import by_first_value, scored
 
 from checkrein.controller import BatchFilter, Decision, SafetyFilter
@@ -21,25 +22,6 @@ from checkrein.limits.batch_core import ROWS_AT_ONCE
 from checkrein.limits.records import MODES, TCP_MODES
 
 START_NS = 1_000_000_000
-
-
-def same(one: Decision, two: Decision) -> bool:
-    """Bit for bit; NaN is the same as NaN."""
-    stops = one.setpoint.stop, two.setpoint.stop
-    arrays = [
-        (getattr(a, name), getattr(b, name))
-        for a, b in ((one.setpoint, two.setpoint), stops)
-        for name in ("q", "dq", "ddq")
-    ]
-    arrays += [(stops[0].jerk, stops[1].jerk), (stops[0].ticks, stops[1].ticks)]
-    named = (
-        "outcome", "scores", "stop_state", "seq", "continues", "stop_tick", "accepted",
-        "command_seq", "resample", "now_ns", "limits_sha256", "classifier_sha256", "error",
-        "findings",
-    )  # fmt: skip
-    return all(a.tobytes() == b.tobytes() for a, b in arrays) and all(
-        repr(getattr(one, name)) == repr(getattr(two, name)) for name in named
-    )
 
 
 class Twin:

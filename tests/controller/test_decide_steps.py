@@ -14,7 +14,8 @@ from tests.robots import half_space, slider, turntable, with_joint
 from tests.seeing import DECLARED, World, ahead, names, seeing
 
 from checkrein.controller import Outcome
-from checkrein.controller.decide import HISTORY, REBASE_TICKS_MAX, status_of
+from checkrein.controller.conclusion import HISTORY, status_of
+from checkrein.controller.decide import REBASE_TICKS_MAX
 from checkrein.controller.decision import StopCategory
 from checkrein.controller.memory import Memory, Plan
 from checkrein.controller.stop_state import Phase

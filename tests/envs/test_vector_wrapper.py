@@ -12,9 +12,9 @@ pytest.importorskip("gymnasium")
 
 import gymnasium
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from tests.controller.test_batch import same
 from tests.envs.double_arm import DoubleArm, ServoArm, guarded, seen, velocity
 from tests.robots import turntable
+from tests.sameness import same
 
 from checkrein.controller import BatchDecision
 from checkrein.controller.errors import ArmError

@@ -14,9 +14,10 @@ from tests.robots import column, panda, shipped, slider, without_geometry, witho
 
 import checkrein.limits
 from checkrein.limits import Limits
-from checkrein.limits.core import Core, setpoint_of
+from checkrein.limits.core import Core
 from checkrein.limits.kernels.reference import POSITION, VELOCITY
 from checkrein.limits.records import Array
+from checkrein.limits.stops import setpoint_of
 from checkrein.limits.tick import STOP_TICK
 from checkrein.sim.oracle import judge_stops, read_robot
 

@@ -23,10 +23,10 @@ from checkrein.limits.core import (
     Core,
     duration_ticks,
     is_at_rest,
-    setpoint_of,
     ticks_left,
 )
 from checkrein.limits.kernels.reference import POSITION, VELOCITY
+from checkrein.limits.stops import setpoint_of
 from checkrein.limits.tick import ALTERED, PASSED
 
 every_robot = pytest.mark.parametrize("robot", robots().values(), ids=robots().keys())

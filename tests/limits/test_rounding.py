@@ -13,8 +13,9 @@ import pytest
 from tests.drive import EPSILON, Rig
 from tests.robots import column, panda, without_geometry
 
-from checkrein.limits.core import Core, setpoint_of, ticks_left
+from checkrein.limits.core import Core, ticks_left
 from checkrein.limits.records import Array
+from checkrein.limits.stops import setpoint_of
 
 if np.finfo(np.longdouble).eps > 1e-18:
     pytest.skip("needs 80-bit long double", allow_module_level=True)

@@ -21,11 +21,12 @@ from tests.robots import (
 
 from checkrein.limits import Limits
 from checkrein.limits.certify import CERTIFIED, KINDS, certify
-from checkrein.limits.core import Core, setpoint_of, ticks_left
+from checkrein.limits.core import Core, ticks_left
 from checkrein.limits.kernels.jit import COMPILES
 from checkrein.limits.kernels.packed import motion_shape, pack, work_for
 from checkrein.limits.kernels.reference import MODE_CODES, POSITION, VELOCITY
 from checkrein.limits.records import Array
+from checkrein.limits.stops import setpoint_of
 from checkrein.limits.tick import (
     ALTERED,
     PASSED,
