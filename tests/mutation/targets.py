@@ -40,6 +40,7 @@ BRAKING = (
     "tests/limits/kernels/test_braking_search.py",
 )
 DECIDE = (
+    "tests/controller/test_usual.py",
     "tests/controller/test_decide.py",
     "tests/controller/test_decide_risk.py",
     "tests/controller/test_decide_steps.py",
@@ -91,6 +92,8 @@ TARGETS = (
     Target("limits/certify.py", ("tests/limits/test_certify.py",)),
     Target("limits/tick.py", TICK),
     Target("controller/decide.py", DECIDE, compiled=True),
+    Target("controller/conclusion.py", DECIDE, compiled=True),
+    Target("controller/usual.py", DECIDE, compiled=True),
 )
 
 # Of Cosmic Ray's, one for each way to go wrong: a comparison off by its boundary and the wrong way
