@@ -6,7 +6,7 @@ Besides, every tick of the tests in this folder is decided both ways (conftest.p
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from checkrein.controller.memory import Memory
 from checkrein.controller.stop_state import Phase
 from checkrein.controller.trail import Tick
 from checkrein.controller.usual import usual
-from checkrein.limits import Command, Executed, Limits, Obstacles, OnViolation
+from checkrein.limits import Command, Executed, Limits, Obstacles, OnViolation, RobotState
 from checkrein.limits.core import Core
 from checkrein.limits.records import MODES, TCP_MODES
 from checkrein.scripts.fuzz.campaign import run_campaign
@@ -233,6 +233,28 @@ class TestWhatIsLeftToDecide:
         now_ns = rig.now_ns + rig.period_ns
         given = memory_of(rig), rig.state(stamp_ns=now_ns), rig.velocity(0.1), now_ns
         assert usual(Core(rig.limits), *given) is None
+
+
+def test_a_new_field_is_thought_of_here() -> None:
+    """Whoever adds one: can a tick in which it says something be usual? See controller/usual.py."""
+    every = {
+        "memory": set(Memory._fields),
+        "state": {item.name for item in fields(RobotState)},
+        "command": {item.name for item in fields(Command)},
+    }
+    asked_about = {
+        "memory": "phase now_ns plan command_seq resample_since_ns continues trail changed_seq "
+        "seen back ramp_ticks grip",
+        "state": "q dq stamp_ns tau tau_ext wrench_tcp executed obstacles gripper",
+        "command": "mode values seq stamp_ns valid_ms period_ms gripper",
+    }
+    no_matter = {
+        "memory": "seq motion stop_tick cause history ends",  # what any tick goes on from
+        "state": "objects humans",  # `decide` does not look at them
+        "command": "",
+    }
+    for record, names in every.items():
+        assert names == {*asked_about[record].split(), *no_matter[record].split()}
 
 
 @pytest.mark.parametrize("name", ["xarm6", "kuka_iiwa7"])
