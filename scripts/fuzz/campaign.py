@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.connection import wait
 
 from ...limits.declared import Limits
 from ...sim.oracle import Margins, Robot, read_robot
@@ -107,12 +109,31 @@ def _work(source: LimitsSource, zero_margins: bool, seed: int, index: int, steps
     return run_shard(_bench[key], seed, index, steps)
 
 
+def _end_with_parent() -> None:
+    """Let this worker end when the process that began it does, however that ended.
+
+    A pool whose process is killed leaves its workers to wait for ever.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        raise RuntimeError("this is no worker: no process has begun it")
+    sentinel = parent.sentinel
+
+    def watch() -> None:
+        wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 @contextmanager
 def worker_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     """Fresh processes of one thread each; what they have not begun at the end is dropped."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # inherited by the workers
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        processes, multiprocessing.get_context("spawn"), initializer=_end_with_parent
+    )
     try:
         yield pool
     finally:

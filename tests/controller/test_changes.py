@@ -280,6 +280,7 @@ class TestPayload:
         assert rig.tick(rig.velocity([0.0, 0.3])).stop_tick == 0
 
 
+@pytest.mark.slow
 @every_robot
 def test_whatever_is_tightened_no_tick_lacks_a_stop_that_someone_certified(robot: Limits) -> None:
     """Random tightenings of a stream at its limits; each motion asked for again, in fresh memory.

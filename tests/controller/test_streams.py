@@ -97,6 +97,7 @@ def play(rig: Rig, stream: list[Segment]) -> None:
             rig.tick(proposal, period_ns=period_ns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", robots())
 @given(stream=segments)
 @settings(max_examples=60)
@@ -191,6 +192,7 @@ def test_a_classifier_widens_nothing(stream: list[Segment], seed: int) -> None:
     assert_all_limits(rig)
 
 
+@pytest.mark.slow
 @given(stream=segments)
 @settings(max_examples=40)
 def test_when_everything_is_vetoed_nothing_moves(stream: list[Segment]) -> None:

@@ -257,6 +257,7 @@ def test_a_new_field_is_thought_of_here() -> None:
         assert names == {*asked_about[record].split(), *no_matter[record].split()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["xarm6", "kuka_iiwa7"])
 def test_attacks_are_decided_the_same_and_many_of_them_in_one_call(
     name: str, monkeypatch: pytest.MonkeyPatch

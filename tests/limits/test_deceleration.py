@@ -101,6 +101,7 @@ def test_it_stops_sooner_or_later_accordingly() -> None:
     assert ticks[2] < 0.8 * ticks[1]
 
 
+@pytest.mark.slow
 def test_a_wall_is_approached_at_what_it_can_brake() -> None:
     """Towards a bound: it arrives close to it with either deceleration, and needs as long."""
     ticks = []

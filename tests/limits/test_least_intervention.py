@@ -113,6 +113,7 @@ def tangential_share(velocity: list[float], wait: int = 100) -> float:
     return float((tool_speeds(limits, second) @ along / (along @ along)).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", sorted(ALONG))
 def test_pressed_on_the_table_the_tool_goes_on_along_it(way: str) -> None:
     assert tangential_share(ALONG[way]) >= 0.95  # later it meets the bin and the post
@@ -139,6 +140,7 @@ def beside_a_wall(rng: np.random.Generator) -> tuple[Limits, Array, Array]:
     return replace(limits, volumes=(wall,)), along / np.linalg.norm(along), towards
 
 
+@pytest.mark.slow
 def test_pressed_on_a_wall_by_any_link_the_tool_goes_on_along_it() -> None:
     """At the speed that is asked for along it, whichever link is in its way."""
     rng, shares = np.random.default_rng(1), []

@@ -272,6 +272,7 @@ def tool_path(limits: Limits, rows: Array, row_s: float) -> Array:
     return np.array(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0.2, 0.5])
 def test_a_tool_path_looks_as_it_does_in_joint_positions(size: float) -> None:
     """The classifier never saw the tool's modes: it sees the motion that they lead to."""

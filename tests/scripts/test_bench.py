@@ -38,6 +38,7 @@ def run(stream: str, steps: int) -> tuple[list[Any], list[Any]]:
     return proposals, decisions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", ["nominal", "chunked"])
 @pytest.mark.parametrize("limits", [panda(), slider()], ids=lambda limits: limits.name)
 def test_a_nominal_stream_is_let_through(stream: str, limits: Any) -> None:

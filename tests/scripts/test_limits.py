@@ -74,6 +74,7 @@ def test_explain_shows_new_shapes_and_what_is_not_declared(tmp_path: Path, capsy
     assert values["zones"] == "none: links are as fast anywhere"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped_names())
 def test_explain_prints_a_table(name: str, capsys: Capture) -> None:
     assert main(["limits", "explain", name]) == 0

@@ -317,6 +317,7 @@ def crowded(start: float, end: float) -> tuple[Packed, Work]:
     return packed, work
 
 
+@pytest.mark.slow
 def test_every_link_that_came_near_is_asked() -> None:
     """One that stays where it was says nothing about another, whichever comes first."""
     report = np.full(3, math.nan)
