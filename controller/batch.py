@@ -2,7 +2,7 @@
 
 Guarantees:
 - Row k's decisions are those of a `SafetyFilter` of its own, bit for bit, whatever the others do.
-  The common ticks go through the same kernels; all others through `decide` itself.
+  The common ticks go through the same kernels; all others as a filter's own (`failsafe`).
 - A row is armed, stopped, reset and begun anew by itself (trap 25).
 - Limits with a gripper are refused when it is made: a batch takes no gripper commands.
 - What one row is given, numbers that are not finite included, never raises; arrays of a wrong shape
@@ -222,7 +222,7 @@ class BatchFilter:
         )  # fmt: skip
 
     def _conclude(self, given: Given, rows: Flags, moved: Flags, rested: Flags) -> None:
-        """Take the rows of the kernel to the next tick; as decide._conclude."""
+        """Take the rows of the kernel to the next tick; as `conclusion.conclude`."""
         memory = self._memory
         event = np.where(moved, _MOVED, np.where(rested, _RESTED, _BRAKED))
         memory.phase = np.where(rows, NEXT_PHASE[memory.phase, event], memory.phase)

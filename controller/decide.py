@@ -74,7 +74,7 @@ def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
     rests = min(executed.stop_tick - len(played) + 1, HISTORY)
     return memory._replace(
         motion=played[-1], ends=None, continues=(executed.seq, executed.stop_tick),
-        seen=memory.seen._replace(certified=None),
+        seen=BLIND if memory.seen is BLIND else memory.seen._replace(certified=None),
         trail=rebased(memory.trail, executed.seq, [*played, *[played[-1]] * rests]),
         grip=gripper.executed(memory.grip, executed.seq),
     )  # fmt: skip

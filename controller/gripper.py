@@ -35,7 +35,7 @@ __all__ = [
     "wanted",
 ]
 
-KEPT = 16  # setpoints that a robot may report as executed, as in decide
+KEPT = 16  # setpoints that a robot may report as executed, as in conclusion
 ROUNDING = 1.0 + 1e-9  # what rounding may add to a step that is exactly as large as allowed
 
 

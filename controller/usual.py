@@ -1,10 +1,11 @@
 """The usual tick, in one kernel call: what `decide` does where there is nothing else to look at.
 
 Guarantees:
-- What it answers is what `decide` answers, bit for bit, by the same rules; what is not usual (a
-  stop, a fault, a classifier, perception, a chunk that is new, …) is left to it.
-- It looks at nothing that `admission` would not: every condition is one of its, or narrower, and
-  written so that NaN fails.
+- What it answers is what `decide` answers, bit for bit, by the same rules; what is not usual (rest,
+  a running stop, a fault, several candidates, a chunk that is new, …) is left to it, and so is
+  every tick with a classifier, a gripper, perception or latency.
+- It lets nothing through that `decide` would not: every condition is one of its, or of
+  `admission`'s, or narrower, and written so that NaN fails.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def _is_undisturbed(core: Core, memory: Memory, state: RobotState, now_ns: int) 
         and memory.seen is BLIND
         and state.obstacles is None
         and core.limits.perception is None
+        and core.limits.gripper is None
         and is_fresh_state(core, (now_ns - state.stamp_ns) / NS_PER_MS)
         and memory.now_ns is not None
         and period_fault(core, memory.now_ns, now_ns) is None
@@ -73,9 +75,12 @@ def usual(
         return None
     command_seq, accepted, plan = memory.command_seq, None, memory.plan
     if proposal is not None:
-        if type(proposal) is not Command or not _is_proper(core, memory, proposal, now_ns):
+        command = proposal
+        if isinstance(proposal, (tuple, list)) and len(proposal) == 1:
+            command = proposal[0]  # what comes over the bus is always several
+        if type(command) is not Command or not _is_proper(core, memory, command, now_ns):
             return None
-        plan, command_seq, accepted = plan_for(core, memory, proposal, now_ns), proposal.seq, 0
+        plan, command_seq, accepted = plan_for(core, memory, command, now_ns), command.seq, 0
     if plan is None or plan.elapsed >= plan.ticks:
         return None
     period_s = core.limits.period_s

@@ -1,7 +1,7 @@
 """What would come of a chunk: the motion that `decide` would make of it, ahead of time.
 
 Guarantees:
-- The filter's memory is only read. The simulated ticks go through `decide` itself, so proposing the
+- The filter's memory is only read. The simulated ticks are decided as all others, so proposing the
   chunk at the coming tick, and tracking it, gives the same motion bit for bit.
 - It begins where the filter is, in motion or at rest, rebased on what the robot says it executed.
 - Bad numbers are findings; certified is only what is followed exactly (PASS).

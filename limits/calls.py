@@ -217,12 +217,15 @@ def usual(
     out: Floats,
     columns: Floats,
 ) -> tuple[int, int, tuple[int, bool, int, int, int]]:
-    """`state_holds`, then `follow` if all rows are finite, then `tick.split` of its motion into
-    columns (3, n): code or NOT_USUAL, count, and what split says; wanted and found in `Work`."""
+    """`state_holds`, then `follow`, then `tick.split` of its motion into columns (3, n): code or
+    NOT_USUAL, count, and what split says; wanted and found in `Work`.
+
+    Rows have to be finite; at t > 0 they have been looked at before.
+    """
     work, nothing = work_in(scratch), (0, True, 0, 0, 0)
     if not state_holds(model, scratch, motion, q, dq, tau, tau_ext, wrench, force_max_n):
         return NOT_USUAL, 0, nothing
-    for row in range(rows.shape[0]):
+    for row in range(0 if t > 0.0 else rows.shape[0]):
         if not is_finite(rows[row]):
             return NOT_USUAL, 0, nothing
     code, count = follow(

@@ -332,8 +332,8 @@ class Core:
     ) -> tuple[Array, int, list[Found], Array, Array, SplitMotion] | None:
         """`state_holds`, `is_finite` of the rows, `follow` and `tick.split`, in one call.
 
-        None where the state, or a row, needs a closer look; else what `follow` returns, the
-        motion's q, dq and ddq (3, n), and what split says.
+        None where the state, or a row at t = 0, needs a closer look; else what `follow` returns
+        (the next call overwrites the reference), q, dq and ddq (3, n), and what split says.
         """
         measured = self._numbers_of(state)
         if measured is None:

@@ -21,8 +21,8 @@ def _same(one: Any, two: Any) -> bool:
     if type(one) is not type(two):
         return False
     if isinstance(one, np.ndarray):
-        alike = one.flags.writeable == two.flags.writeable and one.shape == two.shape
-        return bool(alike and one.tobytes() == two.tobytes())
+        kinds = [(a.dtype, a.shape, a.flags.writeable, a.flags.c_contiguous) for a in (one, two)]
+        return bool(kinds[0] == kinds[1] and one.tobytes() == two.tobytes())
     if isinstance(one, tuple):
         return len(one) == len(two) and all(_same(a, b) for a, b in zip(one, two, strict=True))
     if type(one) in _NAMES:

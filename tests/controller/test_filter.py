@@ -12,8 +12,9 @@ from tests.drive import Rig, assert_all_limits, assert_stop_holds, assert_within
 from tests.robots import half_space, panda, slider, turntable, with_joint
 from tests.scoring import always, scored
 
-from checkrein.controller import Outcome, SafetyFilter, StopCategory
+from checkrein.controller import Outcome, SafetyFilter, StopCategory, failsafe
 from checkrein.controller.errors import ArmError, NotArmedError, ScorerError
+from checkrein.controller.usual import usual
 from checkrein.limits import Executed, RobotState
 from checkrein.limits.core import Core
 
@@ -308,6 +309,7 @@ class TestInternalErrors:
         def broken(*arguments: Any, **named: Any) -> None:
             raise ZeroDivisionError("planted")
 
+        monkeypatch.setattr(failsafe, "usual", lambda *_: None)
         monkeypatch.setattr(Core, method, broken)
         decision = rig.tick(rig.velocity(0.3))
         assert decision.outcome is Outcome.STOP
@@ -322,6 +324,19 @@ class TestInternalErrors:
         rig.guard.reset()
         rig.arm()
         assert rig.tick(rig.velocity(0.1)).outcome is Outcome.PASS
+
+    def test_where_the_short_way_fails_the_long_one_decides(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is wrong with such a command is found, and it is refused: no reason to latch."""
+        monkeypatch.setattr(failsafe, "usual", usual)
+        for broken in ({"seq": None}, {"stamp_ns": None}, {"stamp_ns": 10**400}):
+            rig = Rig(turntable()).arm()
+            rig.run(0.1, 5)
+            decision = rig.tick(replace(rig.velocity(np.nan), **broken))
+            assert (decision.outcome, decision.error) == (Outcome.REFUSE, None)
+            assert [finding.limit for finding in decision.findings] == ["non_finite"]
+            assert rig.run(0.1, 3).outcome is Outcome.PASS
 
     @pytest.mark.parametrize("rubbish", [42, object(), ["x"], [None], "joint_velocity"])
     def test_a_proposal_that_is_none_of_ours_stops(self, rubbish: Any) -> None:

@@ -19,6 +19,7 @@ from tests.twice import twice
 
 from checkrein.controller import Decision, failsafe
 from checkrein.controller.memory import Memory
+from checkrein.controller.seeing import BLIND
 from checkrein.controller.stop_state import Phase
 from checkrein.controller.trail import Tick
 from checkrein.controller.usual import usual
@@ -69,6 +70,37 @@ class TestWhatIsUsual:
         assert found is not None
         assert (found[0].outcome, found[0].accepted) == ("pass", 0)
         assert found[0].command_seq == ready.proposal.seq
+
+    def test_the_only_one_of_several_candidates(self, ready: Ready) -> None:
+        """As commands come over the bus, and from the wrapper."""
+        for several in ((ready.proposal,), [ready.proposal]):
+            found = ready.asked(proposal=several)
+            assert found is not None
+            assert (found[0].accepted, found[0].command_seq) == (0, ready.proposal.seq)
+
+    def test_a_chunk_that_is_followed(self) -> None:
+        ready = Ready()
+        rows = np.array([[0.2], [0.21], [0.22]])
+        chunk = ready.rig.command("joint_velocity", rows, period_ms=20.0)
+        ready.rig.tick(chunk)
+        now_ns = ready.now_ns + ready.rig.period_ns
+        found = ready.asked(
+            memory=memory_of(ready.rig), state=ready.rig.state(stamp_ns=now_ns), now_ns=now_ns,
+            proposal=None,
+        )  # fmt: skip
+        assert found is not None
+        assert (found[0].outcome, found[0].command_seq) == ("pass", chunk.seq)
+
+    def test_the_tick_after_a_frame_was_lost(self) -> None:
+        rig = Rig(turntable()).arm()
+        sent = rig.run(0.2, 5)
+        rig.run(0.2, 1)  # which does not arrive: the robot plays a tick of the stop
+        rig.q, rig.dq, _ = sent.setpoint.stop.sample(1)
+        decision = rig.tick(rig.velocity(0.2), executed=Executed(sent.seq, 1))
+        assert decision.stop_tick == 0
+        now_ns = rig.now_ns + rig.period_ns
+        given = rig.state(stamp_ns=now_ns), rig.velocity(0.2), now_ns
+        assert twice(Core(rig.limits), memory_of(rig), *given) is not None
 
     def test_no_command_while_the_last_one_is_followed(self, ready: Ready) -> None:
         found = ready.asked(proposal=None)
@@ -151,13 +183,15 @@ class TestWhatIsLeftToDecide:
             assert not ready.is_usual(proposal=replace(ready.proposal, stamp_ns=stamp_ns))
 
     def test_several_commands_or_what_is_none(self, ready: Ready) -> None:
-        assert not ready.is_usual(proposal=[ready.proposal])
-        assert not ready.is_usual(proposal=(ready.proposal,))
+        given = ready.proposal
+        for several in ((given, given), [given, given], (), [], (None,), ((given,),)):
+            assert usual(
+                ready.core, ready.memory, ready.state, several, ready.now_ns  # type: ignore[arg-type]
+            ) is None, several  # fmt: skip
 
         class Special(Command):
             """Who knows what it does."""
 
-        given = ready.proposal
         special = Special(given.mode, given.values, given.seq, given.stamp_ns)
         assert not ready.is_usual(proposal=special)
 
@@ -194,6 +228,7 @@ class TestWhatIsLeftToDecide:
             {"changed_seq": memory.seq},
             {"resample_since_ns": ready.now_ns - 1},
             {"ramp_ticks": 1},
+            {"back": np.zeros((2, 1))},
             {"trail": (Tick(memory.seq, 0, memory.motion),)},
             {"now_ns": None},
         ):
@@ -223,16 +258,26 @@ class TestWhatIsLeftToDecide:
         rig = hand.rig
         now_ns = rig.now_ns + rig.period_ns
         state = rig.state(stamp_ns=now_ns, gripper=hand.measured())
-        given = memory_of(rig), state, rig.velocity(0.1), now_ns
-        assert usual(Core(rig.limits), *given) is None
+        memory, proposal = memory_of(rig), rig.velocity(0.1)
+        armless = memory._replace(grip=None)  # as no filter makes it
+        bare = Core(replace(rig.limits, gripper=None))
+        for core, remembered in ((Core(rig.limits), memory), (Core(rig.limits), armless)):
+            assert usual(core, remembered, state, proposal, now_ns) is None
+        assert usual(bare, memory, state, proposal, now_ns) is None
+        assert usual(bare, armless, state, proposal, now_ns) is not None
 
     def test_perception_is_declared(self) -> None:
         world = World(seeing(slider()))
         world.run(0.1, 3)
         rig = world.rig
         now_ns = rig.now_ns + rig.period_ns
-        given = memory_of(rig), rig.state(stamp_ns=now_ns), rig.velocity(0.1), now_ns
-        assert usual(Core(rig.limits), *given) is None
+        memory, given = memory_of(rig), (rig.state(stamp_ns=now_ns), rig.velocity(0.1), now_ns)
+        blind = memory._replace(seen=BLIND)  # as no filter makes it
+        core, bare = Core(rig.limits), Core(replace(rig.limits, perception=None))
+        assert usual(core, memory, *given) is None
+        assert usual(core, blind, *given) is None
+        assert usual(bare, memory, *given) is None
+        assert usual(bare, blind, *given) is not None
 
 
 def test_a_new_field_is_thought_of_here() -> None:
@@ -241,17 +286,23 @@ def test_a_new_field_is_thought_of_here() -> None:
         "memory": set(Memory._fields),
         "state": {item.name for item in fields(RobotState)},
         "command": {item.name for item in fields(Command)},
+        "limits": {item.name for item in fields(Limits)},
     }
     asked_about = {
         "memory": "phase now_ns plan command_seq resample_since_ns continues trail changed_seq "
         "seen back ramp_ticks grip",
         "state": "q dq stamp_ns tau tau_ext wrench_tcp executed obstacles gripper",
         "command": "mode values seq stamp_ns valid_ms period_ms gripper",
+        "limits": "perception gripper ramp_s timing tcp classifier",
     }
     no_matter = {
         "memory": "seq motion stop_tick cause history ends",  # what any tick goes on from
         "state": "objects humans",  # `decide` does not look at them
         "command": "",
+        # What kernels read, and what is said of a limit that bound.
+        "limits": "name sha256 format period_s joints kinematics capsules volumes standoff home "
+        "on_violation stop_category source provenance self_collision links zones tool payload "
+        "keeps_direction variants",
     }
     for record, names in every.items():
         assert names == {*asked_about[record].split(), *no_matter[record].split()}
