@@ -23,6 +23,8 @@ __all__ = [
 ]
 
 INSIDE_M = 1e-9
+# What turns more slowly has no direction: the squares of what it turns by underflow.
+TURNING_MIN_RAD_S = 1e-100
 
 
 def _link_twists(robot: Robot, frames: Frames, dq: Array) -> list[tuple[Array, Array]]:
@@ -47,7 +49,8 @@ def _fastest(speed: Array, spin: Array, away: list[Array], radius_m: float) -> A
     Along the spin all points are equally fast; across it the radius adds to the axis.
     """
     rate = np.sqrt(np.sum(spin * spin, axis=0))
-    way = spin / np.where(rate > 0.0, rate, 1.0)
+    turns = rate > TURNING_MIN_RAD_S
+    way = np.where(turns, spin / np.where(turns, rate, 1.0), 0.0)
     fastest = np.zeros_like(rate)
     for arm in away:
         velocity = speed + cross(spin, arm)

@@ -39,6 +39,19 @@ def test_the_fastest_point_of_a_capsule_is_one_of_its_points() -> None:
         assert (sampled >= 0.97 * speeds[:, k]).all()
 
 
+@pytest.mark.parametrize("rate", [1e-300, 1e-162, 3e-161, 1e-155, 1e-90, 1e-30])
+def test_what_hardly_turns_is_as_fast_as_what_does_not(rate: float) -> None:
+    """The squares of such rates have few digits left, or none: a direction by them is none."""
+    robot = robot_of()  # its last joint slides
+    q, fast = np.array([[0.3, 0.4, 0.1]]), np.array([[0.0, 0.0, 0.16]])
+    slow = fast + np.array([rate, 0.3 * rate, 0.0])
+    expected = capsule_speeds(robot, forward(robot, q), fast)
+    np.testing.assert_allclose(
+        capsule_speeds(robot, forward(robot, q), slow), expected, rtol=1e-12, atol=1e-29
+    )
+    assert expected.max() == pytest.approx(0.16)
+
+
 @pytest.mark.parametrize("kind", ["link_speed", "zone_speed"])
 def test_just_inside_passes_and_just_beyond_does_not(kind: str) -> None:
     motion = smooth()
