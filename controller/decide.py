@@ -176,22 +176,20 @@ def _follow(core: Core, memory: Memory, draft: Draft, now_ns: int) -> tuple[Arra
         None if memory.seen is BLIND else sight_of(core, memory.seen, now_ns), eased=memory.eased,
         share=core.ramp_share(memory.ramp_ticks),
     )  # fmt: skip
-    return taken(core, memory, draft, motion, code, found, wanted)
+    return taken(core, memory, draft, plan, motion, code, found, wanted)
 
 
 def taken(
     core: Core,
     memory: Memory,
     draft: Draft,
+    plan: Plan,
     motion: Array,
     code: int,
     found: list[Found],
     wanted: Array,
 ) -> tuple[Array, bool]:
-    """What is made of a motion towards what the plan of `draft` asks for: as `_follow` returns."""
-    plan = draft.plan
-    if plan is None:
-        raise RuntimeError("there is no plan whose motion could be taken")
+    """What is made of a motion towards what a plan asks for, with what was found: see `_follow`."""
     back, is_new = memory.back, code != tick.STOP_TICK
     if back is not None and is_new and not shrinks(core, back, memory.motion, motion):
         draft.findings += violated(core, back, memory.motion[:-1, 0])

@@ -93,7 +93,7 @@ def usual(
     motion, code, found, wanted, ends, split = tick
     if code != PASSED:
         draft = Draft(plan, PASS, [], [], command_seq, None, accepted)
-        motion, is_stop = taken(core, memory, draft, motion, code, found, wanted)
+        motion, is_stop = taken(core, memory, draft, plan, motion, code, found, wanted)
         event = MOVED if not is_stop else RESTED if is_at_rest(motion) else BRAKED
         return conclude(core, memory, draft, motion, event, now_ns, None)
     seq, left = memory.seq + 1, split[0]
