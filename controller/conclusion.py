@@ -89,6 +89,10 @@ def conclude(
     cause: str | None = None,
     error: str | None = None,
 ) -> tuple[Decision, Memory]:
+    """The decision that hands out `motion` after `event`, and the memory for the next tick.
+
+    memory is that of the tick before; error: of ours, where the stop runs because of it.
+    """
     seen = memory.seen
     if seen is not BLIND and event is MOVED:
         seen = certified(seen, now_ns)

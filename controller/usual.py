@@ -77,7 +77,7 @@ def usual(
     if proposal is not None:
         command = proposal
         if isinstance(proposal, (tuple, list)) and len(proposal) == 1:
-            command = proposal[0]  # what comes over the bus is always several
+            command = proposal[0]  # the bus and the wrapper hand on a tuple
         if type(command) is not Command or not _is_proper(core, memory, command, now_ns):
             return None
         plan, command_seq, accepted = plan_for(core, memory, command, now_ns), command.seq, 0
