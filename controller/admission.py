@@ -147,7 +147,7 @@ def command_fault(
 def command_ticks(core: Core, command: Command, now_ns: int) -> int:
     """For how many ticks an admitted command drives the robot; at least the coming one."""
     period_s, age_ms = core.limits.period_s, (now_ns - command.stamp_ns) / NS_PER_MS
-    if command.values.ndim == 2 and command.period_ms is not None:
+    if command.period_ms is not None and command.values.ndim == 2:
         length_ms = command.period_ms * command.values.shape[0]
         if command.valid_ms is not None:
             length_ms = min(length_ms, command.valid_ms - age_ms)

@@ -81,17 +81,21 @@ def resumed(core: Core, memory: Memory, state: RobotState) -> Memory | None:
 
 
 def plan_for(core: Core, memory: Memory, command: Command, now_ns: int) -> Plan:
-    rows, period_s = command.values, (command.period_ms or 0.0) / 1e3
+    mode, rows, period_s = (
+        MODE_CODES[command.mode],
+        command.values,
+        (command.period_ms or 0.0) / 1e3,
+    )
     if rows.ndim == 1:
-        rows, period_s = rows[None, :], 0.0
+        rows, period_s = rows[None], 0.0
     ends = memory.ends
     anchor = frozen_array(memory.motion[:-1, :2].T, "anchor") if ends is None else ends[:2]
-    rows = core.targets(MODE_CODES[command.mode], rows, anchor[0])
+    rows = core.targets(mode, rows, anchor)
     asked = None
     if command.gripper is not None:
         asked = gripper.wanted(core.limits.gripper, memory.grip, command)
     return new(Plan, (
-        command.seq, MODE_CODES[command.mode], rows, period_s, anchor,
+        command.seq, mode, rows, period_s, anchor,
         command_ticks(core, command, now_ns), 0, None, asked,
     ))  # fmt: skip
 

@@ -10,6 +10,8 @@ Guarantees:
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ..limits.building import builder_of, new
 from ..limits.core import Core, is_at_rest
 from ..limits.kernels.reference import MODE_CODES
@@ -19,7 +21,7 @@ from ..limits.tick import PASSED
 from .admission import NS_PER_MS, is_fresh_state, period_fault
 from .conclusion import BRAKED, HISTORY, MOVED, PASS, RESTED, Draft, conclude, status_of
 from .decide import followed, plan_for, taken
-from .decision import Decision
+from .decision import Decision, StopStatus
 from .memory import Memory
 from .seeing import BLIND
 from .stop_state import Phase
@@ -28,6 +30,11 @@ __all__ = ["usual"]
 
 _decision = builder_of(Decision)
 RUNNING = Phase.RUNNING  # by name, once: see conclusion
+
+
+@lru_cache(maxsize=1024)  # as `status_of`, whose key has a phase in it: that costs as much again
+def _running(ticks_left: int, stop_category: str) -> StopStatus:
+    return status_of(RUNNING, None, ticks_left, stop_category)
 
 
 def _is_undisturbed(core: Core, memory: Memory, state: RobotState, now_ns: int) -> bool:
@@ -44,8 +51,7 @@ def _is_undisturbed(core: Core, memory: Memory, state: RobotState, now_ns: int) 
         and not memory.trail
         and memory.seen is BLIND
         and state.obstacles is None
-        and core.limits.perception is None
-        and core.limits.gripper is None
+        and core.is_arm_alone
         and is_fresh_state(core, (now_ns - state.stamp_ns) / NS_PER_MS)
         and memory.now_ns is not None
         and period_fault(core, memory.now_ns, now_ns) is None
@@ -99,7 +105,7 @@ def usual(
     seq, left = memory.seq + 1, split[0]
     decision = _decision(
         PASS, shown(motion, ends, split, period_s), (), (),
-        status_of(RUNNING, None, left, core.limits.stop_category), seq, memory.continues, 0,
+        _running(left, core.limits.stop_category), seq, memory.continues, 0,
         accepted, plan.command_seq, False, now_ns, core.limits.sha256, None, None,
     )  # fmt: skip
     history = (*memory.history[1 - HISTORY :], (seq, motion))

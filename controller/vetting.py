@@ -78,7 +78,7 @@ def _first_sample(core: Core, motion: Array, chunk: Command) -> Finding | None:
     if not chunk.mode.startswith("joint_") or chunk.values.ndim != 2 or chunk.period_ms is None:
         return None  # a single row says where to, not by when; a tool's start is the robot's
     worst, finding = 0.0, None
-    first = core.targets(MODE_CODES[chunk.mode], chunk.values[:1], motion[:-1, 0])[0]
+    first = core.targets(MODE_CODES[chunk.mode], chunk.values[:1], motion[:-1, :1].T)[0]
     for i, joint in enumerate(core.limits.joints):
         q, dq, ddq = (float(value) for value in motion[i, :3])
         jump = float(first[i])

@@ -8,7 +8,7 @@ accepts depends on what came before, only on (start, ddq_next, stop).
 from __future__ import annotations
 
 from .kernels.jit import apart
-from .kernels.motion import build
+from .kernels.motion import build, note_speeds
 from .kernels.packed import (
     ENDS,
     HINT,
@@ -103,6 +103,7 @@ def certify(
     subject, value and bound of a rejection.
     """
     build(start, ddq_next, packed.scalar[PERIOD], ticks, jerk, work.pieces, work.small[ENDS])
+    note_speeds(work.pieces, work.small[ENDS], work.fastest)
     if not _jerk_holds(packed, work, report):
         return 1
     if not _acceleration_holds(packed, work, report):

@@ -78,6 +78,8 @@ class Core:
         self._to_nearest = targets_of(limits)
         self._is_turning = bool(self._turning.any())
         self._is_rewritten = bool(self._to_nearest.any())
+        # Neither perception nor a gripper.
+        self.is_arm_alone = limits.perception is None and limits.gripper is None
         # For whoever words findings: joints by name, and what a violation leads to.
         self.middles = {j.name: 0.5 * (j.min_position + j.max_position) for j in limits.joints}
         refuse = OnViolation.REFUSE
@@ -260,11 +262,11 @@ class Core:
         """A measured q (n,), continuous joints on the branch nearest to near (n,)."""
         return unwrapped(q, near, self._turning) if self._is_turning else q
 
-    def targets(self, mode: int, rows: Array, q: Array) -> Array:
-        """The rows of a command as they are followed from q (n,): see limits.turns."""
+    def targets(self, mode: int, rows: Array, anchor: Array) -> Array:
+        """The rows of a command as they are followed from anchor[0], q (n,): see limits.turns."""
         if mode != POSITION or not self._is_rewritten:
             return rows
-        return nearest_targets(rows, q, self._to_nearest)
+        return nearest_targets(rows, anchor[0], self._to_nearest)
 
     def batch_targets(self, mode: int, rows: Array, q: Array) -> Array:
         """As `targets`, of commands of one row each: rows and q (b, n)."""
@@ -309,16 +311,19 @@ class Core:
     def _numbers_of(self, state: RobotState) -> tuple[Array, Array, Array, Array, Array] | None:
         """q, dq, tau, tau_ext (n,) and wrench (6,), zeros for what is absent; None: not so many."""
         shape, absent = self._vector_shape, self._absent
-        q, dq, wrench = state.q, state.dq, state.wrench_tcp
-        tau = absent if state.tau is None else state.tau
-        tau_ext = absent if state.tau_ext is None else state.tau_ext
-        if wrench is None and not self.limits.tcp.force_required:
-            wrench = self._no_wrench
-        if wrench is None or wrench.shape != (6,) or q.shape != shape or dq.shape != shape:
+        q, dq, tau, tau_ext, wrench = state.q, state.dq, state.tau, state.tau_ext, state.wrench_tcp
+        if q.shape != shape or dq.shape != shape:
             return None
-        if tau.shape != shape or tau_ext.shape != shape:
+        if (tau is not None and tau.shape != shape) or (
+            tau_ext is not None and tau_ext.shape != shape
+        ):
             return None
-        return q, dq, tau, tau_ext, wrench
+        if self.limits.tcp.force_required if wrench is None else wrench.shape != (6,):
+            return None
+        return (
+            q, dq, absent if tau is None else tau, absent if tau_ext is None else tau_ext,
+            self._no_wrench if wrench is None else wrench,
+        )  # fmt: skip
 
     def usual(
         self,

@@ -29,6 +29,8 @@ __all__ = [
 
 # What `tick.split` says of a motion.
 SplitMotion = tuple[int, bool, int, int, int]
+# Of a motion: the columns of its jerks.
+_JERKS = (slice(None, -1), slice(3, 6))
 _setpoint, _stop_motion = builder_of(Setpoint), builder_of(StopMotion)
 # Called with False: read-only. By position; by keyword it takes three times as long, twice a tick.
 set_writable: Any = np.ndarray.setflags
@@ -78,7 +80,7 @@ def shown(
     set_writable(columns, False)
     q, dq, ddq = columns[0], columns[1], columns[2]
     if together:
-        ticks, jerk = shared_phases(len(q), first, second, third), motion[:-1, 3:6]
+        ticks, jerk = shared_phases(len(q), first, second, third), motion[_JERKS]
     else:
         ticks, jerk = own_phases(motion)
     stop = _stop_motion(q, dq, ddq, ticks, jerk, period_s)

@@ -99,14 +99,17 @@ def _shortest(
     if not moving:
         return 0.0, 0.0, 0.0
     best, best1, best2, best3 = math.inf, 0.0, 0.0, 0.0
-    factor = 1.0
+    factor, n1, n3 = 1.0, 0.0, 0.0
     for _ in range(7):
+        before1, before3 = n1, n3
         n1 = max(1.0, float(math.ceil(full1 + factor * full3)))
         n3 = max(1.0, float(math.ceil(factor * full3)))
+        factor *= 0.6
+        if n1 == before1 and n3 == before3:  # in long ticks hardly any two differ
+            continue
         n2 = _plateau_ticks(packed, dq, ddq, ease, n1, n3, first, last)
         if n2 >= 0.0 and n1 + n2 + n3 < best:
             best, best1, best2, best3 = n1 + n2 + n3, n1, n2, n3
-        factor *= 0.6
     if not best < TICKS_MAX:
         return none
     improved = True

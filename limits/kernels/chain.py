@@ -12,12 +12,12 @@ from .angles import COS, SIN, cos_sin
 from .jit import apart, kernel
 from .packed import GRAVITY, PACKED, PRISMATIC, ROW, WORK, Floats, Packed, Work
 
-__all__ = ["forward", "inverse_dynamics", "tcp_levers", "tcp_velocity", "tool"]
+__all__ = ["forward", "frames", "inverse_dynamics", "tcp_levers", "tcp_velocity", "tool"]
 
 
 @kernel
-def forward(packed: Packed, q: Floats, work: Work) -> None:
-    """Write joint frames (rotation, origin), capsule axes and their middles, in the base frame."""
+def frames(packed: Packed, q: Floats, work: Work) -> None:
+    """Write joint frames (rotation, origin), in the base frame."""
     n, turn = q.shape[0], work.turn
     cos_sin(q, turn)
     for i in range(n):
@@ -43,6 +43,12 @@ def forward(packed: Packed, q: Floats, work: Work) -> None:
             work.rotation[i, 3 * r + 1] = b * cos - a * sin
             work.rotation[i, 3 * r + 2] = c
             work.origin[i, r] = origin + c * slide
+
+
+@kernel
+def forward(packed: Packed, q: Floats, work: Work) -> None:
+    """As `frames`; and capsule axes and their middles."""
+    frames(packed, q, work)
     for k in range(packed.capsule.shape[0]):
         capsule = packed.capsule[k]
         i = int(capsule[0])

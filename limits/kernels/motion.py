@@ -11,14 +11,16 @@ from __future__ import annotations
 import math
 
 from .jit import kernel
-from .packed import Floats
+from .packed import ENDS, Floats, Work
 
 __all__ = [
     "build",
     "departures",
+    "note_speeds",
     "pieces_in",
     "place",
     "position_range",
+    "speed_in",
     "speed_sup",
     "speeds_hull",
     "velocity_roots",
@@ -147,6 +149,22 @@ def speed_sup(piece: Floats, first: float, last: float) -> float:
                 return math.inf
             sup = max(sup, speed)
     return sup
+
+
+@kernel
+def note_speeds(pieces: Floats, ends: Floats, fastest: Floats) -> None:
+    """Write the largest |dq| of every joint in every piece (m + 1, n), which many limits ask."""
+    for p in range(pieces_in(ends)):
+        for i in range(fastest.shape[1]):
+            fastest[p, i] = speed_sup(pieces[p, i], 0.0, ends[p + 1] - ends[p])
+
+
+@kernel
+def speed_in(work: Work, p: int, i: int, first: float, last: float) -> float:
+    """As `speed_sup` of joint i's piece p, after `note_speeds`."""
+    if first == 0.0 and last == work.small[ENDS, p + 1] - work.small[ENDS, p]:
+        return work.fastest[p, i]
+    return speed_sup(work.pieces[p, i], first, last)
 
 
 @kernel

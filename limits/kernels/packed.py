@@ -145,6 +145,7 @@ class Work(Views):
 
     # What belongs together shares an array, and fewer are to be declared: its rows are named above.
     pieces: Floats  # (m + 1, n, 4) q, dq, ddq at the piece's start, and its jerk
+    fastest: Floats  # (m + 1, n) largest |dq| in each piece, see kernels.motion.note_speeds
     small: Floats  # (8, 8 or more) ENDS … BALL
     triples: Floats  # (3, 3, n) BOUNDS … MEASURED
     motions: Floats  # (3, n + 1, 3 + m) KEPT … STORED
@@ -173,6 +174,7 @@ class Work(Views):
 
     FIELDS: ClassVar[Sizes] = {
         "pieces": (None, None, 4),
+        "fastest": (None, None),
         "small": (8, None),
         "triples": (3, 3, None),
         "motions": (3, None, None),
@@ -365,6 +367,7 @@ def work_for(packed: Packed) -> Work:
     phases, lanes = PHASES_A_JOINT * n, _lanes(k)
     return Work.of(
         pieces=np.zeros((phases + 1, n, 4)),
+        fastest=np.full((phases + 1, n), np.inf),
         small=np.zeros((8, max(8, phases + 2))),
         triples=np.zeros((3, 3, n)),
         motions=np.zeros((3, *motion_shape(n))),

@@ -24,7 +24,7 @@ import math
 
 from ..kernels.chain import inverse_dynamics
 from ..kernels.jit import apart, kernel
-from ..kernels.motion import pieces_in, speed_sup
+from ..kernels.motion import pieces_in
 from ..kernels.packed import (
     EFFORT,
     EFFORT_ERROR,
@@ -58,7 +58,7 @@ def _rates(
     fast = hard = jerk = 0.0
     for p in range(begin, end):
         piece, last = work.pieces[p, j], work.small[ENDS, p + 1] - work.small[ENDS, p]
-        fast = max(fast, speed_sup(piece, 0.0, last))
+        fast = max(fast, work.fastest[p, j])
         hard = max(hard, abs(piece[2]), abs(piece[2] + last * piece[3]))
         jerk = max(jerk, abs(piece[3]))
     return (

@@ -7,7 +7,7 @@ joint is outside its position limits.
 from __future__ import annotations
 
 from ..kernels.jit import kernel
-from ..kernels.motion import pieces_in, speed_sup
+from ..kernels.motion import pieces_in
 from ..kernels.packed import ENDS, Floats, Work
 
 __all__ = ["holds"]
@@ -19,7 +19,7 @@ def holds(bound: Floats, work: Work, report: Floats) -> bool:
     pieces = pieces_in(work.small[ENDS])
     for i in range(bound.shape[0]):
         for p in range(pieces):
-            value = speed_sup(work.pieces[p, i], 0.0, work.small[ENDS, p + 1] - work.small[ENDS, p])
+            value = work.fastest[p, i]
             if not (value <= bound[i]):
                 report[0], report[1], report[2] = i, value, bound[i]
                 return False

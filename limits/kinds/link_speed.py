@@ -63,9 +63,9 @@ def _open(packed: Packed, work: Work, p: int, sup: Floats, opened: Floats) -> bo
 
     Not those that are slow enough even with the arm at full stretch.
     """
-    length, any_open = work.small[ENDS, p + 1] - work.small[ENDS, p], False
+    any_open = False
     for j in range(sup.shape[0]):
-        sup[j] = speed_sup(work.pieces[p, j], 0.0, length) + packed.joint[j, VELOCITY_ERROR]
+        sup[j] = work.fastest[p, j] + packed.joint[j, VELOCITY_ERROR]
     for k in range(packed.capsule.shape[0]):
         coarse, bound = 0.0, packed.scalar[LINK_SPEED]
         for j in range(int(packed.capsule[k, 0]) + 1):

@@ -14,7 +14,7 @@ import math
 
 from ..kernels.angles import COS, SIN, cos_sin
 from ..kernels.jit import apart, kernel
-from ..kernels.motion import departures, pieces_in, place, speed_sup, speeds_hull
+from ..kernels.motion import departures, pieces_in, place, speed_in, speeds_hull
 from ..kernels.packed import (
     ENDS,
     PACKED,
@@ -108,7 +108,7 @@ def _sups(
     coarse = errors = 0.0
     for j in range(sup.shape[0]):
         share = 0.0 if packed.joint[j, PRISMATIC] > 0.0 else 1.0
-        sup[j] = speed_sup(work.pieces[p, j], first, last) + packed.joint[j, VELOCITY_ERROR]
+        sup[j] = speed_in(work, p, j, first, last) + packed.joint[j, VELOCITY_ERROR]
         coarse += share * sup[j]  # 0·inf is NaN: what is not known of a slide refuses as well
         errors += share * packed.joint[j, VELOCITY_ERROR]
     return coarse, errors

@@ -14,9 +14,9 @@ the measured robot.
 
 from __future__ import annotations
 
-from ..kernels.chain import forward, tcp_levers, tcp_velocity
+from ..kernels.chain import frames, tcp_levers, tcp_velocity
 from ..kernels.jit import apart, kernel
-from ..kernels.motion import departures, pieces_in, place, speed_sup, speeds_hull
+from ..kernels.motion import departures, pieces_in, place, speed_in, speeds_hull
 from ..kernels.packed import (
     ENDS,
     PACKED,
@@ -88,13 +88,13 @@ def holds(packed: Packed, work: Work, report: Floats) -> bool:
             first, last = stack[count, 0], stack[count, 1]
             coarse = 0.0
             for j in range(n):
-                sup[j] = speed_sup(work.pieces[p, j], first, last) + packed.joint[j, VELOCITY_ERROR]
+                sup[j] = speed_in(work, p, j, first, last) + packed.joint[j, VELOCITY_ERROR]
                 coarse += sup[j] * packed.reach[n, j]
             if coarse <= packed.scalar[TCP_SPEED]:  # slower even with the arm at full stretch
                 continue
             middle = 0.5 * (first + last)
             place(work.pieces, work.small[ENDS], work.small[ENDS, p] + middle, work.vector[3])
-            forward(packed, work.vector[3], work)
+            frames(packed, work.vector[3], work)
             begin, end = work.small[ENDS, p] + first, work.small[ENDS, p] + last
             departures(work.pieces, work.small[ENDS], begin, end, work.vector[3], moved)
             for j in range(n):

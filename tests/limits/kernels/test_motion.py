@@ -9,7 +9,15 @@ import pytest
 from tests.limits.slow_motion import Motion, at, random_motions, total_s
 from tests.robots import panda, slider
 
-from checkrein.limits.kernels.motion import build, place, position_range, speed_sup
+from checkrein.limits.kernels.motion import (
+    build,
+    note_speeds,
+    pieces_in,
+    place,
+    position_range,
+    speed_in,
+    speed_sup,
+)
 from checkrein.limits.kernels.packed import ENDS, pack, work_for
 from checkrein.limits.records import Array
 
@@ -72,6 +80,22 @@ def test_the_largest_speed_is_the_sampled_one() -> None:
         sampled = float(np.abs(piece[1] + piece[2] * t + piece[3] * t**2 / 2.0).max())
         found = speed_sup(piece, 0.0, length)
         assert sampled - 1e-12 <= found <= sampled + 1e-4
+
+
+def test_the_speeds_that_are_noted_are_those_of_every_piece_and_of_no_part() -> None:
+    for motion in MOTIONS:
+        work = work_for(pack(panda() if motion.start.shape[0] == 7 else slider()))
+        assert (work.fastest == math.inf).all()  # what nobody has noted holds nowhere
+        ends, n = work.small[ENDS], motion.start.shape[0]
+        build(motion.start, motion.ddq_next, T, motion.ticks, motion.jerk, work.pieces, ends)
+        note_speeds(work.pieces, ends, work.fastest)
+        for p in range(pieces_in(ends)):
+            last = float(ends[p + 1] - ends[p])
+            for i in range(n):
+                assert work.fastest[p, i] == speed_sup(work.pieces[p, i], 0.0, last)
+                for part in ((0.0, last), (0.0, 0.5 * last), (0.5 * last, last)):
+                    assert speed_in(work, p, i, *part) == speed_sup(work.pieces[p, i], *part)
+        assert (work.fastest[pieces_in(ends) :] == math.inf).all()
 
 
 def test_a_turning_point_is_found_to_rounding() -> None:

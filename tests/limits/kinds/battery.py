@@ -20,7 +20,7 @@ from tests.limits.slow_motion import Motion
 from tests.robots import column, slider, without_margins
 
 from checkrein.limits import Limits
-from checkrein.limits.kernels.motion import build
+from checkrein.limits.kernels.motion import build, note_speeds
 from checkrein.limits.kernels.packed import ENDS, Packed, Work, pack, work_for
 from checkrein.limits.kernels.separation import EXACT
 from checkrein.limits.records import Array
@@ -231,6 +231,7 @@ def ask(limits: Limits, motion: Motion, holds: Any) -> Verdict:
         np.ascontiguousarray(motion.start), np.array(motion.ddq_next), limits.period_s,
         np.array(motion.ticks), np.array(motion.jerk), work.pieces, work.small[ENDS],
     )  # fmt: skip
+    note_speeds(work.pieces, work.small[ENDS], work.fastest)
     before = work.pieces.copy()
     ok = bool(holds(packed, work, bounds_of(limits), report))
     assert np.array_equal(before, work.pieces, equal_nan=True)  # a judge changes nothing

@@ -18,6 +18,7 @@ from tests.robots import array, half_space
 
 from checkrein.limits import Limits, Zone
 from checkrein.limits.kernels.chain import forward
+from checkrein.limits.kernels.motion import note_speeds
 from checkrein.limits.kernels.packed import (
     ENDS,
     LEVER,
@@ -140,6 +141,7 @@ def test_a_link_is_left_out_where_it_is_slow_enough_at_full_stretch(zoned: bool)
         c.work.pieces[1] = 0.0
         c.work.pieces[1, :, 1:3] = np.array([c.sup, 0.1 * c.sup]).T
         c.work.small[ENDS, 0:4] = 0.0, 0.25, 0.75, 2.0
+        note_speeds(c.work.pieces, c.work.small[ENDS], c.work.fastest)
         sup, opened = np.zeros(c.n), np.zeros(len(names))
         link_speed._open(packed, c.work, 1, sup, opened)
         np.testing.assert_allclose(sup, 1.05 * c.sup + c.errors, rtol=1e-14)

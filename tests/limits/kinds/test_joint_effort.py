@@ -15,7 +15,7 @@ from tests.robots import array, column, panda, slider, with_joint, with_joints, 
 
 from checkrein.limits import Limits
 from checkrein.limits.core import Core
-from checkrein.limits.kernels.motion import build, speed_sup
+from checkrein.limits.kernels.motion import build, note_speeds, speed_sup
 from checkrein.limits.kernels.packed import (
     EFFORT,
     EFFORT_ERROR,
@@ -87,6 +87,7 @@ class TestJointEffort(MotionBattery):
             motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
             work.small[ENDS],
         )  # fmt: skip
+        note_speeds(work.pieces, work.small[ENDS], work.fastest)
         length = 64.0 * PERIOD_S
         joint_effort._curvature(packed, work, 1, 2, curvature)
         curve = 0.5 * (length / joint_effort.PARTS_MAX) ** 2 * curvature[1]
@@ -182,6 +183,7 @@ def curvature_ratios(robot: Limits, seed: int, count: int) -> Array:
             [rng.uniform(low, high), *(rng.uniform(-1, 1, n) * box for box in boxes)]
         ).T
         work.small[ENDS, :2] = 0.0, length
+        work.fastest[0] = [speed_sup(piece, 0.0, length) for piece in work.pieces[0]]
         joint_effort._curvature(packed, work, 0, 1, bound)
         np.testing.assert_allclose(bound, bound_as_documented(robot, work, length), rtol=1e-11)
         for k in range(41):
@@ -201,6 +203,7 @@ def test_what_holds_in_all_pieces_holds_in_each() -> None:
             motion.start, motion.ddq_next, robot.period_s, motion.ticks, motion.jerk, work.pieces,
             work.small[ENDS],
         )  # fmt: skip
+        note_speeds(work.pieces, work.small[ENDS], work.fastest)
         joint_effort._curvature(packed, work, 0, 4, every)
         for p in range(4):
             joint_effort._curvature(packed, work, p, p + 1, own)
@@ -230,6 +233,7 @@ def test_the_bound_asks_how_strong_gravity_is_and_not_where_it_points() -> None:
             motion.start, motion.ddq_next, panda().period_s, motion.ticks, motion.jerk,
             work.pieces, work.small[ENDS],
         )  # fmt: skip
+        note_speeds(work.pieces, work.small[ENDS], work.fastest)
         joint_effort._curvature(packed, work, 0, 4, bound)
         bounds.append(bound)
     np.testing.assert_allclose(bounds[1], bounds[0], rtol=1e-12)
@@ -288,6 +292,7 @@ def test_efforts_of_a_motion_that_is_not_finite_do_not_hold() -> None:
         work.pieces,
         work.small[ENDS],
     )
+    note_speeds(work.pieces, work.small[ENDS], work.fastest)
     assert not joint_effort.holds(packed, work, report)
 
 
@@ -336,6 +341,7 @@ def laid(packed: Packed, motion: Motion) -> Work:
         motion.start, motion.ddq_next, float(packed.scalar[PERIOD]), motion.ticks, motion.jerk,
         work.pieces, work.small[ENDS],
     )  # fmt: skip
+    note_speeds(work.pieces, work.small[ENDS], work.fastest)
     return work
 
 

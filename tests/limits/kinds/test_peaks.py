@@ -21,6 +21,7 @@ from tests.limits.slow_links import capsule_speeds
 from tests.robots import array, panda, turntable, without_margins
 
 from checkrein.limits import Limits, Volume
+from checkrein.limits.kernels.motion import note_speeds
 from checkrein.limits.kernels.packed import (
     EFFORT,
     ENDS,
@@ -75,6 +76,7 @@ def laid(limits: Limits, piece: int, one: Array) -> tuple[Packed, Work, Array]:
     work.pieces[...] = 0.0
     work.pieces[:piece, :, 0], work.pieces[piece:, :, 0] = one[0], moved[0][-1]
     work.pieces[piece] = one.T
+    note_speeds(work.pieces, work.small[ENDS], work.fastest)
     return packed, work, np.stack(moved, axis=1)
 
 

@@ -15,7 +15,7 @@ from tests.robots import array, folding, half_space, panda, with_joint
 from checkrein.limits import Limits
 from checkrein.limits.certify import CERTIFIED, EFFORT
 from checkrein.limits.core import Core
-from checkrein.limits.kernels.motion import build
+from checkrein.limits.kernels.motion import build, note_speeds
 from checkrein.limits.kernels.packed import EFFORT as EFFORT_BOUND
 from checkrein.limits.kernels.packed import (
     EFFORT_ERROR,
@@ -54,6 +54,7 @@ def laid(limits: Limits, motion: Motion) -> tuple[Packed, Work]:
     work = work_for(packed)
     build(motion.start, motion.ddq_next, PERIOD_S, motion.ticks, motion.jerk, work.pieces,
           work.small[ENDS])  # fmt: skip
+    note_speeds(work.pieces, work.small[ENDS], work.fastest)
     return packed, work
 
 
