@@ -38,7 +38,6 @@ COUNTS = (
     "moving",
     "second_opinions",
     "steps",
-    "strained",
     "vetoed",
 )
 TALLIES = ("binds", "outcomes", "streams", "violations")
@@ -63,7 +62,6 @@ class Campaign:
     arm_refused: int = 0
     lost: int = 0
     vetoed: int = 0
-    strained: int = 0
     forks: int = 0
     fork_ticks: int = 0
     second_opinions: int = 0

@@ -146,7 +146,6 @@ def conclude(campaign: Campaign, about: dict[str, Any], required: Mapping[str, i
         "armed": campaign.armed,
         "arm_refused": campaign.arm_refused,
         "frames_lost": campaign.lost,
-        "strained_where_armed": campaign.strained,
         "vetoes": campaign.vetoed,
         "vetoed_executed": campaign.violations["vetoed_executed"],
         "forks": campaign.forks,

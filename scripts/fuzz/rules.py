@@ -6,8 +6,7 @@ Guarantees:
 - A measured force over the bound, and a latched stop, leave nothing but the stop.
 - An exception out of `step` is a violation.
 - A robot at rest moves if each of its joints is asked to, one after the other, each way (ADR 14);
-  not judged where a refusal or a veto, or what perception sees, may keep it from all of them. Nor
-  where it was armed and bears more than a motion may leave it with: that is counted (`strained`).
+  not judged where a refusal or a veto, or what perception sees, may keep it from all of them.
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ from ...controller.decision import Decision, Outcome
 from ...limits.gripper import GripperState
 from ...limits.records import Array, Candidates, Command, RobotState
 from ...sim.oracle import Robot, Violation
-from ...sim.oracle_dynamics import joint_effort
-from ...sim.oracle_geometry import forward
 from ...sim.oracle_gripper import Fingers
 from .doubles import ScorerDouble
 
@@ -30,8 +27,6 @@ __all__ = ["RULES", "RunRules", "as_candidates", "violation"]
 
 # A turn is added in floating point: so much of one may be lost after some ten thousand.
 TURN_ROUNDING = 1e-9
-# Of each joint's effort: what is left of it where a motion ends, but for rounding.
-LEFT = 1e-3 * (1.0 + 1e-6)
 
 RULES = (
     "contact_force",
@@ -65,9 +60,7 @@ class RunRules:
         self._latched = False
         self._tick = -1
         self._nudged: set[tuple[int, bool]] = set()  # joints and ways that did not move it
-        self._has_moved = False
         self.vetoed = 0
-        self.strained = 0  # times that it could not leave where it was armed, bearing too much
 
     def _ticks_valid(self, command: Command) -> float:
         """For how many ticks a command may drive the robot; never longer than it is declared."""
@@ -122,7 +115,6 @@ class RunRules:
         setpoint = decision.setpoint
         if setpoint.dq.any() or setpoint.ddq.any() or self._robot.perception is not None:
             self._nudged.clear()
-            self._has_moved = True
         elif new is not None and new.mode == "joint_velocity" and new.values.ndim == 1:
             asked = np.flatnonzero(new.values)
             if asked.size == 1 and decision.outcome is Outcome.CLAMP:
@@ -130,18 +122,7 @@ class RunRules:
         if len(self._nudged) < 2 * self._robot.n:
             return False
         self._nudged.clear()
-        if not self._has_moved and self._is_strained(setpoint.q):
-            self.strained += 1
-            return False
         return True
-
-    def _is_strained(self, q: Array) -> bool:
-        """Whether a joint that rests at q (n,) bears more than a motion may leave it with."""
-        rests = np.zeros((1, self._robot.n))
-        borne = np.abs(joint_effort(self._robot, forward(self._robot, q[None]), rests, rests)[0])
-        bounds = self._robot.bounds
-        allowed = (bounds["max_effort"] - bounds["effort_error"]) * (1.0 - LEFT)
-        return not bool((borne <= allowed).all())
 
     def judge(
         self,

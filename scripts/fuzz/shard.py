@@ -63,7 +63,6 @@ class Shard:
     arm_refused: int = 0
     lost: int = 0
     vetoed: int = 0
-    strained: int = 0
     forks: int = 0
     fork_ticks: int = 0
     second_opinions: int = 0
@@ -187,7 +186,7 @@ class _Driver:
             run.kept = (self.hand.kept.position, self.hand.kept.max_effort)
         self.is_new = False
         self.record.runs.append(run)
-        self._count()
+        self.result.vetoed += self.rules.vetoed
         self.rules = RunRules(self.bench.robot, self.scorer)
         self.view.q, self.view.dq, self.view.accepted = q, zero, None
         self.decision, self.quiet, self.stream = None, 0, iter(())
@@ -348,7 +347,7 @@ class _Driver:
         result.moving, result.forks = judged.moving, judged.forks
         result.fork_ticks, result.margins = judged.fork_ticks, judged.margins
         result.beside = judged.beside
-        self._count()
+        result.vetoed += self.rules.vetoed
         result.second_opinions = judged.second_opinions
         every = sorted([*self.broken, *judged.violations], key=lambda v: v.row)
         first: dict[str, Found] = {}
@@ -361,11 +360,6 @@ class _Driver:
                 first[item.kind] = Found(item, chosen, judged.deviation[row])
         result.found = list(first.values())
         return result
-
-    def _count(self) -> None:
-        """What the rules of the run that is over have counted."""
-        self.result.vetoed += self.rules.vetoed
-        self.result.strained += self.rules.strained
 
     def _run_of(self, row: int) -> Run:
         return next(run for run in reversed(self.record.runs) if run.first_row <= row)
