@@ -28,17 +28,11 @@ def builder_of(record: type[R]) -> type[R]:
     if record.__bases__ != (object,) or not hasattr(record, "__slots__"):
         raise TypeError(f"{record.__name__}: expected a slotted dataclass without bases")
     names = [item.name for item in fields(cast(Any, record))]
-    twin = make_dataclass(record.__name__, names, slots=True, eq=False, init=False)
-    # Written out, as dataclasses write theirs: names of fields are all that goes in.
-    lines = [f"built.{name} = {name}" for name in names]
-    source = "\n    ".join(
-        [
-            f"def build({', '.join(names)}):",
-            "built = make(twin)",
-            *lines,
-            "built.__class__ = record",
-        ]
-    )
-    made: dict[str, Any] = {"make": object.__new__, "twin": twin, "record": record}
-    exec(source + "\n    return built", made)  # noqa: S102
-    return cast("type[R]", made["build"])
+    twin = make_dataclass(record.__name__, names, slots=True, eq=False)
+
+    def build(*values: Any) -> Any:
+        built = twin(*values)
+        built.__class__ = record  # the layout is the same
+        return built
+
+    return cast("type[R]", build)
