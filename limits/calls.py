@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from .certify import SINGULARITY
+from .kernels.braking import next_of_stop
 from .kernels.chain import inverse_dynamics
 from .kernels.jit import entry, kernel
 from .kernels.motion import build, position_range
@@ -28,7 +29,7 @@ from .kernels.reference import TWIST, VELOCITY, reference
 from .kernels.tray import arm_in
 from .kernels.twist import in_joints, remember
 from .kinds import contact_force, tracking, workspace
-from .tick import ALTERED, PASSED, advance, certify_rest, certify_stop, next_of_stop, split
+from .tick import ALTERED, PASSED, advance, certify_rest, certify_stop, split
 
 __all__ = [
     "NOT_USUAL",

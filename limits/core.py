@@ -1,6 +1,6 @@
 """The kernels of one robot behind numpy: owned buffers in, fresh read-only arrays out.
 
-A motion is an array (n + 1, 3 + m), see `tick.next_of_stop`: row i holds q, dq, ddq of joint i at
+A motion is an array (n + 1, 3 + m), see `next_of_stop`: row i holds q, dq, ddq of joint i at
 the end of a setpoint and the jerks of the m phases of the stop behind it; the last row the phases'
 ticks. Three phases are enough where all joints brake together, 3·n where each does for itself.
 It is everything that the next decision needs to know about the last one.

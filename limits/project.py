@@ -17,7 +17,7 @@ import math
 from .kernels.acceleration import least, most
 from .kernels.alone import alone
 from .kernels.broad_phase import write_afar
-from .kernels.chain import forward, tcp_velocity
+from .kernels.chain import forward, tcp_levers, tcp_velocity
 from .kernels.clearance import clearance
 from .kernels.jit import apart, kernel
 from .kernels.packed import (
@@ -128,6 +128,12 @@ def _slowdown(
     fast = tcp_velocity(packed, work, speeds) * scale
     # What the certificate will ask for: see kinds/tcp_speed.py.
     bound = max(0.0, packed.scalar[TCP_SPEED] - errors) * TCP_SHARE
+    if not (fast <= bound):  # at full stretch; where the arm is, errors may cost less
+        levers, errors = work.vector[6], 0.0
+        tcp_levers(packed, work, levers)
+        for i in range(n):
+            errors += packed.joint[i, VELOCITY_ERROR] * levers[i]
+        bound = max(bound, (packed.scalar[TCP_SPEED] - errors) * TCP_SHARE)
     if not (fast <= bound):
         count = _found(found, count, _TCP_SPEED, 0, fast, bound)
         scale *= bound / fast * INSIDE

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .certify import CERTIFIED, EFFORT, NO_STOP, POSITION, SPEED, certify
-from .kernels.braking import plan_each, plan_stop, runs_of
+from .kernels.braking import next_of_stop, plan_each, plan_slow, plan_stop, runs_of
 from .kernels.jit import apart, entry, kernel
 from .kernels.packed import (
     BOUNDS,
@@ -53,7 +53,6 @@ __all__ = [
     "advance",
     "certify_rest",
     "certify_stop",
-    "next_of_stop",
     "split",
     "split_each",
     "ticks_left",
@@ -63,13 +62,16 @@ PASSED, ALTERED, STOP_TICK = 0, 1, 2
 # How often the way to a slower motion is halved: in the commanded direction, towards the stop.
 ON_RAY, TOWARDS_STOP = 2, 4
 # And from rest, where effort is short: any motion takes some more, the slower it is the less.
-FROM_REST = 10
+FROM_REST = 14
 # Sliding along a volume is tried at these distances from it, beside its standoff: a stop in joint
 # space bends the way along a wall.
 LIFTS_M = (0.0, 0.005, 0.02, 0.02)
 # A stop that needs too much effort at full deceleration, or moves the tool too hard, is tried once
 # more, more gently.
 EASES = (1.0, 0.5)
+# And from rest, where effort is short, a slow one [s]: more is won on its way down than braking
+# takes (ADR 14).
+SLOW_S = 1.0
 # A joint that rests on its bound is not "outside" because of rounding.
 OUTSIDE = 1e-9
 
@@ -112,32 +114,11 @@ def _end_of_tick(packed: Packed, start: Floats, ddq: Floats, out: Floats) -> Non
 
 
 @kernel
-def next_of_stop(packed: Packed, start: Floats, stop: Floats, out: Floats) -> None:
-    """Write the next tick of the stored stop; stop and out (n + 1, 3 + m).
-
-    Rows 0..n-1: q, dq, ddq at the start of the stop, then the jerks of its m phases; the last row:
-    its phases' remaining ticks. At rest it stays where it is.
-    """
-    n, t, phases = start.shape[0], packed.scalar[PERIOD], stop.shape[1] - 3
-    phase = 0
-    while phase < phases and not stop[n, phase] >= 1.0:
-        phase += 1
-    left = 0.0
-    for p in range(3 + phases):
-        out[n, p] = stop[n, p]
-    if phase < phases:
-        out[n, phase] -= 1.0
-    for p in range(phases):
-        left += out[n, p]
-    for i in range(n):
-        q, dq, now = start[i, 0], start[i, 1], start[i, 2]
-        j = stop[i, 3 + phase] if phase < phases else 0.0
-        out[i, 0] = q + dq * t + now * t * t / 2.0 + j * t * t * t / 6.0 if phase < phases else q
-        # At its end the profile rests by construction; what is left is rounding.
-        out[i, 1] = dq + now * t + j * t * t / 2.0 if left >= 1.0 else 0.0
-        out[i, 2] = now + j * t if left >= 1.0 else 0.0
-        for p in range(phases):
-            out[i, 3 + p] = stop[i, 3 + p]
+def _rests(start: Floats) -> bool:
+    moving = 0.0
+    for i in range(start.shape[0]):
+        moving += abs(start[i, 1]) + abs(start[i, 2])
+    return moving == 0.0
 
 
 @apart(PACKED, TABLE, ROW, TABLE, WORK, ROW, TABLE)
@@ -189,6 +170,21 @@ def _try(
 
 
 @kernel
+def _try_slow(packed: Packed, start: Floats, ddq: Floats, work: Work, out: Floats) -> bool:
+    """As `_try`, with a stop that takes its time; whether it is certified."""
+    n, phases = start.shape[0], out.shape[1] - 3
+    end, ticks, jerk = out[:n, :3], out[n, :phases], out[:n, 3:]
+    _end_of_tick(packed, start, ddq, end)
+    out[n, phases:] = 0.0
+    bounds, report = work.triples[BOUNDS], work.small[REPORT]
+    return (
+        plan_slow(packed, end[:, 1], end[:, 2], SLOW_S, ticks, jerk)
+        and certify(packed, start, ddq, ticks, jerk, bounds, work, report) == CERTIFIED
+        and _may_rest(packed, work, report) == CERTIFIED
+    )
+
+
+@kernel
 def _copy(source: Floats, target: Floats) -> None:
     """Element by element: a slice assignment may allocate."""
     for i in range(target.shape[0]):
@@ -197,33 +193,27 @@ def _copy(source: Floats, target: Floats) -> None:
 
 
 @kernel
-def _rests(start: Floats) -> bool:
-    moving = 0.0
-    for i in range(start.shape[0]):
-        moving += abs(start[i, 1]) + abs(start[i, 2])
-    return moving == 0.0
-
-
-@kernel
 def _bisected(
     packed: Packed, start: Floats, safe: Floats, bold: Floats, times: int, work: Work, out: Floats
 ) -> bool:
     """Write the boldest certified motion found between two accelerations (n,); False if none.
 
-    After TOWARDS_STOP halvings the first one will do.
+    After TOWARDS_STOP halvings the first one will do, and the way to it is quartered.
     """
     low, high, certified = 0.0, 1.0, False
     bounds, tried = work.triples[BOUNDS], work.triples[WANTED, 1]
     for done in range(times):
         if certified and done >= TOWARDS_STOP:
             break
-        share = 0.5 * (low + high)
+        share = low + (0.5 if done < TOWARDS_STOP else 0.25) * (high - low)
         for i in range(start.shape[0]):
             tried[i] = share * bold[i] + (1.0 - share) * safe[i]
-        code = _try(packed, start, tried, bounds, work, work.small[REPORT], work.motions[TRIAL])
-        if code == CERTIFIED:
+        trial = work.motions[TRIAL]
+        if (times == FROM_REST and _try_slow(packed, start, tried, work, trial)) or _try(
+            packed, start, tried, bounds, work, work.small[REPORT], trial
+        ) == CERTIFIED:
             low, certified = share, True
-            _copy(work.motions[TRIAL], out)
+            _copy(trial, out)
         else:
             high = share
     return certified
@@ -304,19 +294,20 @@ def advance(
         count += 1
     if not alone:
         next_of_stop(packed, start, stop, work.motions[KEPT])
+    is_short = code == EFFORT and _rests(start)
     if math.isfinite(slow[0]):  # slower, in the commanded direction, before anything else
         if _bisected(packed, start, slow, wanted, ON_RAY, work, out):
             return ALTERED, count
         if _try(packed, start, slow, bounds, work, report, out) == CERTIFIED:
             return ALTERED, count
-        wanted = slow
+        wanted = wanted if is_short else slow
     if held and code in (WORKSPACE, OBSTACLES):
         wanted = work.triples[WANTED, 0]
         if _slides(packed, start, reference, wanted, slow, work, subject, found, out):
             return ALTERED, count
     for i in range(start.shape[0]):
         work.triples[MEASURED, 1, i] = work.motions[KEPT, i, 2]
-    times = FROM_REST if code == EFFORT and _rests(start) else TOWARDS_STOP
+    times = FROM_REST if is_short else TOWARDS_STOP
     if _bisected(packed, start, work.triples[MEASURED, 1], wanted, times, work, out):
         return ALTERED, count
     _copy(work.motions[KEPT], out)

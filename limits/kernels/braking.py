@@ -28,7 +28,7 @@ from .packed import (
     Work,
 )
 
-__all__ = ["plan_each", "plan_joint", "plan_stop", "runs_of"]
+__all__ = ["next_of_stop", "plan_each", "plan_joint", "plan_slow", "plan_stop", "runs_of"]
 
 # The plan keeps this far inside its bounds, so that recomputing it from its own middle, where
 # rounding differs, does not leave them.
@@ -159,6 +159,28 @@ def plan_stop(
 
 
 @kernel
+def plan_slow(
+    packed: Packed, dq: Floats, ddq: Floats, lasts_s: float, ticks: Floats, jerk: Floats
+) -> bool:
+    """As `plan_stop`, but its first and its last phase last `lasts_s` each, and there is no other.
+
+    Once it moves it still speeds up, ever less: what gravity asks for less on the way down is won
+    before braking asks for more. The longer the phases are, the more is won for the same braking.
+    """
+    n, period = dq.shape[0], packed.scalar[PERIOD]
+    lasts = max(1.0, float(math.ceil(lasts_s / period)))
+    ticks[:] = 0.0
+    jerk[:] = 0.0
+    if _plateau_ticks(packed, dq, ddq, 1.0, lasts, lasts, 0, n) != 0.0:
+        return False
+    ticks[0], ticks[2] = lasts, lasts
+    for i in range(n):
+        A = _plateau(dq[i], ddq[i], lasts, 0.0, lasts, period)
+        jerk[i, 0], jerk[i, 2] = (A - ddq[i]) / (lasts * period), -A / (lasts * period)
+    return True
+
+
+@kernel
 def plan_joint(packed: Packed, dq: Floats, ddq: Floats, ease: float, i: int, row: Floats) -> bool:
     """Write the shortest stop of joint i alone into row (6,): its ticks, then its jerks."""
     period = packed.scalar[PERIOD]
@@ -265,3 +287,32 @@ def _merge(phases: Floats, ticks: Floats, jerk: Floats) -> None:
                     jerk[i, m] = phases[i, 3 + p]
                 end += phases[i, p]
         at, m = until, m + 1
+
+
+@kernel
+def next_of_stop(packed: Packed, start: Floats, stop: Floats, out: Floats) -> None:
+    """Write the next tick of the stored stop; stop and out (n + 1, 3 + m).
+
+    Rows 0..n-1: q, dq, ddq at the start of the stop, then the jerks of its m phases; the last row:
+    its phases' remaining ticks. At rest it stays where it is.
+    """
+    n, t, phases = start.shape[0], packed.scalar[PERIOD], stop.shape[1] - 3
+    phase = 0
+    while phase < phases and not stop[n, phase] >= 1.0:
+        phase += 1
+    left = 0.0
+    for p in range(3 + phases):
+        out[n, p] = stop[n, p]
+    if phase < phases:
+        out[n, phase] -= 1.0
+    for p in range(phases):
+        left += out[n, p]
+    for i in range(n):
+        q, dq, now = start[i, 0], start[i, 1], start[i, 2]
+        j = stop[i, 3 + phase] if phase < phases else 0.0
+        out[i, 0] = q + dq * t + now * t * t / 2.0 + j * t * t * t / 6.0 if phase < phases else q
+        # At its end the profile rests by construction; what is left is rounding.
+        out[i, 1] = dq + now * t + j * t * t / 2.0 if left >= 1.0 else 0.0
+        out[i, 2] = now + j * t if left >= 1.0 else 0.0
+        for p in range(phases):
+            out[i, 3 + p] = stop[i, 3 + p]

@@ -11,9 +11,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.drive import Rig, assert_within
-from tests.robots import column, shipped
+from tests.limits.slow_chain import jacobian, tcp
+from tests.robots import column, shipped, with_joints, without_geometry
 
 from checkrein.limits import Limits
+from checkrein.limits.core import Core
 from checkrein.limits.records import Array, Mode
 
 # A new push every so many ticks; as many pushes in a row that move nothing are a robot that froze.
@@ -91,6 +93,72 @@ def test_one_that_only_just_holds_itself_up_never_freezes(seed: int) -> None:
     """Found by the fuzzer, on an arm at rest whose elbow bore not a millionth more."""
     moved = pushes(weak(), seed, 100, MODES[:1])
     assert longest_stand(moved) < IN_A_ROW, moved
+
+
+def short_of(limits: Limits, share: float) -> Array:
+    """Where the shoulder bears all it may but this share, as the arm rests."""
+    core, q, low, high = Core(limits), np.array(limits.home), -0.35, 0.0
+    rests, joint = np.zeros_like(q), limits.joints[1]
+    bound = (joint.max_effort - joint.effort_error) * (1.0 - share)
+    for _ in range(60):
+        q[1] = 0.5 * (low + high)
+        low, high = (q[1], high) if abs(core.efforts(q, rests, rests)[1]) <= bound else (low, q[1])
+    q[1] = low
+    return q
+
+
+@pytest.mark.parametrize("share", [1e-4, 1e-6, 1e-9, 1e-12])
+def test_one_armed_where_it_only_just_holds_itself_up_leads_away_downhill(share: float) -> None:
+    """Found by the fuzzer. Braking takes more effort than rest did, unless it is won on the way."""
+    limits = weak()
+    rig = Rig(limits, q=short_of(limits, share)).arm()
+    start, elbow = rig.q, np.eye(len(rig.q))[3]
+    for _ in range(800):
+        rig.tick(rig.velocity(-elbow * column(limits, "max_velocity")))
+        strength = column(limits, "max_effort") - column(limits, "effort_error")
+        setpoint = rig.decisions[-1].setpoint
+        efforts = Core(limits).efforts(setpoint.q, setpoint.dq, setpoint.ddq)
+        assert (np.abs(efforts) <= strength * (1.0 + 1e-9)).all()
+    assert_within(limits, rig.stream)
+    assert start[3] - rig.q[3] > 0.5
+
+
+@pytest.mark.parametrize("share", [1e-5, 1e-6])
+def test_what_is_left_of_its_effort_grows_from_stop_to_stop(share: float) -> None:
+    """Raising the shoulder relieves it and takes effort at once: so little that it can be had."""
+    limits = weak()
+    rig = Rig(limits, q=short_of(limits, share)).arm()
+    core, rests, left = Core(limits), np.zeros_like(rig.q), []
+    bound = limits.joints[1].max_effort - limits.joints[1].effort_error
+    for tick in range(3000):
+        if tick % 1000 == 0:
+            left.append(bound - abs(core.efforts(rig.q, rests, rests)[1]))
+        rig.tick(rig.velocity(-np.eye(len(rig.q))[1] * column(limits, "max_velocity")))
+    assert_within(limits, rig.stream)
+    assert left[1] > 1.1 * left[0]
+    assert left[2] > 1.1 * left[1]
+
+
+@pytest.mark.parametrize("joint", range(7))
+def test_velocity_errors_are_charged_where_the_arm_is(joint: int) -> None:
+    """Found by the fuzzer: at full stretch they were all that the tool may do, and none could move.
+
+    Where it is, with the joints' distances from the tool, they are not.
+    """
+    free = without_geometry(unwatched("franka_panda"))
+    errors = 0.05
+    limits = with_joints(free, velocity_error=errors, max_effort=1e4)
+    limits = replace(limits, tcp=replace(limits.tcp, max_trans_vel=0.2))
+    pushed = np.eye(7)[joint] * column(limits, "max_velocity")
+    rig = Rig(limits).arm()
+    for _ in range(200):
+        rig.tick(rig.velocity(pushed))
+        q, dq = rig.q, rig.dq
+        levers = jacobian(limits, q, tcp(limits, q), 6)[:3]
+        charged = np.linalg.norm(levers @ dq) + errors * np.linalg.norm(levers, axis=0).sum()
+        assert charged <= limits.tcp.max_trans_vel
+    assert_within(limits, rig.stream)
+    assert np.abs(rig.q - limits.home).max() > 0.01
 
 
 @pytest.mark.slow

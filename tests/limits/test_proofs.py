@@ -19,7 +19,7 @@ from tests.limits.slow_motion import random_motions
 from tests.robots import panda
 
 from checkrein.limits import tick
-from checkrein.limits.kernels import motion, separation
+from checkrein.limits.kernels import braking, motion, separation
 from checkrein.limits.kernels.packed import JOINT_COLUMNS, PERIOD, POSITION_ERROR, PRISMATIC
 
 TIMEOUT_MS = 20_000
@@ -164,7 +164,7 @@ class TestPlayedIsCertified:
         played[1] = [float(n) for n in counts] + [0.0] * 3
         for _ in range(sum(counts)):
             after = symbols(2, 6)
-            python(tick.next_of_stop)(Scalars(T), played[:1, :3], played, after)
+            python(braking.next_of_stop)(Scalars(T), played[:1, :3], played, after)
             played = after
             at.append(played[0, 0])
         hypotheses = [T > 0, pieces[1, 0, 1] == v, pieces[1, 0, 2] == a]

@@ -22,6 +22,7 @@ from tests.robots import (
 from checkrein.limits import Limits
 from checkrein.limits.certify import CERTIFIED, KINDS, certify
 from checkrein.limits.core import Core, ticks_left
+from checkrein.limits.kernels.braking import next_of_stop
 from checkrein.limits.kernels.jit import COMPILES
 from checkrein.limits.kernels.packed import motion_shape, pack, work_for
 from checkrein.limits.kernels.reference import MODE_CODES, POSITION, VELOCITY
@@ -34,7 +35,6 @@ from checkrein.limits.tick import (
     _try,
     certify_rest,
     certify_stop,
-    next_of_stop,
     split,
 )
 

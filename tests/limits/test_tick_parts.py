@@ -12,6 +12,7 @@ from tests.robots import half_space, slider, turntable, without_geometry
 from checkrein.limits import Limits
 from checkrein.limits.certify import CERTIFIED, KINDS
 from checkrein.limits.core import ticks_left
+from checkrein.limits.kernels.braking import next_of_stop
 from checkrein.limits.kernels.packed import HINT, KEPT, motion_shape, pack, work_for
 from checkrein.limits.kernels.reference import VELOCITY
 from checkrein.limits.project import FOUND_MAX
@@ -23,7 +24,6 @@ from checkrein.limits.tick import (
     advance,
     certify_rest,
     certify_stop,
-    next_of_stop,
 )
 
 T = slider().period_s

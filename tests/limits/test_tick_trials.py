@@ -17,12 +17,12 @@ from tests.robots import array, half_space, slider, with_joints, without_geometr
 
 from checkrein.limits import Limits, OnViolation, Volume
 from checkrein.limits.certify import CERTIFIED, KINDS
-from checkrein.limits.kernels.braking import plan_stop
-from checkrein.limits.kernels.packed import WALLS, motion_shape, pack, work_for
+from checkrein.limits.kernels.braking import next_of_stop, plan_stop
+from checkrein.limits.kernels.packed import BOUNDS, WALLS, motion_shape, pack, work_for
 from checkrein.limits.kernels.reference import VELOCITY
 from checkrein.limits.project import FOUND_MAX, project, slid
 from checkrein.limits.records import Array
-from checkrein.limits.tick import ALTERED, STOP_TICK, _try, advance, certify_stop, next_of_stop
+from checkrein.limits.tick import ALTERED, STOP_TICK, _try, _try_slow, advance, certify_stop
 
 
 @cache
@@ -100,6 +100,13 @@ class Asked(NamedTuple):
         )
         return code, report, out
 
+    def tried_slowly(self, ddq: Array) -> tuple[bool, Array]:
+        """Whether it is certified with a slow stop, and the motion."""
+        packed, out = pack(self.limits), np.zeros(motion_shape(2))
+        work = work_for(packed)
+        work.triples[BOUNDS] = bounds_of(self.limits)
+        return _try_slow(packed, np.array(self.start), ddq, work, out), out
+
     def along(self, lift_m: float, walls: list[float]) -> Array:
         """The acceleration along volumes that were met, so far from them."""
         packed = pack(self.limits)
@@ -126,7 +133,9 @@ class Asked(NamedTuple):
         return code, found[:count], out
 
 
-RAY, STOP, ALONG, KEPT_STOP = "ray", "stop", "along", "kept"
+RAY, STOP, SLOWLY, ALONG, KEPT_STOP = "ray", "stop", "slowly", "along", "kept"
+# What the lifter bears at q = (-0.49, 0.694) [N·m], but for a billionth.
+STRAINED = 29.994953583495075
 # What it is that refuses, the way from the gentle to the bold motion, and the share of it.
 CASES = {
     "three_quarters_of_the_way": (
@@ -145,9 +154,9 @@ CASES = {
         Asked(lifter(30.0), [[-0.397, 0.0, 0.0], [0.541, 0.0, 0.0]], (-1.11, 0.07)),
         "joint_effort", RAY, 0.0,
     ),
-    "from_the_slowest_towards_the_stop": (
+    "from_rest_downhill_with_a_slow_stop": (
         Asked(lifter(30.0), [[-0.427, 0.0, 0.0], [0.629, 0.0, 0.0]], (-1.44, 0.05)),
-        "joint_effort", STOP, 0.4375,
+        "joint_effort", SLOWLY, 0.3125,
     ),
     "a_bit_towards_the_stop": (
         Asked(lifter(30.0), [[0.421, -0.05, -2.3], [0.419, -0.39, 2.0]], (-0.22, 0.31)),
@@ -161,12 +170,20 @@ CASES = {
         Asked(lifter(30.0), [[0.492, 0.0, 0.0], [0.562, 0.0, 0.0]], (-1.39, 0.38), False),
         "joint_effort", STOP, 0.3125,
     ),
-    "from_rest_where_effort_is_short_more_halvings": (
+    "more_and_bolder_steps_where_effort_is_short": (
         Asked(lifter(30.0, False), [[-0.137, 0.0, 0.0], [0.581, 0.0, 0.0]], (0.9, -0.55)),
-        "joint_effort", STOP, 0.03125,
+        "joint_effort", SLOWLY, 0.015625,
     ),
-    "and_no_more_than_ten": (
+    "downhill_from_where_it_only_just_holds": (
         Asked(lifter(30.0, False), [[-0.49, 0.0, 0.0], [0.694, 0.0, 0.0]], (-0.01, -0.18)),
+        "joint_effort", SLOWLY, 0.6875,
+    ),
+    "down_to_a_sixteen_millionth_of_it": (
+        Asked(lifter(STRAINED, False), [[-0.49, 0.0, 0.0], [0.694, 0.0, 0.0]], (0.0, -0.3)),
+        "joint_effort", SLOWLY, 2.0**-24,
+    ),
+    "and_no_further": (
+        Asked(lifter(STRAINED, False), [[-0.49, 0.0, 0.0], [0.694, 0.0, 0.0]], (0.5, 0.5)),
         "joint_effort", KEPT_STOP, 0.0,
     ),
     "with_a_speed_it_does_not_rest": (
@@ -240,6 +257,12 @@ def test_the_first_trial_that_is_certified_is_sent(
         np.testing.assert_array_equal(out, asked.kept())
         return
     assert code == ALTERED
+    if way == SLOWLY:
+        certified, again = asked.tried_slowly(share * wanted)
+        assert certified
+        np.testing.assert_array_equal(out, again)
+        assert out[-1, :3].tolist() == [250.0, 0.0, 250.0]  # a second each
+        return
     if way == ALONG:
         expected = asked.along(share, [asked.tried(wanted)[1][0]])
     else:

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from tests.robots import column, panda, slider, turntable, with_joints
 
 from checkrein.limits import Limits
-from checkrein.limits.kernels.braking import plan_each, plan_joint, plan_stop, runs_of
+from checkrein.limits.kernels.braking import (
+    plan_each,
+    plan_joint,
+    plan_slow,
+    plan_stop,
+    runs_of,
+)
 from checkrein.limits.kernels.jit import COMPILES
 from checkrein.limits.kernels.packed import KEPT, motion_shape, pack, work_for
 from checkrein.limits.records import Array
@@ -56,6 +62,30 @@ def test_it_ends_at_rest_within_bounds_in_whole_ticks(
     lost = (ddq + plateau) / 2.0 * n1 + plateau * n2 + plateau / 2.0 * n3
     np.testing.assert_allclose(dq + lost, 0.0, atol=1e-12)
     assert (np.abs(plateau) <= np.maximum(ease * A_MAX, 0.0)).all()
+    assert not jerk[:, 1].any()
+
+
+@given(speed=shares, acceleration=shares, lasts_s=st.floats(1e-3, 4.0))
+@settings(max_examples=300 if COMPILES else 60)
+def test_a_slow_stop_ends_at_rest_within_bounds_in_two_phases_as_long(
+    speed: Array, acceleration: Array, lasts_s: float
+) -> None:
+    """Or is none, where a joint would have to brake harder than it may."""
+    dq, ddq = 0.1 * speed * V_MAX, acceleration * A_MAX
+    ticks, jerk = np.ones(3), np.ones((7, 3))
+    n = math.ceil(lasts_s / T)
+    plateau = -(dq + ddq * n * T / 2.0) / (n * T)
+    harder = np.abs(plateau) / A_MAX, np.abs(plateau - ddq) / (J_MAX * n * T)
+    hardest = max(np.max(harder), np.max(np.abs(plateau) / (J_MAX * n * T)))
+    if not plan_slow(PACKED, dq, ddq, lasts_s, ticks, jerk):
+        assert hardest > 1.0 - 1e-9
+        return
+    assert hardest <= 1.0
+    assert ticks.tolist() == [n, 0.0, n]
+    np.testing.assert_allclose(ddq + (jerk[:, 0] + jerk[:, 2]) * n * T, 0.0, atol=1e-9)
+    lost = (ddq + plateau) / 2.0 * n * T + plateau / 2.0 * n * T
+    np.testing.assert_allclose(dq + lost, 0.0, atol=1e-9)
+    np.testing.assert_allclose(ddq + jerk[:, 0] * n * T, plateau, atol=1e-9)
     assert not jerk[:, 1].any()
 
 
