@@ -190,17 +190,18 @@ class BatchFilter:
             values = self._core.batch_targets(mode, values, memory.motion[:, :-1, 0])
         before_seq, has_before = memory.command_seq.copy(), memory.has_commanded.copy()
         continues = memory.continues.copy()
-        result, counts, found, motion = self._batch.advance(
+        result, counts, left, found, motion = self._batch.advance(
             todo, given.q, given.dq, wrench, values, mode, ticks,
             memory.motion, memory.plan, memory.rows, memory.anchor,
         )  # fmt: skip
         by_kernel = (todo != SKIP) & (result != UNJUDGED)
-        motion[~by_kernel] = memory.motion[~by_kernel]
+        others = np.flatnonzero(~by_kernel)
+        motion[others] = memory.motion[others]
+        left[others] = _ticks_left(motion[others])
         memory.motion = motion  # a new array: what earlier decisions show does not change
         admitted = by_kernel & (todo == COMMAND) & (result != NOT_FINITE)
         memory.command_seq[admitted] = memory.plan_seq[admitted] = given.seq[admitted]
         memory.has_commanded |= admitted
-        left = _ticks_left(motion)
         self._conclude(given, by_kernel, (result == PASSED) | (result == ALTERED), left == 0)
         outcome, seq, single = _OUTCOME[result], memory.seq.copy(), {}
         for k in np.flatnonzero(given.where & ~by_kernel).tolist():
@@ -291,8 +292,9 @@ class BatchFilter:
         return decision, after.motion
 
     def _require_seen(self, given: Given) -> None:
-        unknown = given.where & ~self._memory.armed & ~np.isfinite(given.q).all(axis=1)
-        never = [k for k in np.flatnonzero(unknown).tolist() if k not in self._seen]
+        unarmed = np.flatnonzero(given.where & ~self._memory.armed)
+        unknown = unarmed[~np.isfinite(given.q[unarmed]).all(axis=1)]
+        never = [k for k in unknown.tolist() if k not in self._seen]
         if never:
             raise NotArmedError(
                 f"environments {never}: no finite state has been seen yet: call arm(q, dq, …) first"

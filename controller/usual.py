@@ -37,27 +37,6 @@ def _running(ticks_left: int, stop_category: str) -> StopStatus:
     return status_of(RUNNING, None, ticks_left, stop_category)
 
 
-def _is_undisturbed(core: Core, memory: Memory, state: RobotState, now_ns: int) -> bool:
-    """Whether the robot moves, as it was told, under limits that hold as they are declared."""
-    executed = state.executed
-    return (
-        memory.phase is RUNNING
-        and (executed is None or (executed.seq == memory.seq and executed.stop_tick == 0))
-        and memory.continues[0] > memory.changed_seq
-        and memory.resample_since_ns is None
-        and memory.back is None
-        and memory.grip is None
-        and memory.ramp_ticks == 0
-        and not memory.trail
-        and memory.seen is BLIND
-        and state.obstacles is None
-        and core.is_arm_alone
-        and is_fresh_state(core, (now_ns - state.stamp_ns) / NS_PER_MS)
-        and memory.now_ns is not None
-        and period_fault(core, memory.now_ns, now_ns) is None
-    )
-
-
 def _is_proper(core: Core, memory: Memory, command: Command, now_ns: int) -> bool:
     """Whether a command is one row, new and fresh, of the right width, for the arm alone."""
     if command.mode not in MODE_CODES:
@@ -77,9 +56,31 @@ def usual(
     core: Core, memory: Memory, state: RobotState, proposal: Candidates, now_ns: int
 ) -> tuple[Decision, Memory] | None:
     """As `decide`, for limits without a scorer; None if it has to look."""
-    if not _is_undisturbed(core, memory, state, now_ns):
+    # All fields at once: each of them by its name takes longer.
+    (
+        seq, motion, phase, then_ns, _, plan, command_seq, since_ns, _, history, continues, trail,
+        changed_seq, seen, back, ramp_ticks, grip, _,
+    ) = memory  # fmt: skip
+    executed, accepted = state.executed, None
+    # The robot moves, as it was told, under limits that hold as they are declared.
+    if not (
+        type(state) is RobotState  # its arrays are as the kernel takes them
+        and phase is RUNNING
+        and (executed is None or (executed.seq == seq and executed.stop_tick == 0))
+        and continues[0] > changed_seq
+        and since_ns is None
+        and back is None
+        and grip is None
+        and ramp_ticks == 0
+        and not trail
+        and seen is BLIND
+        and state.obstacles is None
+        and core.is_arm_alone
+        and is_fresh_state(core, (now_ns - state.stamp_ns) / NS_PER_MS)
+        and then_ns is not None
+        and period_fault(core, then_ns, now_ns) is None
+    ):
         return None
-    command_seq, accepted, plan = memory.command_seq, None, memory.plan
     if proposal is not None:
         command = proposal
         if isinstance(proposal, (tuple, list)) and len(proposal) == 1:
@@ -91,7 +92,7 @@ def usual(
         return None
     period_s = core.limits.period_s
     tick = core.usual(
-        state, memory.motion, plan.mode, plan.rows, plan.row_period_s, plan.anchor,
+        state, motion, plan.mode, plan.rows, plan.row_period_s, plan.anchor,
         plan.elapsed * period_s,
     )  # fmt: skip
     if tick is None:
@@ -102,14 +103,14 @@ def usual(
         motion, is_stop = taken(core, memory, draft, plan, motion, code, found, wanted)
         event = MOVED if not is_stop else RESTED if is_at_rest(motion) else BRAKED
         return conclude(core, memory, draft, motion, event, now_ns, None)
-    seq, left = memory.seq + 1, split[0]
+    seq += 1
     decision = _decision(
         PASS, shown(motion, ends, split, period_s), (), (),
-        _running(left, core.limits.stop_category), seq, memory.continues, 0,
+        _running(split[0], core.limits.stop_category), seq, continues, 0,
         accepted, plan.command_seq, False, now_ns, core.limits.sha256, None, None,
     )  # fmt: skip
-    history = (*memory.history[1 - HISTORY :], (seq, motion))
+    history = (*history[1 - HISTORY :], (seq, motion))
     return decision, new(Memory, (
         seq, motion, RUNNING, now_ns, 0, followed(core, plan, wanted, motion), command_seq,
-        None, None, history, (seq, 0), (), memory.changed_seq, BLIND, None, 0, None, ends,
+        None, None, history, (seq, 0), (), changed_seq, BLIND, None, 0, None, ends,
     ))  # fmt: skip

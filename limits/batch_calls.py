@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .calls import brake, follow, is_finite, state_holds
 from .kernels.jit import entry, kernel
 from .kernels.packed import Floats
-from .tick import ALTERED, PASSED, STOP_TICK
+from .tick import ALTERED, PASSED, STOP_TICK, ticks_left
 
 __all__ = [
     "EXPIRED",
@@ -90,6 +90,7 @@ def advance_rows(
     anchor: Floats,
     result: Whole,
     counts: Whole,
+    left: Whole,
     found: Floats,
     out: Floats,
 ) -> None:
@@ -99,7 +100,7 @@ def advance_rows(
     (b, n) and wrench (b, 6) as measured; values (b, w) commands of one mode, each good for
     ticks (b,); motion (b, n + 1, 3 + m), plan (b, 4), rows (b, w or more) and anchor (b, 2, n) are
     the memory, of which all but motion is updated. Writes result (b,), found (b, f, 4) with its
-    counts (b,), and the next motions, out.
+    counts (b,), the next motions, out, and how many ticks are left of their stops (b,).
     """
     for k in range(first, last):
         counts[k] = 0
@@ -109,7 +110,7 @@ def advance_rows(
         now, next_ = motion[k], out[k]
         if todo[k] == STAY_STOPPED:
             brake(model, scratch, now, next_)
-            result[k] = LATCHED
+            result[k], left[k] = LATCHED, ticks_left(next_)
             continue
         if not state_holds(
             model, scratch, now, q[k], dq[k], absent, absent, wrench[k], force_max_n
@@ -143,4 +144,4 @@ def advance_rows(
                 plan[k, ELAPSED] += 1
         if what not in (PASSED, ALTERED, STOP_TICK):
             brake(model, scratch, now, next_)
-        result[k] = what
+        result[k], left[k] = what, ticks_left(next_)

@@ -69,17 +69,20 @@ class BatchCore:
         plan: Whole,
         rows: Array,
         anchor: Array,
-    ) -> tuple[Whole, Whole, Array, Array]:
-        """Result (b,), counts (b,), found (b, f, 4), motions (b, n + 1, 3 + m); see
-        `advance_rows`."""
+    ) -> tuple[Whole, Whole, Whole, Array, Array]:
+        """Result (b,), counts (b,), ticks left (b,), found (b, f, 4), motions (b, n + 1, 3 + m).
+
+        See `advance_rows`; of a row that was not decided, only the result means anything.
+        """
         count, limits = todo.shape[0], self.core.limits
-        result, counts = np.full(count, SKIPPED), np.zeros(count, np.int64)
+        result = np.full(count, SKIPPED)
+        counts, left = np.zeros(count, np.int64), np.zeros(count, np.int64)
         found, out = np.empty((count, FOUND_MAX, 4)), np.empty_like(motion)
         if not bool((todo != SKIP).any()):
-            return result, counts, found, out
+            return result, counts, left, found, out
         shared = (
             todo, limits.tcp.max_force, limits.period_s, self._refuses, q, dq, wrench, values, mode,
-            ticks, motion, plan, rows, anchor, result, counts, found, out,
+            ticks, motion, plan, rows, anchor, result, counts, left, found, out,
         )  # fmt: skip
         parts = iter(range(0, count, ROWS_AT_ONCE))  # `next` on it is atomic
         more = min(self._threads, -(-count // ROWS_AT_ONCE)) - 1  # threads beside this one
@@ -93,7 +96,7 @@ class BatchCore:
             wait(begun)
         for future in begun:
             future.result()
-        return result, counts, found, out
+        return result, counts, left, found, out
 
     def _work(
         self,

@@ -20,7 +20,7 @@ from .compiling import only_here
 from .declared import Limits
 from .easing import RAMP_FROM, EasedModel, is_measurable
 from .kernels.cloud_layout import AGE, CLOUD_STANDOFF
-from .kernels.jit import seal
+from .kernels.jit import seal, sealed
 from .kernels.packed import Packed, motion_shape, pack, work_for
 from .kernels.reference import POSITION, VELOCITY
 from .kinds import contact_force, tracking
@@ -70,12 +70,11 @@ class Core:
         self._no_rows = frozen_array(np.zeros((0, n)), "absent")
         self._anchor = frozen_array(np.zeros((2, n)), "absent")
         self._wanted, self._found = self._work.wanted, self._work.found
-        self._report = np.zeros(3)
-        self._measured = np.zeros((2, n))
-        self._force = np.zeros(3)
+        self._report, self._force, self._measured = np.zeros(3), np.zeros(3), np.zeros((2, n))
         self._words: dict[tuple[float, float], tuple[str, str, str]] = {}
         self._turning = np.array([joint.is_continuous for joint in limits.joints])
         self._to_nearest = targets_of(limits)
+        self._usual = calls.usual
         self._is_turning = bool(self._turning.any())
         self._is_rewritten = bool(self._to_nearest.any())
         # Neither perception nor a gripper.
@@ -120,8 +119,9 @@ class Core:
         own_phases(motion)
         ticks_left(motion)
         called = (calls.brake, calls.follow, calls.is_finite, calls.recertify, calls.rest)
-        for entry in (*called, calls.state_holds, calls.usual):
+        for entry in (*called, calls.state_holds):
             seal(entry)
+        self._usual = sealed(calls.usual)
 
     @property
     def model(self) -> Array:
@@ -338,13 +338,14 @@ class Core:
         """`state_holds`, `is_finite` of the rows, `follow` and `tick.split`, in one call.
 
         None where the state, or a row at t = 0, needs a closer look; else what `follow` returns
-        (the next call overwrites the reference), q, dq and ddq (3, n), and what split says.
+        (the next call overwrites it), q, dq and ddq (3, n), and what split says. No type is looked
+        at: state has to be a RobotState, the arrays C-contiguous, as those of records are.
         """
         measured = self._numbers_of(state)
         if measured is None:
             return None
         out, columns = np.empty(self._motion_shape), np.empty((3, self.n))
-        code, count, split = calls.usual(
+        code, count, split = self._usual(
             self._model, self._scratch, motion, *measured, self.limits.tcp.max_force, mode, rows,
             row_period_s, anchor, t, out, columns,
         )  # fmt: skip

@@ -30,7 +30,17 @@ import numba
 import numpy as np
 from numba.core.registry import CPUDispatcher
 
-__all__ = ["COMPILES", "apart", "cache_folder", "entry", "inlined", "kernel", "ready", "seal"]
+__all__ = [
+    "COMPILES",
+    "apart",
+    "cache_folder",
+    "entry",
+    "inlined",
+    "kernel",
+    "ready",
+    "seal",
+    "sealed",
+]
 
 # Plain Python functions otherwise: NUMBA_DISABLE_JIT.
 COMPILES = not cast(Any, numba.config).DISABLE_JIT
@@ -201,3 +211,20 @@ def seal(function: Callable[..., Any]) -> None:
     disable = getattr(function, "disable_compile", None)
     if disable is not None:  # absent where NUMBA_DISABLE_JIT leaves plain functions
         disable()
+
+
+def sealed(function: F) -> F:
+    """Seal an entry and return its machine code, to be called without a look at types.
+
+    Numba looks at the type of every argument to find the code that fits: half of what a call costs.
+    Only for callers whose every argument is of the types that it was compiled for, by construction.
+    Raises RuntimeError if it was not compiled for exactly one list of types.
+    """
+    if not COMPILES:
+        return function
+    made = {id(o.entry_point): o.entry_point for o in cast(Any, function).overloads.values()}
+    if len(made) != 1:
+        name = cast(Any, function).py_func.__name__
+        raise RuntimeError(f"{name} was compiled for {len(made)} lists of types: expected one")
+    seal(function)
+    return cast(F, next(iter(made.values())))

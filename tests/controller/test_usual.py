@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import fields, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -218,6 +219,15 @@ class TestWhatIsLeftToDecide:
         state = replace(ready.state, stamp_ns=late["now_ns"])
         proposal = replace(ready.proposal, stamp_ns=late["now_ns"])
         assert not ready.is_usual(state=state, proposal=proposal, **late)
+
+    def test_what_only_looks_like_a_state(self, ready: Ready) -> None:
+        """Its arrays may be of any kind, and the kernel is called without a look at them."""
+        alike = SimpleNamespace(
+            **{item.name: getattr(ready.state, item.name) for item in fields(RobotState)}
+        )
+        alike.q = ready.state.q.astype(np.float32)
+        state: Any = alike
+        assert usual(ready.core, ready.memory, state, ready.proposal, ready.now_ns) is None
 
     def test_a_memory_of_anything_but_plain_motion(self, ready: Ready) -> None:
         memory = ready.memory

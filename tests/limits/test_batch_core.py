@@ -41,12 +41,15 @@ def test_every_row_is_done_once_whoever_does_it(
     monkeypatch.setattr(batch_core, "advance_rows", noting)
     todo = np.full(COUNT, COMMAND)
     todo[::3], todo[1::3] = SKIP, STAY_STOPPED
-    result, counts, _, motion = batch.advance(*given(batch.core, todo))
+    result, counts, left, _, motion = batch.advance(*given(batch.core, todo))
     assert sorted(done) == list(range(COUNT))
     assert (result[::3] == SKIPPED).all()
     assert (result[1::3] == LATCHED).all()
     assert (result[2::3] <= 2).all()
     assert (counts[todo != COMMAND] == 0).all()
+    rests_in = motion[:, -1, :-3].sum(axis=1)
+    assert (left[todo != SKIP] == rests_in[todo != SKIP]).all()
+    assert rests_in[2::3].max() > 0
     ddq = motion[2::3, 0, 2]
     assert (np.sign(ddq) == np.sign(np.linspace(-1.0, 1.0, COUNT)[2::3])).all()
 

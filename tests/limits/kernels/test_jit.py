@@ -155,6 +155,35 @@ except Exception as error:
 
 
 @pytest.mark.skipif(not jit.COMPILES, reason="nothing is compiled")
+@pytest.mark.skipif(not jit.COMPILES, reason="a plain function then, for any argument")
+def test_what_is_sealed_was_compiled_once_and_is_the_same_code() -> None:
+    @jit.entry
+    def doubled(x: float) -> float:
+        return 2.0 * x
+
+    with pytest.raises(RuntimeError, match="doubled was compiled for 0 lists of types"):
+        jit.sealed(doubled)
+
+    @jit.entry
+    def tripled(x: float) -> float:
+        return 3.0 * x
+
+    assert tripled(2.5) == 7.5
+    assert jit.sealed(tripled)(2.5) == 7.5
+    assert jit.sealed(tripled) is jit.sealed(tripled)
+    of_another_type: Any = np.zeros(2)
+    with pytest.raises(TypeError):
+        tripled(of_another_type)  # sealed: no second time
+
+    @jit.entry
+    def shown(x: Any) -> int:
+        return 1
+
+    shown(1.0), shown(np.zeros(2))
+    with pytest.raises(RuntimeError, match="for 2 lists"):
+        jit.sealed(shown)
+
+
 def test_who_is_read_from_the_cache_finds_what_it_calls_by_address(home: Path) -> None:
     """Where it is not there, LLVM ends the process."""
     (home / "of_calls.py").write_text(APART)
