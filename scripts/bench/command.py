@@ -89,7 +89,7 @@ def command(
         joints = joints_only(declared)
         executed = compare_executed(joints, like_us.make, steps=peer_steps, seed=seed)
     grown = (
-        measure_growth(declared, robot, steps=min(steps, GROWTH_STEPS), seed=seed)
+        measure_growth(declared, robot, steps=min(steps, GROWTH_STEPS), seed=seed, rounds=rounds)
         if growth and robot is not None
         else None
     )

@@ -286,7 +286,9 @@ def test_growth_measures_sizes_and_says_which_fail(
 
     bare = without_classifier(LIMITS)
     monkeypatch.setattr(controller, "BatchFilter", FakeBatch, raising=False)
-    grown = growth(bare, ROBOT, steps=120, seed=0, joints=(2, 9), spheres=(3, 30), batches=(2, 8))
+    grown = growth(
+        bare, ROBOT, steps=120, seed=0, joints=(2, 9), spheres=(3, 30), batches=(2, 8), rounds=2
+    )
     assert all(one["index_ms"] > 0.0 for one in grown["points"].values())
     every = (("joints", {"2", "9"}), ("volumes", {"3", "30"}), ("points", {"3", "30"}))
     for key, sizes in every:
@@ -294,7 +296,10 @@ def test_growth_measures_sizes_and_says_which_fail(
         for one in grown[key].values():
             assert one["nominal"]["pass_share"] >= 0.9
             assert one["attacked"]["cpu_p99_us"] >= 0.0
-    assert grown["batch"]["8"]["nominal_per_s"] > 0
+    for stream in ("nominal", "attacked"):
+        rates = grown["batch"]["8"][f"rounds_{stream}_per_s"]
+        assert len(rates) == 2
+        assert grown["batch"]["8"][f"{stream}_per_s"] == max(rates) >= min(rates) > 0
     files = write_plots({"growth": grown}, tmp_path / "new")
     drawn = [path.stem.removeprefix("bench_growth_") for path in files]
     assert drawn == ["joints", "volumes", "points"]
