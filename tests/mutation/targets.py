@@ -38,6 +38,7 @@ BOUNDS = ("tests/limits/kinds/test_interval_bounds.py", "tests/limits/kinds/test
 BRAKING = (
     "tests/limits/kernels/test_braking.py",
     "tests/limits/kernels/test_braking_search.py",
+    "tests/limits/test_tick_parts.py",  # next_of_stop
 )
 DECIDE = (
     "tests/controller/test_usual.py",
