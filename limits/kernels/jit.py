@@ -222,9 +222,9 @@ def sealed(function: F) -> F:
     """
     if not COMPILES:
         return function
-    made = {id(o.entry_point): o.entry_point for o in cast(Any, function).overloads.values()}
+    made = [one.entry_point for one in cast(Any, function).overloads.values()]
     if len(made) != 1:
         name = cast(Any, function).py_func.__name__
         raise RuntimeError(f"{name} was compiled for {len(made)} lists of types: expected one")
     seal(function)
-    return cast(F, next(iter(made.values())))
+    return cast(F, made[0])

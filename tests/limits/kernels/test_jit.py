@@ -155,7 +155,6 @@ except Exception as error:
 
 
 @pytest.mark.skipif(not jit.COMPILES, reason="nothing is compiled")
-@pytest.mark.skipif(not jit.COMPILES, reason="a plain function then, for any argument")
 def test_what_is_sealed_was_compiled_once_and_is_the_same_code() -> None:
     @jit.entry
     def doubled(x: float) -> float:
@@ -184,6 +183,7 @@ def test_what_is_sealed_was_compiled_once_and_is_the_same_code() -> None:
         jit.sealed(shown)
 
 
+@pytest.mark.skipif(not jit.COMPILES, reason="nothing is compiled")
 def test_who_is_read_from_the_cache_finds_what_it_calls_by_address(home: Path) -> None:
     """Where it is not there, LLVM ends the process."""
     (home / "of_calls.py").write_text(APART)
