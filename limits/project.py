@@ -38,6 +38,7 @@ from .kernels.packed import (
     STANDOFF,
     TABLE,
     TCP_SPEED,
+    VELOCITY,
     VELOCITY_ERROR,
     WALLS,
     WHOLE,
@@ -58,7 +59,7 @@ from .kernels.pursuit import (
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
 from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
-from .kernels.room import write_caps
+from .kernels.room import raise_caps, write_caps
 from .kernels.sliding import near_from, slide, slide_at
 from .kinds import tcp_rotation
 
@@ -71,10 +72,14 @@ _TCP_ROTATION, _WORKSPACE = 10.0, 5.0
 INSIDE = 1.0 - 1e-11
 # The certificate also charges the bending of the path within a tick; leave it something.
 TCP_SHARE = 0.97
-# In how many ticks what is left of a clearance may be used up while a link slides along a volume.
-ROOM_TICKS = 25.0
+# In how many ticks what is left of a clearance may be used up while a link slides along a volume,
+# and in how many seconds at most: no sooner than that need it turn aside.
+ROOM_TICKS, ROOM_S = 25.0, 0.25
 # How much farther [m] from its margin a capsule slides: a stop in joint space bends its way.
 LIFT_M = 2e-3
+
+# Below this share of its top speed, or along a volume, no change of direction is worth a swing.
+CALM = 0.01
 
 _turning = tcp_rotation.rotational_speed_and_bound
 _found = note
@@ -164,15 +169,20 @@ def _smoothly(packed: Packed, start: Floats, i: int, speed: float, feed: float) 
 
 
 @kernel
+def _room_s(packed: Packed) -> float:
+    return min(ROOM_S, ROOM_TICKS * packed.scalar[PERIOD])
+
+
+@kernel
 def _damped(
     packed: Packed, speeds: Floats, work: Work, found: Floats, count: int
 ) -> tuple[int, bool]:
     """Change speeds (n,) so that no capsule comes nearer to a volume too fast: it slides instead.
 
     Returns the number of findings and whether any speed was changed. The frames in `work` are those
-    of now. What is left of a clearance may be used up in ROOM_TICKS.
+    of now. What is left of a clearance may be used up in _room_s.
     """
-    room_s, margin = ROOM_TICKS * packed.scalar[PERIOD], packed.scalar[STANDOFF] + LIFT_M
+    room_s, margin = _room_s(packed), packed.scalar[STANDOFF] + LIFT_M
     capsules, is_damped = packed.capsule.shape[0], False
     write_afar(packed, work)
     for again in range(2):  # what one volume changes may lead towards another
@@ -212,6 +222,7 @@ def _pursued(
     work: Work,
     found: Floats,
     count: int,
+    along_wall: bool,
     ddq: Floats,
     slow: Floats,
 ) -> int:
@@ -220,10 +231,12 @@ def _pursued(
     A command is found to ask for too much acceleration or jerk where the cascade would need it: to
     be on the way to a new speed as fast as the joint can is not to violate anything (ADR 3).
     """
-    n, period, share = start.shape[0], packed.scalar[PERIOD], 1.0
+    n, period, share, calm = start.shape[0], packed.scalar[PERIOD], 1.0, math.inf
     together = packed.scalar[KEEPS_DIRECTION] > 0.0
     speeds, cap, arrived = work.vector[0], work.vector[2], work.vector[3]
     write_caps(packed, start, bounds, work)
+    if together:
+        raise_caps(packed, start, bounds, work)
     for i in range(n):
         arrived[i] = 0.0
         if together and abs(speeds[i]) > cap[i]:
@@ -253,9 +266,11 @@ def _pursued(
             fading = arriving(dq, now - row[SLOPE], row[TARGET], step, period) + row[SLOPE]
             ddq[i], slow[i] = min(row[HIGHEST], max(row[LOWEST], fading)), math.nan
         row[TARGET] += row[SLOPE] * period
+        if not along_wall:
+            calm = min(calm, CALM * packed.joint[i, VELOCITY])
     if not together:
         return alone(packed, start, bounds, work, found, count, ddq)
-    pursue(start, work.ray, period, ddq, slow)
+    pursue(start, work.ray, period, calm, ddq, slow)
     return count
 
 
@@ -278,7 +293,7 @@ def slid(
     their margins the capsules are to stay. The findings are those of `project`: none is added.
     """
     n, q, speeds, full = start.shape[0], work.vector[1], work.vector[0], found.shape[0]
-    room_s, capsules = ROOM_TICKS * packed.scalar[PERIOD], packed.capsule.shape[0]
+    room_s, capsules = _room_s(packed), packed.capsule.shape[0]
     for i in range(n):
         q[i] = start[i, 0]
         speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0
@@ -292,7 +307,7 @@ def slid(
     if not changed:
         return False
     _slowdown(packed, start, speeds, bounds, work, found, full)
-    _pursued(packed, start, bounds, reference, work, found, full, ddq, slow)
+    _pursued(packed, start, bounds, reference, work, found, full, True, ddq, slow)
     return True
 
 
@@ -377,7 +392,7 @@ def project(
         count, is_damped = _damped(packed, speeds, work, found, count)
         if is_damped:
             count = _slowdown(packed, start, speeds, bounds, work, found, count)
-        return _pursued(packed, start, bounds, reference, work, found, count, ddq, slow)
+        return _pursued(packed, start, bounds, reference, work, found, count, is_damped, ddq, slow)
     write_caps(packed, start, bounds, work)
     count = _cascade(packed, start, bounds, reference, work, found, count, slowed, ddq)
     if packed.scalar[KEEPS_DIRECTION] > 0.0:

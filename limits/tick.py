@@ -11,9 +11,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .certify import CERTIFIED, EFFORT, NO_STOP, POSITION, SPEED, certify
-from .kernels.braking import next_of_stop, plan_each, plan_slow, plan_stop, runs_of
-from .kernels.jit import apart, entry, kernel
+from .certify import CERTIFIED, EFFORT, certify
+from .kernels.braking import next_of_stop, runs_of
+from .kernels.jit import entry, kernel
 from .kernels.packed import (
     BOUNDS,
     HINT,
@@ -22,29 +22,21 @@ from .kernels.packed import (
     MAX,
     MEASURED,
     MIN,
-    PACKED,
-    PERIOD,
     POSITION_ERROR,
     RECOVERY,
     REPORT,
-    ROW,
-    TABLE,
-    TRIAL,
     VELOCITY,
     VELOCITY_ERROR,
     WALLS,
     WALLS_MAX,
     WANTED,
-    WORK,
     Floats,
     Packed,
     Work,
 )
-from .kernels.tool_motion import gentleness, is_held
-from .kinds import resting
-from .kinds.tcp_acceleration import ROTATIONAL, TRANSLATIONAL
 from .kinds.workspace import OBSTACLES, WORKSPACE
 from .project import project, slid
+from .trial import FROM_REST, IN_VAIN, ON_RAY, TOWARDS_STOP, attempt, copied, on_ray, towards
 
 __all__ = [
     "ALTERED",
@@ -59,23 +51,11 @@ __all__ = [
 ]
 
 PASSED, ALTERED, STOP_TICK = 0, 1, 2
-# How often the way to a slower motion is halved: in the commanded direction, towards the stop.
-ON_RAY, TOWARDS_STOP = 2, 4
-# And from rest, where effort is short: any motion takes some more, the slower it is the less.
-FROM_REST = 14
 # Sliding along a volume is tried at these distances from it, beside its standoff: a stop in joint
 # space bends the way along a wall.
 LIFTS_M = (0.0, 0.005, 0.02, 0.02)
-# A stop that needs too much effort at full deceleration, or moves the tool too hard, is tried once
-# more, more gently.
-EASES = (1.0, 0.5)
-# And from rest, where effort is short, a slow one [s]: more is won on its way down than braking
-# takes (ADR 14).
-SLOW_S = 1.0
 # A joint that rests on its bound is not "outside" because of rounding.
 OUTSIDE = 1e-9
-
-_may_rest = resting.violated
 
 
 @kernel
@@ -102,121 +82,11 @@ def _forget(work: Work) -> None:
 
 
 @kernel
-def _end_of_tick(packed: Packed, start: Floats, ddq: Floats, out: Floats) -> None:
-    """Write (n, 3) q, dq, ddq at the end of a tick of constant jerk."""
-    t = packed.scalar[PERIOD]
-    for i in range(start.shape[0]):
-        q, dq, now = start[i, 0], start[i, 1], start[i, 2]
-        j = (ddq[i] - now) / t
-        out[i, 0] = q + dq * t + now * t * t / 2.0 + j * t * t * t / 6.0
-        out[i, 1] = dq + now * t + j * t * t / 2.0
-        out[i, 2] = ddq[i]
-
-
-@kernel
 def _rests(start: Floats) -> bool:
     moving = 0.0
     for i in range(start.shape[0]):
         moving += abs(start[i, 1]) + abs(start[i, 2])
     return moving == 0.0
-
-
-@apart(PACKED, TABLE, ROW, TABLE, WORK, ROW, TABLE)
-def _try(
-    packed: Packed,
-    start: Floats,
-    ddq: Floats,
-    bounds: Floats,
-    work: Work,
-    report: Floats,
-    out: Floats,
-) -> int:
-    """Certify one acceleration with a stop of its own; write setpoint and stop into out.
-
-    Where the synchronised stop leads beyond a joint's bound, because a joint brakes for as long as
-    the others do, each joint's own is tried. Other rejections it hardly ever changes (ADR 12).
-    """
-    n, phases = start.shape[0], out.shape[1] - 3
-    end, ticks, jerk = out[:n, :3], out[n, :phases], out[:n, 3:]
-    _end_of_tick(packed, start, ddq, end)
-    out[n, phases:] = 0.0
-    code, ease = NO_STOP, 1.0
-    report[0], report[1], report[2] = 0.0, 0.0, 0.0
-    # Where the tool's acceleration is limited, so is how hard a stop may brake: the less, the
-    # slower the motion is, so that there is always one that is slow enough to be stopped.
-    gentle = gentleness(packed, work, end) if is_held(packed) else 1.0
-    for which in range(int(work.small[HINT, 1]), len(EASES)):
-        ease = EASES[which] * gentle
-        if not plan_stop(packed, end[:, 1], end[:, 2], ease, ticks, jerk):
-            return NO_STOP
-        code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
-        if code == CERTIFIED:
-            code = _may_rest(packed, work, report)
-            break
-        if code not in (EFFORT, TRANSLATIONAL, ROTATIONAL):
-            break
-        # What needs too much effort here does so a little further on the way to the stop, too.
-        work.small[HINT, 1] = which + 1.0 if which + 1 < len(EASES) else work.small[HINT, 1]
-    if code in (SPEED, POSITION) and n > 1:
-        first, subject, value, bound = code, report[0], report[1], report[2]
-        if plan_each(packed, end, ease, work, ticks, jerk):
-            code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
-        if code == CERTIFIED:
-            code = _may_rest(packed, work, report)
-        if code == CERTIFIED:
-            return CERTIFIED
-        code, report[0], report[1], report[2] = first, subject, value, bound
-    return code
-
-
-@kernel
-def _try_slow(packed: Packed, start: Floats, ddq: Floats, work: Work, out: Floats) -> bool:
-    """As `_try`, with a stop that takes its time; whether it is certified."""
-    n, phases = start.shape[0], out.shape[1] - 3
-    end, ticks, jerk = out[:n, :3], out[n, :phases], out[:n, 3:]
-    _end_of_tick(packed, start, ddq, end)
-    out[n, phases:] = 0.0
-    bounds, report = work.triples[BOUNDS], work.small[REPORT]
-    return (
-        plan_slow(packed, end[:, 1], end[:, 2], SLOW_S, ticks, jerk)
-        and certify(packed, start, ddq, ticks, jerk, bounds, work, report) == CERTIFIED
-        and _may_rest(packed, work, report) == CERTIFIED
-    )
-
-
-@kernel
-def _copy(source: Floats, target: Floats) -> None:
-    """Element by element: a slice assignment may allocate."""
-    for i in range(target.shape[0]):
-        for p in range(target.shape[1]):
-            target[i, p] = source[i, p]
-
-
-@kernel
-def _bisected(
-    packed: Packed, start: Floats, safe: Floats, bold: Floats, times: int, work: Work, out: Floats
-) -> bool:
-    """Write the boldest certified motion found between two accelerations (n,); False if none.
-
-    After TOWARDS_STOP halvings the first one will do, and the way to it is quartered.
-    """
-    low, high, certified = 0.0, 1.0, False
-    bounds, tried = work.triples[BOUNDS], work.triples[WANTED, 1]
-    for done in range(times):
-        if certified and done >= TOWARDS_STOP:
-            break
-        share = low + (0.5 if done < TOWARDS_STOP else 0.25) * (high - low)
-        for i in range(start.shape[0]):
-            tried[i] = share * bold[i] + (1.0 - share) * safe[i]
-        trial = work.motions[TRIAL]
-        if (times == FROM_REST and _try_slow(packed, start, tried, work, trial)) or _try(
-            packed, start, tried, bounds, work, work.small[REPORT], trial
-        ) == CERTIFIED:
-            low, certified = share, True
-            _copy(trial, out)
-        else:
-            high = share
-    return certified
 
 
 @kernel
@@ -247,7 +117,7 @@ def _slides(
             packed, start, work.triples[BOUNDS], reference, walls, lift, work, found, ddq, slow
         ):
             return False
-        code = _try(packed, start, ddq, work.triples[BOUNDS], work, work.small[REPORT], out)
+        code = attempt(packed, start, ddq, work.triples[BOUNDS], work, work.small[REPORT], out)
         if code == CERTIFIED:
             return True
         if code in (WORKSPACE, OBSTACLES):
@@ -284,7 +154,7 @@ def advance(
     if alone:
         next_of_stop(packed, start, stop, work.motions[KEPT])
     count = project(packed, start, mode, held, reference, bounds, work, found, wanted, slow)
-    code = _try(packed, start, wanted, bounds, work, report, out)
+    code = attempt(packed, start, wanted, bounds, work, report, out)
     subject = report[0]  # the trials to come write their own
     if code == CERTIFIED:
         return (PASSED if count == 0 else ALTERED), count
@@ -296,9 +166,8 @@ def advance(
         next_of_stop(packed, start, stop, work.motions[KEPT])
     is_short = code == EFFORT and _rests(start)
     if math.isfinite(slow[0]):  # slower, in the commanded direction, before anything else
-        if _bisected(packed, start, slow, wanted, ON_RAY, work, out):
-            return ALTERED, count
-        if _try(packed, start, slow, bounds, work, report, out) == CERTIFIED:
+        times = IN_VAIN if code in (WORKSPACE, OBSTACLES) else ON_RAY
+        if on_ray(packed, start, slow, wanted, times, work, out):
             return ALTERED, count
         wanted = wanted if is_short else slow
     if held and code in (WORKSPACE, OBSTACLES):
@@ -308,9 +177,9 @@ def advance(
     for i in range(start.shape[0]):
         work.triples[MEASURED, 1, i] = work.motions[KEPT, i, 2]
     times = FROM_REST if is_short else TOWARDS_STOP
-    if _bisected(packed, start, work.triples[MEASURED, 1], wanted, times, work, out):
+    if towards(packed, start, work.triples[MEASURED, 1], wanted, times, work, out):
         return ALTERED, count
-    _copy(work.motions[KEPT], out)
+    copied(work.motions[KEPT], out)
     return STOP_TICK, count
 
 
@@ -321,7 +190,7 @@ def certify_rest(packed: Packed, start: Floats, work: Work, out: Floats) -> int:
         work.triples[WANTED, 0, i] = start[i, 2]
     _forget(work)
     _bounds(packed, start, work.triples[BOUNDS])
-    return _try(
+    return attempt(
         packed, start, work.triples[WANTED, 0], work.triples[BOUNDS], work, work.small[REPORT], out
     )
 

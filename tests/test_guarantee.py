@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from checkrein.limits import tick
+from checkrein.limits import tick, trial
 from checkrein.limits.certify import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,8 +17,10 @@ def test_every_file_that_it_names_is_there() -> None:
     assert len(named) > 15
     missing = [n for n in named if not ((ROOT / n).is_file() or (ROOT / "limits" / n).is_file())]
     assert missing == []
-    for function in re.findall(r"`tick\.([a-z_]+)`", TEXT):
-        assert hasattr(tick, function)
+    functions = re.findall(r"`(tick|trial)\.([a-z_]+)`", TEXT)
+    assert functions
+    for module, function in functions:
+        assert hasattr({"tick": tick, "trial": trial}[module], function)
 
 
 def test_every_kind_that_the_arbiter_judges_has_its_row() -> None:

@@ -28,14 +28,14 @@ from .packed import (
 )
 from .restraint import GENTLE, note
 
-__all__ = ["alone"]
+__all__ = ["POSITION", "alone", "stops_alone"]
 
 # How often the way from the stored stop to what is commanded is halved.
 HALVINGS = 8
 # Stop so far [rad or m] before a bound: what playing a stop adds by rounding must not leave it.
 SPARE = 1e-10
 # Codes of `certify.KINDS`.
-_VELOCITY, _POSITION = 3.0, 4.0
+_VELOCITY, POSITION = 3.0, 4.0
 
 
 @kernel
@@ -49,7 +49,7 @@ def _leaves(
     if not (abs(dq) <= fastest and abs(after) <= fastest and abs(peak) <= fastest):
         return _VELOCITY
     if not low <= q + dq * t + ddq * t * t / 2.0 + j * t * t * t / 6.0 <= high:
-        return _POSITION
+        return POSITION
     inner = ddq * ddq - 2.0 * j * dq
     if not inner >= 0.0:
         return 0.0
@@ -60,12 +60,12 @@ def _leaves(
     for at in (one, two):
         there = q + dq * at + ddq * at * at / 2.0 + j * at * at * at / 6.0
         if 0.0 < at < t and not low <= there <= high:
-            return _POSITION
+            return POSITION
     return 0.0
 
 
 @kernel
-def _stops(
+def stops_alone(
     packed: Packed, start: Floats, bounds: Floats, i: int, wanted: float, work: Work
 ) -> float:
     """0 if joint i, with acceleration `wanted` at the end of the tick, can still stop behind it.
@@ -85,7 +85,7 @@ def _stops(
     ddq = wanted
     end[i, 1], end[i, 2] = dq, ddq
     if not plan_joint(packed, end[:, 1], end[:, 2], work.small[PACE, GENTLE], i, row):
-        return _POSITION
+        return POSITION
     for p in range(3):
         lasts, j = row[p] * t, row[3 + p]
         code = _leaves(q, dq, ddq, j, lasts, min(low, q), max(high, q), bounds[2, i])
@@ -113,7 +113,7 @@ def alone(
     """
     for i in range(ddq.shape[0]):
         wanted, kept = ddq[i], work.motions[KEPT, i, 2]
-        code = _stops(packed, start, bounds, i, wanted, work)
+        code = stops_alone(packed, start, bounds, i, wanted, work)
         if code == 0.0:
             continue
         up = wanted > kept
@@ -125,7 +125,7 @@ def alone(
         for _ in range(HALVINGS):
             share = 0.5 * (low + high)
             tried = share * wanted + (1.0 - share) * kept
-            if _stops(packed, start, bounds, i, tried, work) == 0.0:
+            if stops_alone(packed, start, bounds, i, tried, work) == 0.0:
                 low, ddq[i] = share, tried
             else:
                 high = share

@@ -60,7 +60,14 @@ _SOURCES = (
     *_LIMITS.glob("kinds/*.py"),
     *(
         _LIMITS / name
-        for name in ("batch_calls.py", "calls.py", "certify.py", "project.py", "tick.py")
+        for name in (
+            "batch_calls.py",
+            "calls.py",
+            "certify.py",
+            "project.py",
+            "tick.py",
+            "trial.py",
+        )
     ),
     _LIMITS.parent / "models" / "features.py",
 )

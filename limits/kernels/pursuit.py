@@ -38,7 +38,7 @@ SLOWEST_SHARE = 0.1
 # Tangent of the angle that may lie between what is executed and what is commanded: 0.8 degrees.
 CONE = 0.014
 # Share of the speed reachable on the ray that has to be reached within the cone.
-PROGRESS = 0.97
+PROGRESS = 0.975
 # A joint with less than this share of the whole motion is to stand still.
 TINY = 1e-9
 THIRDS = 28
@@ -164,15 +164,70 @@ def _together(start: Floats, ray: Floats, period: float, ddq: Floats) -> None:
         ddq[i] = min(row[HIGHEST], max(row[LOWEST], wanted))
 
 
-@apart(TABLE, TABLE, NUMBER, ROW, ROW)
-def pursue(start: Floats, ray: Floats, period: float, ddq: Floats, slow: Floats) -> None:
+@kernel
+def _onto_ray(
+    start: Floats,
+    ray: Floats,
+    size2: float,
+    period: float,
+    calm: float,
+    ddq: Floats,
+    slow: Floats,
+) -> None:
+    """Lead ddq (n,) so near to the ray as CONE and PROGRESS ask, where one tick reaches the ray.
+
+    No nearer: to be exactly there after every tick would swing without end; and only with at least
+    the speed `calm`. Writes slow (n,), too.
+    """
+    n, least, most, along, all2 = start.shape[0], 0.0, 1.0, 0.0, 0.0
+    tiny = TINY * math.sqrt(size2)
+    for i in range(n):
+        row = ray[i]
+        base = start[i, 1] + start[i, 2] * period / 2.0
+        low, high = base + row[LOWEST] * period / 2.0, base + row[HIGHEST] * period / 2.0
+        after = base + ddq[i] * period / 2.0
+        along += after * row[TARGET] / size2
+        all2 += after * after
+        if abs(row[TARGET]) > tiny:
+            one, two = low / row[TARGET], high / row[TARGET]
+            least, most = max(least, min(one, two)), min(most, max(one, two))
+        elif not low <= 0.0 <= high:
+            return
+    # From rest, the first ticks lead to less than that, and are on the ray all the same.
+    least = max(least, min(SHARE_MIN, SLOWEST_SHARE * most))
+    if not (most > 0.0 and most >= least):
+        return
+    size, share, exactly, is_hasty = math.sqrt(size2), along, 0.0, all2 >= calm * calm
+    if is_hasty and along < PROGRESS * most:
+        share, exactly = most, (PROGRESS * most - along) / (most - along)
+    share = min(most, max(least, share))
+    normal = math.sqrt(max(0.0, all2 - along * along * size2))
+    if is_hasty and not normal <= CONE * along * size:
+        over = normal - CONE * along * size
+        exactly = max(exactly, over / (over + CONE * share * size))
+    for i in range(n):
+        row = ray[i]
+        base = start[i, 1] + start[i, 2] * period / 2.0
+        on_ray = 2.0 * (share * row[TARGET] - base) / period
+        ddq[i] += exactly * (on_ray - ddq[i])
+        slow[i] = 2.0 * (least * row[TARGET] - base) / period
+        # What rounding adds must not leave the bounds.
+        ddq[i] = min(row[HIGHEST], max(row[LOWEST], ddq[i]))
+        slow[i] = min(row[HIGHEST], max(row[LOWEST], slow[i]))
+
+
+@apart(TABLE, TABLE, NUMBER, NUMBER, ROW, ROW)
+def pursue(
+    start: Floats, ray: Floats, period: float, calm: float, ddq: Floats, slow: Floats
+) -> None:
     """Write the accelerations (n,) at the end of the tick, and those of the slowest way (n,).
 
     start (n, 3); of ray (n, RAY_COLUMNS) the caller writes TARGET (commanded speed at the end of
     the tick), SLOPE (its rate), STEP, LOWEST and HIGHEST (bounds of the acceleration). Both results
     lead to joint speeds in the commanded direction, as fast and as slow as that is possible in one
     tick, within CONE of it. Where it is not possible at all, ddq comes as near to it as it can, and
-    slow is NaN.
+    slow is NaN. A last bit of the way that leads to speeds below calm (inf: any) is not made in one
+    tick, but without swinging.
     """
     n, size2 = start.shape[0], 0.0
     for i in range(n):
@@ -190,36 +245,11 @@ def pursue(start: Floats, ray: Floats, period: float, ddq: Floats, slow: Floats)
     meets = share >= least
     if meets and share >= 1.0:  # no joint is held back: they arrive together
         _together(start, ray, period, ddq)
+    else:
+        if meets:
+            calm = 0.0
+        else:
+            share, rate = _nearest(ray), 0.0
         for i in range(n):
-            base = start[i, 1] + start[i, 2] * period / 2.0
-            slow[i] = 2.0 * (least * ray[i, TARGET] - base) / period
-            slow[i] = min(ray[i, HIGHEST], max(ray[i, LOWEST], slow[i]))
-        return
-    if not meets:
-        share, rate = _nearest(ray), 0.0
-    size = math.sqrt(size2)
-    along = all2 = 0.0
-    for i in range(n):
-        row = ray[i]
-        ddq[i] = _with_pace(start, i, row, share, rate, period)
-        after = start[i, 1] + (start[i, 2] + ddq[i]) * period / 2.0
-        along += after * row[TARGET] / size
-        all2 += after * after
-    if not meets:
-        return
-    # The law does not have to be on the ray after this very tick; exactly there, it would swing.
-    normal, wanted, exactly = math.sqrt(max(0.0, all2 - along * along)), share * size, 0.0
-    if normal > CONE * along:
-        over = normal - CONE * along
-        exactly = over / (over + CONE * wanted)
-    if along < PROGRESS * wanted:
-        exactly = max(exactly, (PROGRESS * wanted - along) / (wanted - along))
-    for i in range(n):
-        row = ray[i]
-        base = start[i, 1] + start[i, 2] * period / 2.0
-        on_ray = 2.0 * (share * row[TARGET] - base) / period
-        ddq[i] += exactly * (on_ray - ddq[i])
-        slow[i] = 2.0 * (least * row[TARGET] - base) / period
-        # What rounding adds must not leave the bounds.
-        ddq[i] = min(row[HIGHEST], max(row[LOWEST], ddq[i]))
-        slow[i] = min(row[HIGHEST], max(row[LOWEST], slow[i]))
+            ddq[i] = _with_pace(start, i, ray[i], share, rate, period)
+    _onto_ray(start, ray, size2, period, calm, ddq, slow)

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import math
 
+from .alone import POSITION, stops_alone
 from .jit import kernel
 from .packed import DECELERATION, JERK, KEEPS_DIRECTION, PACE, PERIOD, Floats, Packed, Work
 from .restraint import GENTLE
 
-__all__ = ["write_caps"]
+__all__ = ["raise_caps", "write_caps"]
+
+# The most that a joint can have after the tick is looked for until it is known to this share, by so
+# many halvings.
+CLOSE, HALVINGS = 0.985, 10
 
 
 @kernel
@@ -44,7 +49,7 @@ def _cap(
     )
     if not packed.scalar[KEEPS_DIRECTION] > 0.0:  # it need not wait for the slowest one
         return _speed_for(room, a_max, j_max, period)
-    shared = slowest + a_max / j_max + 2.0 * period
+    shared = slowest + a_max / j_max + period
     return min(_speed_for(room, a_max, j_max, period), 2.0 * max(0.0, room) / shared)
 
 
@@ -59,3 +64,52 @@ def write_caps(packed: Packed, start: Floats, bounds: Floats, work: Work) -> Non
     for i in range(n):
         speed = work.vector[0, i]
         work.vector[2, i] = _cap(packed, start, bounds, speed, slowest, gentle, i)
+
+
+@kernel
+def _lets(packed: Packed, start: Floats, bounds: Floats, i: int, speed: float, work: Work) -> bool:
+    """Whether joint i can have a speed after the tick and stop from it, alone, before its bound."""
+    wanted = 2.0 * (speed - start[i, 1]) / packed.scalar[PERIOD] - start[i, 2]
+    return stops_alone(packed, start, bounds, i, wanted, work) != POSITION
+
+
+@kernel
+def _most(
+    packed: Packed, start: Floats, bounds: Floats, speed: float, cap: float, i: int, work: Work
+) -> float:
+    """The most of `speed` that joint i can have after the tick and still stop from, alone; or cap.
+
+    All of it, if it cannot be had in this tick and what can be had is no danger.
+    """
+    period, sign = packed.scalar[PERIOD], math.copysign(1.0, speed)
+    base = start[i, 1] + start[i, 2] * period / 2.0
+    step = packed.joint[i, JERK] * period
+    middle = sign * (base + start[i, 2] * period / 2.0)
+    low, high = (
+        max(cap, middle - step * period / 2.0),
+        min(abs(speed), middle + step * period / 2.0),
+    )
+    if not low < high:
+        return cap
+    if _lets(packed, start, bounds, i, sign * high, work):
+        return abs(speed)
+    if not _lets(packed, start, bounds, i, sign * low, work):
+        return cap
+    for _ in range(HALVINGS):
+        if low >= CLOSE * high:
+            break
+        tried = 0.5 * (low + high)
+        if _lets(packed, start, bounds, i, sign * tried, work):
+            low = tried
+        else:
+            high = tried
+    return low
+
+
+@kernel
+def raise_caps(packed: Packed, start: Floats, bounds: Floats, work: Work) -> None:
+    """Raise the caps in work.vector[2] that hold back a speed in work.vector[0] without need."""
+    for i in range(start.shape[0]):
+        speed, cap = work.vector[0, i], work.vector[2, i]
+        if abs(speed) > cap:
+            work.vector[2, i] = _most(packed, start, bounds, speed, cap, i, work)

@@ -18,7 +18,7 @@ import z3
 from tests.limits.slow_motion import random_motions
 from tests.robots import panda
 
-from checkrein.limits import tick
+from checkrein.limits import trial
 from checkrein.limits.kernels import braking, motion, separation
 from checkrein.limits.kernels.packed import JOINT_COLUMNS, PERIOD, POSITION_ERROR, PRISMATIC
 
@@ -143,7 +143,7 @@ class TestPlayedIsCertified:
     def test_the_setpoint_is_the_end_of_the_piece_that_was_judged(self) -> None:
         pieces, _, start, ddq_next = laid_out(symbols(3), symbols(1, 3))
         packed, out = Scalars(z3.Real("T")), symbols(1, 3)
-        python(tick._end_of_tick)(packed, start, ddq_next, out)
+        python(trial._end_of_tick)(packed, start, ddq_next, out)
         same = [out[0, k] == pieces[1, 0, k] for k in range(3)]
         assert verdict([z3.Real("T") > 0], z3.And(*same)) == "proven"
         assert verdict([z3.Real("T") > 0], out[0, 0] == pieces[0, 0, 0]) == "refuted"

