@@ -77,7 +77,8 @@ TCP_SHARE = 0.97
 ROOM_TICKS, ROOM_S = 25.0, 0.25
 # How much farther [m] from its margin a capsule slides: a stop in joint space bends its way.
 LIFT_M = 2e-3
-
+# As near to its bound as this [rad or m] a joint rests: creeping on, it would hold up the others.
+THERE = 1e-6
 # Below this share of its top speed, or along a volume, no change of direction is worth a swing.
 CALM = 0.01
 
@@ -169,20 +170,16 @@ def _smoothly(packed: Packed, start: Floats, i: int, speed: float, feed: float) 
 
 
 @kernel
-def _room_s(packed: Packed) -> float:
-    return min(ROOM_S, ROOM_TICKS * packed.scalar[PERIOD])
-
-
-@kernel
 def _damped(
     packed: Packed, speeds: Floats, work: Work, found: Floats, count: int
 ) -> tuple[int, bool]:
     """Change speeds (n,) so that no capsule comes nearer to a volume too fast: it slides instead.
 
     Returns the number of findings and whether any speed was changed. The frames in `work` are those
-    of now. What is left of a clearance may be used up in _room_s.
+    of now. What is left of a clearance may be used up in ROOM_TICKS.
     """
-    room_s, margin = _room_s(packed), packed.scalar[STANDOFF] + LIFT_M
+    room_s = min(ROOM_S, ROOM_TICKS * packed.scalar[PERIOD])
+    margin = packed.scalar[STANDOFF] + LIFT_M
     capsules, is_damped = packed.capsule.shape[0], False
     write_afar(packed, work)
     for again in range(2):  # what one volume changes may lead towards another
@@ -245,8 +242,8 @@ def _pursued(
             if cap[i] >= SHARE_MIN * abs(speeds[i]):
                 share = min(share, cap[i] / abs(speeds[i]))
             else:  # it has arrived: the others go on, along this bound
-                arrived[i] = 1.0
-                speeds[i] = math.copysign(cap[i], speeds[i])
+                arrived[i], room = 1.0, abs(bound - start[i, 0])
+                speeds[i] = math.copysign(cap[i] if room > THERE else 0.0, speeds[i])
     for i in range(n):
         row, dq, now = work.ray[i], start[i, 1], start[i, 2]
         low, high = least(dq, now, packed.joint[i], period), most(dq, now, packed.joint[i], period)
@@ -293,7 +290,8 @@ def slid(
     their margins the capsules are to stay. The findings are those of `project`: none is added.
     """
     n, q, speeds, full = start.shape[0], work.vector[1], work.vector[0], found.shape[0]
-    room_s, capsules = _room_s(packed), packed.capsule.shape[0]
+    room_s = min(ROOM_S, ROOM_TICKS * packed.scalar[PERIOD])
+    capsules = packed.capsule.shape[0]
     for i in range(n):
         q[i] = start[i, 0]
         speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0

@@ -163,7 +163,7 @@ def on_ray(
     low, high, certified = 0.0, 1.0, False
     bounds, tried, trial = work.triples[BOUNDS], work.triples[WANTED, 1], work.motions[TRIAL]
     for done in range(times):
-        if least + low * more >= CLOSE * (least + high * more):
+        if done >= IN_VAIN and least + low * more >= CLOSE * (least + high * more):
             break
         share = 0.5 * (low + high) if certified or done != IN_VAIN else 0.0
         for i in range(start.shape[0]):

@@ -35,8 +35,9 @@ TARGET, SLOPE, STEP, LOWEST, HIGHEST, LAW, SLOWEST, FASTEST = range(8)
 SHARE_MIN = 0.01
 # Of the largest share that can be reached, where that is less: the slowest way is slower still.
 SLOWEST_SHARE = 0.1
-# Tangent of the angle that may lie between what is executed and what is commanded: 0.8 degrees.
-CONE = 0.014
+# Tangent of the angle that may lie between what is executed and what is commanded: 0.3 degrees, so
+# that of a tool's twist, too, it is less than one.
+CONE = 0.005
 # Share of the speed reachable on the ray that has to be reached within the cone.
 PROGRESS = 0.975
 # A joint with less than this share of the whole motion is to stand still.

@@ -16,7 +16,10 @@ __all__ = ["raise_caps", "write_caps"]
 
 # The most that a joint can have after the tick is looked for until it is known to this share, by so
 # many halvings.
-CLOSE, HALVINGS = 0.985, 10
+CLOSE, HALVINGS = 0.995, 12
+# So much of it, unless the estimate is more: on the very edge of what it can stop from, a joint
+# would be pushed back and forth by the whole ticks of its stop.
+SHORT = 0.975
 
 
 @kernel
@@ -77,22 +80,15 @@ def _lets(packed: Packed, start: Floats, bounds: Floats, i: int, speed: float, w
 def _most(
     packed: Packed, start: Floats, bounds: Floats, speed: float, cap: float, i: int, work: Work
 ) -> float:
-    """The most of `speed` that joint i can have after the tick and still stop from, alone; or cap.
-
-    All of it, if it cannot be had in this tick and what can be had is no danger.
-    """
+    """The most of a speed that joint i can have after the tick and stop from, alone; or cap."""
     period, sign = packed.scalar[PERIOD], math.copysign(1.0, speed)
-    base = start[i, 1] + start[i, 2] * period / 2.0
-    step = packed.joint[i, JERK] * period
-    middle = sign * (base + start[i, 2] * period / 2.0)
-    low, high = (
-        max(cap, middle - step * period / 2.0),
-        min(abs(speed), middle + step * period / 2.0),
-    )
+    middle = sign * (start[i, 1] + start[i, 2] * period)
+    reach = packed.joint[i, JERK] * period * period / 2.0
+    low, high = max(cap, middle - reach), min(abs(speed), middle + reach)
     if not low < high:
         return cap
     if _lets(packed, start, bounds, i, sign * high, work):
-        return abs(speed)
+        return high
     if not _lets(packed, start, bounds, i, sign * low, work):
         return cap
     for _ in range(HALVINGS):
@@ -112,4 +108,5 @@ def raise_caps(packed: Packed, start: Floats, bounds: Floats, work: Work) -> Non
     for i in range(start.shape[0]):
         speed, cap = work.vector[0, i], work.vector[2, i]
         if abs(speed) > cap:
-            work.vector[2, i] = _most(packed, start, bounds, speed, cap, i, work)
+            most = _most(packed, start, bounds, speed, cap, i, work)
+            work.vector[2, i] = most if most >= abs(speed) else max(cap, SHORT * most)

@@ -59,7 +59,7 @@ TICK = (
     "tests/limits/test_core.py",
 )
 
-# The certified stop is certified_stop, braking, certify and tick.
+# The certified stop is certified_stop, braking, certify, trial and tick.
 TARGETS = (
     _kind("certified_stop"),
     _kind("contact_force"),
@@ -92,6 +92,7 @@ TARGETS = (
     Target("limits/kernels/braking.py", BRAKING),
     Target("limits/certify.py", ("tests/limits/test_certify.py",)),
     Target("limits/tick.py", TICK),
+    Target("limits/trial.py", TICK),
     Target("controller/decide.py", DECIDE, compiled=True),
     Target("controller/conclusion.py", DECIDE, compiled=True),
     Target("controller/usual.py", DECIDE, compiled=True),
