@@ -95,10 +95,14 @@ def test_a_filter_that_does_not_believe_them_is_found_and_replayed(
 
 
 def test_random_robots_look_around_too() -> None:
-    bench = open_bench(with_perception(random_robot(0, 3), 3), zero_margins=False)
-    campaign = run_campaign(SOURCE, steps=2000, seed=3, bench=bench)
-    assert not campaign.violations
-    assert campaign.beside > 300
+    """Three ticks of twenty beside something, of two robots: of one, it is a matter of chance."""
+    beside = 0
+    for index in range(2):
+        bench = open_bench(with_perception(random_robot(index, 3), 3), zero_margins=False)
+        campaign = run_campaign(SOURCE, steps=2000, seed=3, bench=bench)
+        assert not campaign.violations
+        beside += campaign.beside
+    assert beside > 600
 
 
 class TestPassers:
