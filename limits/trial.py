@@ -141,6 +141,34 @@ def copied(source: Floats, target: Floats) -> None:
 
 
 @kernel
+def _between(
+    packed: Packed,
+    start: Floats,
+    safe: Floats,
+    bold: Floats,
+    share: float,
+    slowly: bool,
+    work: Work,
+    out: Floats,
+) -> bool:
+    """Write the motion at a share of the way from safe to bold (n,) if it is certified.
+
+    slowly: a slow stop is tried first. Else out is as it was.
+    """
+    tried, trial = work.triples[WANTED, 1], work.motions[TRIAL]
+    bounds, report = work.triples[BOUNDS], work.small[REPORT]
+    for i in range(start.shape[0]):
+        tried[i] = share * bold[i] + (1.0 - share) * safe[i]
+    if not (
+        (slowly and _attempt_slowly(packed, start, tried, work, trial))
+        or attempt(packed, start, tried, bounds, work, report, trial) == CERTIFIED
+    ):
+        return False
+    copied(trial, out)
+    return True
+
+
+@kernel
 def _progress(packed: Packed, start: Floats, ddq: Floats, work: Work) -> float:
     """What ddq (n,) makes of the commanded speeds: their product with those after the tick."""
     half, progress = packed.scalar[PERIOD] / 2.0, 0.0
@@ -161,23 +189,17 @@ def on_ray(
     least = _progress(packed, start, slow, work)
     more = _progress(packed, start, bold, work) - least
     low, high, certified = 0.0, 1.0, False
-    bounds, tried, trial = work.triples[BOUNDS], work.triples[WANTED, 1], work.motions[TRIAL]
     for done in range(times):
         if done >= IN_VAIN and least + low * more >= CLOSE * (least + high * more):
             break
         share = 0.5 * (low + high) if certified or done != IN_VAIN else 0.0
-        for i in range(start.shape[0]):
-            tried[i] = share * bold[i] + (1.0 - share) * slow[i]
-        if attempt(packed, start, tried, bounds, work, work.small[REPORT], trial) == CERTIFIED:
+        if _between(packed, start, slow, bold, share, False, work, out):
             low, certified = share, True
-            copied(trial, out)
         elif share > 0.0:
             high = share
         else:
             return False
-    if certified:
-        return True
-    return attempt(packed, start, slow, bounds, work, work.small[REPORT], out) == CERTIFIED
+    return certified or _between(packed, start, slow, bold, 0.0, False, work, out)
 
 
 @kernel
@@ -189,19 +211,12 @@ def towards(
     After TOWARDS_STOP halvings the first one will do, and the way to it is quartered.
     """
     low, high, certified = 0.0, 1.0, False
-    bounds, tried = work.triples[BOUNDS], work.triples[WANTED, 1]
     for done in range(times):
         if certified and done >= TOWARDS_STOP:
             break
         share = low + (0.5 if done < TOWARDS_STOP else 0.25) * (high - low)
-        for i in range(start.shape[0]):
-            tried[i] = share * bold[i] + (1.0 - share) * safe[i]
-        trial = work.motions[TRIAL]
-        if (times == FROM_REST and _attempt_slowly(packed, start, tried, work, trial)) or attempt(
-            packed, start, tried, bounds, work, work.small[REPORT], trial
-        ) == CERTIFIED:
+        if _between(packed, start, safe, bold, share, times == FROM_REST, work, out):
             low, certified = share, True
-            copied(trial, out)
         else:
             high = share
     return certified

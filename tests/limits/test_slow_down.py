@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from tests.limits.kernels.test_pursuit import angle
 from tests.robots import column, panda, without_geometry
 
 import checkrein.limits
@@ -53,7 +54,7 @@ class Judge:
     """What can be had in one tick of an arm: by its declared bounds, and by the oracle."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.T = limits, limits.period_s
+        self.T = limits.period_s
         frozen = read_robot((ROBOTS / f"{limits.name}.json").read_bytes())
         # The robot may be off by its declared errors, the oracle's stream is not.
         bounds = dict(frozen.bounds)
@@ -163,11 +164,6 @@ def off(speeds: Array, w: Array) -> float:
     """Distance of speeds (n,) from the ray of w."""
     along = max(0.0, float(speeds @ w / (w @ w)))
     return float(np.linalg.norm(speeds - along * w))
-
-
-def angle(one: Array, other: Array) -> float:
-    one, other = one / np.linalg.norm(one), other / np.linalg.norm(other)
-    return math.degrees(2.0 * math.asin(min(1.0, float(np.linalg.norm(one - other)) / 2.0)))
 
 
 @cache

@@ -169,14 +169,14 @@ def pursued(
     return Tick(ray, start[:, 1] + now * period / 2.0, period, ddq, slow)
 
 
-def driven(targets: list[Array], ticks: int = 300) -> list[Tick]:
+def driven(targets: list[Array], ticks: int = 300, calm: float = 0.0) -> list[Tick]:
     """The shipped arm's joints from rest, each target held for some ticks; one after the other."""
     limits = panda()
     a_max, step = column(limits, "max_acceleration"), column(limits, "max_jerk") * limits.period_s
     start, out = np.zeros((len(limits.joints), 3)), []
     for target in targets:
         for _ in range(ticks):
-            out.append(pursued(start, target, a_max, step, limits.period_s))
+            out.append(pursued(start, target, a_max, step, limits.period_s, calm))
             start[:, 1], start[:, 2] = out[-1].speeds(out[-1].ddq), out[-1].ddq
         np.testing.assert_allclose(start[:, 1], target, atol=EXACT)
         np.testing.assert_allclose(start[:, 2], 0.0, atol=1e-7)
@@ -195,12 +195,12 @@ def random_targets(
     return out
 
 
-def angles_of(every: list[list[Array]], ticks: int = 250) -> list[float]:
+def angles_of(every: list[list[Array]], ticks: int = 250, calm: float = 0.0) -> list[float]:
     """Degrees off the command, tick by tick, wherever all joints can reach its ray."""
     return [
         tick.degrees
         for targets in every
-        for tick in driven(targets, ticks)
+        for tick in driven(targets, ticks, calm)
         if tick.shares[0] <= tick.shares[1]
     ]
 
@@ -274,6 +274,11 @@ def test_where_all_joints_can_have_the_direction_they_keep_to_it() -> None:
 def test_also_a_small_change_of_direction_is_made_at_once() -> None:
     """Within one or two ticks' reach, too (ADR 8)."""
     assert max(angles_of(random_targets(7, 30, least=0.01, most=0.15), ticks=60)) <= 1.0
+
+
+def test_where_it_is_calm_a_small_change_of_direction_goes_straight_from_one_to_the_other() -> None:
+    small = random_targets(7, 30, least=0.01, most=0.15)
+    assert 1.0 < max(angles_of(small, 60, calm=math.inf)) <= 20.0
 
 
 def test_a_small_step_from_rest_keeps_to_the_direction() -> None:
