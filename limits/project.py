@@ -22,6 +22,7 @@ from .kernels.clearance import clearance
 from .kernels.jit import apart, kernel
 from .kernels.packed import (
     ACCELERATION,
+    ARRIVED,
     DECELERATION,
     FLAG,
     FOUND_MAX,
@@ -59,7 +60,7 @@ from .kernels.pursuit import (
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
 from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
-from .kernels.room import raise_caps, write_caps
+from .kernels.room import THERE, mark_arrived, raise_caps, write_caps
 from .kernels.sliding import near_from, slide, slide_at
 from .kinds import tcp_rotation
 
@@ -75,10 +76,9 @@ TCP_SHARE = 0.97
 # In how many ticks what is left of a clearance may be used up while a link slides along a volume,
 # and in how many seconds at most: no sooner than that need it turn aside.
 ROOM_TICKS, ROOM_S = 25.0, 0.25
-# How much farther [m] from its margin a capsule slides: a stop in joint space bends its way.
-LIFT_M = 2e-3
-# As near to its bound as this [rad or m] a joint rests: creeping on, it would hold up the others.
-THERE = 1e-6
+# How much farther [m] from its margin a capsule slides: a stop of several joints bends its way, one
+# of a single joint does not.
+LIFT_M, LIFT_ALONE_M = 2e-3, 5e-4
 # Below this share of its top speed, or along a volume, no change of direction is worth a swing.
 CALM = 0.01
 
@@ -179,7 +179,7 @@ def _damped(
     of now. What is left of a clearance may be used up in ROOM_TICKS.
     """
     room_s = min(ROOM_S, ROOM_TICKS * packed.scalar[PERIOD])
-    margin = packed.scalar[STANDOFF] + LIFT_M
+    margin = packed.scalar[STANDOFF] + (LIFT_M if speeds.shape[0] > 1 else LIFT_ALONE_M)
     capsules, is_damped = packed.capsule.shape[0], False
     write_afar(packed, work)
     for again in range(2):  # what one volume changes may lead towards another
@@ -230,7 +230,7 @@ def _pursued(
     """
     n, period, share, calm = start.shape[0], packed.scalar[PERIOD], 1.0, math.inf
     together = packed.scalar[KEEPS_DIRECTION] > 0.0
-    speeds, cap, arrived = work.vector[0], work.vector[2], work.vector[3]
+    speeds, cap, arrived = work.vector[0], work.vector[2], work.vector[ARRIVED]
     write_caps(packed, start, bounds, work)
     if together:
         raise_caps(packed, start, bounds, work)
@@ -297,6 +297,7 @@ def slid(
         speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0
     forward(packed, q, work)
     _slowdown(packed, start, speeds, bounds, work, found, full)
+    mark_arrived(packed, start, bounds, work)
     changed, margin = False, packed.scalar[STANDOFF] + lift
     for _ in range(2 if count > 1 else 1):  # what one changes may lead towards the other
         for w in range(count):
@@ -387,6 +388,7 @@ def project(
     for i in range(n):
         slow[i] = math.nan
     if held:
+        mark_arrived(packed, start, bounds, work)
         count, is_damped = _damped(packed, speeds, work, found, count)
         if is_damped:
             count = _slowdown(packed, start, speeds, bounds, work, found, count)

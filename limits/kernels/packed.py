@@ -67,8 +67,9 @@ KEPT, TRIAL, STORED = range(3)
 # Of `swept`: how far each joint moves each capsule [m or 1]; how far all joints up to it do, by
 # their position errors, and by their motion [m].
 LEVER, STILL, SWEEP = range(3)
-# Of `vector`: zeros, for what is asked about a configuration that nothing moves from.
-UNMOVED = 10
+# Of `vector`: while speeds are projected, 1 where a joint is at the bound that it is asked towards;
+# zeros, for what is asked about a configuration that nothing moves from.
+ARRIVED, UNMOVED = 3, 10
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.
 STACK_ROWS = 64
 # What a tick can find; more is not written down.

@@ -38,6 +38,8 @@ SLOWEST_SHARE = 0.1
 # Tangent of the angle that may lie between what is executed and what is commanded: 0.3 degrees, so
 # that of a tool's twist, too, it is less than one.
 CONE = 0.005
+# So far off it, as a share of that of all, the speed of one that hardly has to move may be.
+SPARE = 0.001
 # Share of the speed reachable on the ray that has to be reached within the cone.
 PROGRESS = 0.975
 # A joint with less than this share of the whole motion is to stand still.
@@ -210,8 +212,11 @@ def _onto_ray(
         row = ray[i]
         base = start[i, 1] + start[i, 2] * period / 2.0
         on_ray = 2.0 * (share * row[TARGET] - base) / period
-        ddq[i] += exactly * (on_ray - ddq[i])
         slow[i] = 2.0 * (least * row[TARGET] - base) / period
+        if abs(row[TARGET]) <= CONE * size:  # to have it rest exactly would swing without end
+            spare = 2.0 * SPARE * share * size / period
+            on_ray = min(on_ray + spare, max(on_ray - spare, ddq[i]))
+        ddq[i] += exactly * (on_ray - ddq[i])
         # What rounding adds must not leave the bounds.
         ddq[i] = min(row[HIGHEST], max(row[LOWEST], ddq[i]))
         slow[i] = min(row[HIGHEST], max(row[LOWEST], slow[i]))

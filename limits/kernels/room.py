@@ -9,10 +9,13 @@ import math
 
 from .alone import POSITION, stops_alone
 from .jit import kernel
-from .packed import DECELERATION, JERK, KEEPS_DIRECTION, PACE, PERIOD, Floats, Packed, Work
+from .packed import ARRIVED, DECELERATION, JERK, KEEPS_DIRECTION, PACE, PERIOD, Floats, Packed, Work
 from .restraint import GENTLE
 
-__all__ = ["raise_caps", "write_caps"]
+__all__ = ["THERE", "mark_arrived", "raise_caps", "write_caps"]
+
+# As near to its bound as this [rad or m] a joint rests: creeping on, it would hold up the others.
+THERE = 1e-6
 
 # The most that a joint can have after the tick is looked for until it is known to this share, by so
 # many halvings.
@@ -20,6 +23,20 @@ CLOSE, HALVINGS = 0.995, 12
 # So much of it, unless the estimate is more: on the very edge of what it can stop from, a joint
 # would be pushed back and forth by the whole ticks of its stop.
 SHORT = 0.975
+
+
+@kernel
+def mark_arrived(packed: Packed, start: Floats, bounds: Floats, work: Work) -> None:
+    """Mark in work.vector[ARRIVED] the joints that rest at a bound: speeds are those in vector[0].
+
+    What one of them is asked for is not to be had. One that is asked for nothing is not to be sent
+    beyond its bound, either.
+    """
+    for i in range(start.shape[0]):
+        speed, together = work.vector[0, i], packed.scalar[KEEPS_DIRECTION] > 0.0
+        is_high = speed >= 0.0 and bounds[1, i] - start[i, 0] <= THERE
+        is_low = speed <= 0.0 and start[i, 0] - bounds[0, i] <= THERE
+        work.vector[ARRIVED, i] = 1.0 if together and (is_high or is_low) else 0.0
 
 
 @kernel

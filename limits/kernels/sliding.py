@@ -10,6 +10,7 @@ tool's twist as little as that allows:
   elbow gives way, and the tool goes on.
 - Where joints would have to be too fast for that, or there are fewer than 6: d·(u' - n·J·w), where
   J·d = n to damped least squares. What is tangential at that place stays.
+A joint that rests at its bound takes no part (work.vector[ARRIVED]), whatever it is asked for.
 Nothing here is trusted: the certificate judges the result.
 """
 
@@ -24,6 +25,7 @@ from .damped import SINGULAR, factored, prepare, solve
 from .jacobian import RIGHT
 from .jit import apart, kernel
 from .packed import (
+    ARRIVED,
     HALF,
     NUMBER,
     PACKED,
@@ -50,6 +52,8 @@ __all__ = ["NEAR_M", "near_from", "slide", "slide_at"]
 ROUNDING_M = 1e-9
 # Damping [m] of the inverse: a place that can hardly be moved along n is left alone.
 DAMPING_M = 0.02
+# Where it makes at least this share of what is asked for, it is asked for so much more.
+EXACT = 0.5
 # Of TWIST_SPEED: the root of mu. The less, the more the tool keeps of its twist, and the faster the
 # other joints have to be.
 ASIDE = 0.1
@@ -136,6 +140,8 @@ def _tool_jacobian(packed: Packed, work: Work, joints: int) -> None:
     for j in range(joints):
         row, share = work.task[j], 0.0 if packed.joint[j, PRISMATIC] > 0.0 else 1.0
         row[0], row[1], row[2] = _column(packed, work, j, at)
+        if work.vector[ARRIVED, j] > 0.0:
+            row[0], row[1], row[2], share = 0.0, 0.0, 0.0, 0.0
         for r in range(3):
             row[3 + r] = share * work.rotation[j, 3 * r + 2]
 
@@ -154,7 +160,7 @@ def _aside(packed: Packed, work: Work, joint: int, faster: float, change: Floats
         asked[c] = 0.0
     for j in range(joints):
         push[j] = 0.0
-        if j <= joint:
+        if j <= joint and not work.vector[ARRIVED, j] > 0.0:
             x, y, z = _column(packed, work, j, p)
             push[j] = (n[0] * x + n[1] * y + n[2] * z) * packed.joint[j, VELOCITY]
         for c in range(6):
@@ -222,8 +228,10 @@ def slide_at(
     for j in range(joint + 1):
         x, y, z = _column(packed, work, j, p)
         rate = n[0] * x + n[1] * y + n[2] * z
-        along += w[j] * rate
         errors += abs(rate) * packed.joint[j, POSITION_ERROR]
+        if work.vector[ARRIVED, j] > 0.0:
+            continue
+        along += w[j] * rate
         xx, xy, xz, yy, yz, zz = (
             xx + x * x,
             xy + x * y,
@@ -236,6 +244,11 @@ def slide_at(
     if not along < wanted:
         return False
     work.small[REPORT, 1] = clear
+    if joint == 0:  # nothing else can give way, however little it moves this place
+        w[0] = w[0] * wanted / along if wanted < 0.0 else 0.0
+        along = max(along, min(wanted, 0.0))
+        if not along < wanted:
+            return True
     if _with_the_tool(packed, work, joint, wanted - along, w):
         return True
     damping = DAMPING_M * DAMPING_M
@@ -243,7 +256,11 @@ def slide_at(
     a[0], a[1], a[2], a[3], a[4], a[5] = xx + damping, xy, xz, yy + damping, yz, zz + damping
     if not _solved(a, n, force):
         return False
+    # What the damping left undone is made up for: else it would press on, and swing (trap 12).
+    made = max(EXACT, 1.0 - damping * (n[0] * force[0] + n[1] * force[1] + n[2] * force[2]))
     for j in range(joint + 1):
+        if work.vector[ARRIVED, j] > 0.0:
+            continue
         x, y, z = _column(packed, work, j, p)
-        w[j] += (x * force[0] + y * force[1] + z * force[2]) * (wanted - along)
+        w[j] += (x * force[0] + y * force[1] + z * force[2]) * (wanted - along) / made
     return True

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from tests.limits.kernels.test_pursuit import angle
 from tests.limits.slow_chain import capsule_axes, jacobian, tcp
 from tests.robots import array, column, half_space, panda, turntable, without_geometry
 
@@ -91,11 +92,6 @@ def assert_no_violation(name: str, limits: Limits, states: Array) -> None:
     one_run = np.zeros(shape[0], dtype=np.int64)
     motion = Motion(before[0], before[1], before[2], after[0], after[1], after[2], one_run)
     assert judge_ticks(robot, motion, deviation=off, thorough=False) == []
-
-
-def angle(one: Array, other: Array) -> float:
-    cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
-    return math.degrees(math.acos(min(1.0, max(-1.0, float(cosine)))))
 
 
 ALONG = {"left": [0.0, 0.15, -0.15], "right": [0.0, -0.15, -0.15]}
@@ -197,6 +193,51 @@ def test_a_single_joint_rests_at_its_bound() -> None:
     assert out.states[-1, 0, 0] == pytest.approx(2.0, abs=1e-4)
     assert (out.states[:, 0, 0] <= 2.0 + 1e-9).all()
     assert swings(limits, out.states[-250:]) <= 4.0
+
+
+@pytest.mark.parametrize("period_s", [0.001, 0.004, 0.02, 0.05])
+@pytest.mark.parametrize("distance", [0.07, 0.1, 0.138])
+def test_a_single_joint_pressed_on_a_wall_rests_before_it(distance: float, period_s: float) -> None:
+    """Square to it and, in the end, nearly along it: it can hardly move its link away from there."""
+    wall = half_space("wall", [0.0, -1.0, 0.0], -distance, "keep_out")
+    limits = turntable(tracking_error=1e-4)
+    limits = replace(limits, volumes=(wall,), standoff=1e-3, period_s=period_s)
+    second = round(1.0 / period_s)
+    out = run(limits, held(1.5), 4 * second)
+    assert "workspace" in out.kinds[-1]
+    assert swings(limits, out.states[-2 * second :]) == 0.0
+    assert float(np.abs(out.states[-second:, 0, 1]).max()) <= 1e-3
+
+
+@pytest.mark.parametrize("period_s", [0.001, 0.004, 0.01, 0.05])
+def test_each_joint_rests_a_second_after_it_came_to_its_bound(period_s: float) -> None:
+    """Also while the others go on and come to theirs, one after the other."""
+    limits, arrivals = replace(without_geometry(panda()), period_s=period_s), 0
+    rng, second = np.random.default_rng(3), round(1.0 / period_s)
+    for _ in range(3):
+        asked = rng.uniform(-0.6, 0.6, 7) * column(limits, "max_velocity")
+        states = run(limits, held(*asked.tolist()), 12 * second).states
+        ends = np.where(asked > 0.0, states[:, :, 0].max(0), states[:, :, 0].min(0))
+        for joint in range(7):
+            there = int(np.argmax(np.abs(states[:, joint, 0] - ends[joint]) <= 1e-3))
+            after = states[there + second : there + 3 * second, joint : joint + 1]
+            if len(after) == 2 * second:
+                arrivals += 1
+                one = replace(limits, joints=limits.joints[joint : joint + 1])
+                assert swings(one, after) <= 4.0
+    assert arrivals >= 12
+
+
+def test_a_joint_at_its_bound_holds_up_no_others_at_50_ms() -> None:
+    """It need not rest exactly: it swung, tick by tick, and they crept on for two seconds."""
+    limits = replace(panda(), period_s=0.05)
+    asked = np.array([-0.389, -0.328, 0.512, -0.665, 0.195, 0.446, -0.609])
+    out = run(limits, held(*asked.tolist()), 74)
+    end = column(limits, "min_position")[3]
+    there = int(np.argmax(out.states[:, 3, 0] <= end + 5e-3))
+    assert 40 <= there <= 50
+    others = np.delete(out.states[there + 20 : 74, :, 1] / asked, 3, axis=1)
+    assert float(others.min()) >= 0.95
 
 
 def test_where_the_tool_is_too_fast_the_direction_is_kept() -> None:

@@ -16,7 +16,14 @@ from tests.robots import column, half_space, panda
 
 from checkrein.limits import Limits, Volume
 from checkrein.limits.kernels.chain import forward
-from checkrein.limits.kernels.packed import TWIST_LENGTH, TWIST_SPEED, Packed, pack, work_for
+from checkrein.limits.kernels.packed import (
+    ARRIVED,
+    TWIST_LENGTH,
+    TWIST_SPEED,
+    Packed,
+    pack,
+    work_for,
+)
 from checkrein.limits.kernels.sliding import slide
 from checkrein.limits.records import Array
 
@@ -48,16 +55,25 @@ def nearest(volume: Volume, axis: Array, radius: float) -> tuple[Array, Array, f
 
 
 def _slide(
-    packed: Packed, q: Array, v: int, k: int, room_s: float, margin: float, w: Array
+    packed: Packed,
+    q: Array,
+    v: int,
+    k: int,
+    room_s: float,
+    margin: float,
+    w: Array,
+    at_bound: int | None = None,
 ) -> bool:
     work = work_for(packed)
+    if at_bound is not None:
+        work.vector[ARRIVED, at_bound] = 1.0
     forward(packed, q, work)
     return bool(slide(packed, work, v, k, room_s, margin, w))
 
 
-def slid(limits: Limits, q: Array, w: Array, k: int) -> Slid:
+def slid(limits: Limits, q: Array, w: Array, k: int, at_bound: int | None = None) -> Slid:
     packed, after = pack(limits), np.array(w)
-    changed = _slide(packed, np.array(q), 0, k, ROOM_S, MARGIN_M, after)
+    changed = _slide(packed, np.array(q), 0, k, ROOM_S, MARGIN_M, after, at_bound)
     capsule = limits.capsules[k]
     p, n, clear = nearest(limits.volumes[0], capsule_axes(limits, q)[k], capsule.radius)
     J = jacobian(limits, q, p, capsule.joint)[:3]
@@ -195,9 +211,33 @@ def test_where_joints_would_be_too_fast_the_nearest_way_will_do() -> None:
         joint, gain = robot.capsules[k].joint, case.J @ case.J.T
         wanted = (MARGIN_M + case.errors - case.clear) / ROOM_S
         force = np.linalg.solve(gain + 0.02**2 * np.eye(3), case.n)
-        expected = case.J.T @ force * (wanted - case.n @ case.J @ case.before)
+        made = max(0.5, float(case.n @ gain @ force))  # what damping leaves undone is made up for
+        expected = case.J.T @ force * (wanted - case.n @ case.J @ case.before) / made
         np.testing.assert_allclose(case.after - case.before, expected, atol=1e-6)
         assert np.array_equal(case.after[joint + 1 :], case.before[joint + 1 :])
+    assert found >= 5
+
+
+@pytest.mark.parametrize("k", [3, 9])
+def test_a_joint_that_rests_at_its_bound_takes_no_part(k: int) -> None:
+    """Neither is it asked for more, nor does what it was asked for count; the others make it up."""
+    rng, robot, found = np.random.default_rng(27), panda(), 0
+    for _ in range(60):
+        given = beside(k, rng)
+        if given is None:
+            continue
+        limits, q, _, _ = given
+        joint = robot.capsules[k].joint
+        at_bound = int(rng.integers(0, joint + 1))
+        case = slid(limits, q, rng.uniform(-0.4, 0.4, 7), k, at_bound)
+        if not case.changed:
+            continue
+        found += 1
+        assert case.after[at_bound] == case.before[at_bound]
+        resting = np.where(np.arange(7) == at_bound, 0.0, case.after)
+        wanted = (MARGIN_M + case.errors - case.clear) / ROOM_S
+        assert float(case.n @ case.J @ resting) <= min(0.1, wanted) + 0.03
+        assert float(case.n @ case.J @ resting) >= min(0.1, wanted) - 0.03
     assert found >= 5
 
 
