@@ -198,7 +198,7 @@ def test_a_single_joint_rests_at_its_bound() -> None:
 @pytest.mark.parametrize("period_s", [0.001, 0.004, 0.02, 0.05])
 @pytest.mark.parametrize("distance", [0.07, 0.1, 0.138])
 def test_a_single_joint_pressed_on_a_wall_rests_before_it(distance: float, period_s: float) -> None:
-    """Square to it and, in the end, nearly along it: it can hardly move its link away from there."""
+    """Square to it, and nearly along it: it can hardly move its link away from there."""
     wall = half_space("wall", [0.0, -1.0, 0.0], -distance, "keep_out")
     limits = turntable(tracking_error=1e-4)
     limits = replace(limits, volumes=(wall,), standoff=1e-3, period_s=period_s)
