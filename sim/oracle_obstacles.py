@@ -4,7 +4,7 @@ Guarantees:
 - Judged against the truth, not against what perception said of it: latency, age and noise are the
   filter's to allow for.
 - Distances are exact, from every point of the capsule's axis, at samples within each tick.
-- A robot that rests is not judged: what walks into it was not touched by it.
+- A robot that rests, up to rounding, is not judged: what walks into it was not touched by it.
 - A stop is judged against all that obstacles could do while it runs, at the speed they claim.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from .oracle_file import Array, Robot
 from .oracle_geometry import capsule_ends, forward
-from .oracle_joints import Excess, Motion, within_tick
+from .oracle_joints import Excess, Motion, rounding, within_tick
 
 __all__ = ["PARTS", "Crowd", "obstacle_excesses"]
 
@@ -64,7 +64,9 @@ def obstacle_excesses(
     count = crowd.radius_m.size
     names, zero = tuple(f"obstacle {i}" for i in range(count)), np.zeros(count)
     exempt = frozenset[str]() if robot.perception is None else robot.perception.exempt
-    moves = (motion.dq0 != 0.0) | (motion.dq1 != 0.0) | (motion.q0 != motion.q1)
+    # The last bit of a setpoint that follows a robot's own stop is no motion; NaN is.
+    stays = np.abs(motion.q1 - motion.q0) <= rounding(robot, 0, motion.q1)
+    moves = (motion.dq0 != 0.0) | (motion.dq1 != 0.0) | ~stays
     rests = ~moves.any(axis=1)
     out = []
     for part in parts:

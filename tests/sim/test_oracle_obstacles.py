@@ -79,6 +79,17 @@ def test_a_robot_that_rests_touches_nothing(robot: Robot) -> None:
     assert not judge_obstacles(robot, ticks(robot, 0.0), crowd(there, there))
 
 
+def test_a_robot_that_rests_does_so_up_to_rounding(robot: Robot) -> None:
+    """Where it came to rest by its own stop, the setpoint after that may differ in its last bit."""
+    there, still = beside(robot, robot.home, -0.02), ticks(robot, 0.0)
+    for off, is_judged in ((np.nextafter(1.0, 2.0) - 1.0, False), (1e-12, True)):
+        q1 = still.q1.copy()
+        q1[1, 1] = q1[1, 1] * (1.0 + off)
+        moved = replace(still, q1=q1)
+        assert (moved.q1 != still.q1).any()
+        assert bool(judge_obstacles(robot, moved, crowd(there, there))) is is_judged
+
+
 def test_a_ball_that_passes_within_a_tick_is_seen(robot: Robot) -> None:
     """Clear where the tick begins, and where it ends; not half way."""
     inside, away = beside(robot, robot.home, -0.02), np.array([0.0, 0.0, 0.3])
