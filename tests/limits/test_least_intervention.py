@@ -228,6 +228,17 @@ def test_each_joint_rests_a_second_after_it_came_to_its_bound(period_s: float) -
     assert arrivals >= 12
 
 
+def test_along_a_wall_it_goes_on_also_with_a_joint_at_its_bound() -> None:
+    """What that joint is asked for is not to be had: counted in, it pressed on, crept and swung."""
+    limits = replace(panda(), period_s=0.001)
+    asked = [0.6035, -0.3475, 0.1681, 0.4524, 0.4213, 0.81, 0.7028]
+    out = run(limits, held(*asked), 5500)
+    there = column(limits, "max_position")[5] - 0.003
+    assert (out.states[4000:, 5, 0] > there).all()
+    assert any("workspace" in kinds for kinds in out.kinds[4000:])
+    assert float(np.abs(out.states[-1, :, 0] - out.states[4000, :, 0]).max()) >= 0.3
+
+
 def test_a_joint_at_its_bound_holds_up_no_others_at_50_ms() -> None:
     """It need not rest exactly: it swung, tick by tick, and they crept on for two seconds."""
     limits = replace(panda(), period_s=0.05)
