@@ -16,7 +16,7 @@ import numpy as np
 
 from .oracle_file import Array, Robot
 from .oracle_geometry import capsule_ends, forward
-from .oracle_joints import Excess, Motion, rounding, within_tick
+from .oracle_joints import EPSILON, Excess, Motion, within_tick
 
 __all__ = ["PARTS", "Crowd", "obstacle_excesses"]
 
@@ -65,7 +65,8 @@ def obstacle_excesses(
     names, zero = tuple(f"obstacle {i}" for i in range(count)), np.zeros(count)
     exempt = frozenset[str]() if robot.perception is None else robot.perception.exempt
     # The last bit of a setpoint that follows a robot's own stop is no motion; NaN is.
-    stays = np.abs(motion.q1 - motion.q0) <= rounding(robot, 0, motion.q1)
+    size = np.maximum(np.abs(motion.q0), np.abs(motion.q1))
+    stays = np.abs(motion.q1 - motion.q0) <= 8.0 * EPSILON * size
     moves = (motion.dq0 != 0.0) | (motion.dq1 != 0.0) | ~stays
     rests = ~moves.any(axis=1)
     out = []

@@ -67,7 +67,7 @@ KEPT, TRIAL, STORED = range(3)
 # Of `swept`: how far each joint moves each capsule [m or 1]; how far all joints up to it do, by
 # their position errors, and by their motion [m].
 LEVER, STILL, SWEEP = range(3)
-# Of `vector`: while speeds are projected, 1 where a joint is at the bound that it is asked towards;
+# Of `vector`: while speeds are projected, 1 where a joint is at a bound and not asked away from it;
 # zeros, for what is asked about a configuration that nothing moves from.
 ARRIVED, UNMOVED = 3, 10
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.

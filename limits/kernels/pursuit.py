@@ -38,7 +38,7 @@ SLOWEST_SHARE = 0.1
 # Tangent of the angle that may lie between what is executed and what is commanded: 0.3 degrees, so
 # that of a tool's twist, too, it is less than one.
 CONE = 0.005
-# So far off it, as a share of that of all, the speed of one that hardly has to move may be.
+# So far off it as well, as a share of the whole speed, may be each joint that hardly has to move.
 SPARE = 0.001
 # Share of the speed reachable on the ray that has to be reached within the cone.
 PROGRESS = 0.975

@@ -9,7 +9,9 @@ tool's twist as little as that allows:
   the tool's Jacobian weighted as in kernels.damped: d ~ (AᵀA + mu)⁻¹ Jᵀn. With a joint to spare the
   elbow gives way, and the tool goes on.
 - Where joints would have to be too fast for that, or there are fewer than 6: d·(u' - n·J·w), where
-  J·d = n to damped least squares. What is tangential at that place stays.
+  J·d = n to damped least squares, asked for up to a quarter more than is wanted, so that it makes
+  that. What is tangential at that place stays. If it is the first joint alone that moves it, that
+  goes as fast as it may.
 A joint that rests at its bound takes no part (work.vector[ARRIVED]), whatever it is asked for.
 Nothing here is trusted: the certificate judges the result.
 """
@@ -50,10 +52,14 @@ from .tray import arm_in
 __all__ = ["NEAR_M", "near_from", "slide", "slide_at"]
 
 ROUNDING_M = 1e-9
-# Damping [m] of the inverse: a place that can hardly be moved along n is left alone.
+# Damping [m] of the inverse: a place that can hardly be moved along n is all but left alone.
 DAMPING_M = 0.02
 # Where it makes at least this share of what is asked for, it is asked for so much more.
-EXACT = 0.5
+EXACT = 0.8
+# With less leverage [m, or 1] than this no joint can move the place along n at all.
+STUCK_M = 1e-4
+# Slower than this [m/s] the only joint that moves a place is not held back: n is not that exact.
+CREEP_M_S = 1e-4
 # Of TWIST_SPEED: the root of mu. The less, the more the tool keeps of its twist, and the faster the
 # other joints have to be.
 ASIDE = 0.1
@@ -224,7 +230,7 @@ def slide_at(
     share = 0.5 - 0.5 * min(1.0, max(-1.0, lead / LEVEL_M))  # 0: the first end is on the wall
     for i in range(3):
         p[i] = axis[i] + share * (axis[3 + i] - axis[i])
-    xx = xy = xz = yy = yz = zz = along = errors = 0.0
+    xx = xy = xz = yy = yz = zz = along = errors = gain = rate = 0.0
     for j in range(joint + 1):
         x, y, z = _column(packed, work, j, p)
         rate = n[0] * x + n[1] * y + n[2] * z
@@ -232,6 +238,7 @@ def slide_at(
         if work.vector[ARRIVED, j] > 0.0:
             continue
         along += w[j] * rate
+        gain += rate * rate
         xx, xy, xz, yy, yz, zz = (
             xx + x * x,
             xy + x * y,
@@ -241,17 +248,18 @@ def slide_at(
             zz + z * z,
         )
     wanted = min(AWAY_M_S, (margin + errors - clear) / room_s)
-    if not along < wanted:
+    if not (along < wanted and gain > STUCK_M * STUCK_M):
         return False
     work.small[REPORT, 1] = clear
-    if joint == 0:  # nothing else can give way, however little it moves this place
-        w[0] = w[0] * wanted / along if wanted < 0.0 else 0.0
-        along = max(along, min(wanted, 0.0))
-        if not along < wanted:
-            return True
     if _with_the_tool(packed, work, joint, wanted - along, w):
         return True
     damping = DAMPING_M * DAMPING_M
+    if joint == 0:  # nothing else can give way: as fast as it may, however little that moves it
+        if along < min(wanted, 0.0) - CREEP_M_S:
+            w[0] *= min(wanted, 0.0) / along
+            along = min(wanted, 0.0)
+        w[0] += rate * (wanted - along) / max(gain, damping)
+        return True
     a, force = work.spatial[0, 0:6], work.spatial[0, 6:9]
     a[0], a[1], a[2], a[3], a[4], a[5] = xx + damping, xy, xz, yy + damping, yz, zz + damping
     if not _solved(a, n, force):

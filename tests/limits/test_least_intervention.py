@@ -204,6 +204,10 @@ def test_a_single_joint_pressed_on_a_wall_rests_before_it(distance: float, perio
     limits = replace(limits, volumes=(wall,), standoff=1e-3, period_s=period_s)
     second = round(1.0 / period_s)
     out = run(limits, held(1.5), 4 * second)
+    inside = math.asin((distance - 0.04 - 1e-3) / 0.1) - 1e-4
+    gap = distance - 0.04 - 1e-3 - 0.1 * np.sin(out.states[-1, 0, 0] + 1e-4)  # of what it may use
+    assert 0.0 <= gap <= 6e-4
+    assert out.states[-1, 0, 0] <= inside
     assert "workspace" in out.kinds[-1]
     assert swings(limits, out.states[-2 * second :]) == 0.0
     assert float(np.abs(out.states[-second:, 0, 1]).max()) <= 1e-3
@@ -225,6 +229,7 @@ def test_each_joint_rests_a_second_after_it_came_to_its_bound(period_s: float) -
                 arrivals += 1
                 one = replace(limits, joints=limits.joints[joint : joint + 1])
                 assert swings(one, after) <= 4.0
+                assert float(np.abs(after[:, 0, 1]).max()) <= 1e-3
     assert arrivals >= 12
 
 

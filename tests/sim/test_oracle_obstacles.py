@@ -88,6 +88,9 @@ def test_a_robot_that_rests_does_so_up_to_rounding(robot: Robot) -> None:
         moved = replace(still, q1=q1)
         assert (moved.q1 != still.q1).any()
         assert bool(judge_obstacles(robot, moved, crowd(there, there))) is is_judged
+    q1 = still.q1.copy()
+    q1[1, 1] = np.nan
+    assert judge_obstacles(robot, replace(still, q1=q1), crowd(there, there))
 
 
 def test_a_ball_that_passes_within_a_tick_is_seen(robot: Robot) -> None:

@@ -12,7 +12,7 @@ from tests.limits.kernels.test_clear_in_motion import moved_by, within
 from tests.limits.kernels.test_clearance import SHAPES, Shape, random_volume
 from tests.limits.slow_chain import capsule_axes, jacobian, tcp
 from tests.limits.slow_geometry import axis_points, signed_distance
-from tests.robots import column, half_space, panda
+from tests.robots import column, half_space, panda, turntable
 
 from checkrein.limits import Limits, Volume
 from checkrein.limits.kernels.chain import forward
@@ -211,7 +211,7 @@ def test_where_joints_would_be_too_fast_the_nearest_way_will_do() -> None:
         joint, gain = robot.capsules[k].joint, case.J @ case.J.T
         wanted = (MARGIN_M + case.errors - case.clear) / ROOM_S
         force = np.linalg.solve(gain + 0.02**2 * np.eye(3), case.n)
-        made = max(0.5, float(case.n @ gain @ force))  # what damping leaves undone is made up for
+        made = max(0.8, float(case.n @ gain @ force))  # what damping leaves undone is made up for
         expected = case.J.T @ force * (wanted - case.n @ case.J @ case.before) / made
         np.testing.assert_allclose(case.after - case.before, expected, atol=1e-6)
         assert np.array_equal(case.after[joint + 1 :], case.before[joint + 1 :])
@@ -239,6 +239,44 @@ def test_a_joint_that_rests_at_its_bound_takes_no_part(k: int) -> None:
         assert float(case.n @ case.J @ resting) <= min(0.1, wanted) + 0.03
         assert float(case.n @ case.J @ resting) >= min(0.1, wanted) - 0.03
     assert found >= 5
+
+
+def alone(speed: float, clear: float, distance: float = 0.1) -> tuple[bool, float]:
+    """A turntable's speed (and whether it was changed) with its link so far [m] from a wall."""
+    wall = half_space("wall", [0.0, -1.0, 0.0], -distance, "keep_out")
+    limits = replace(turntable(tracking_error=0.0), volumes=(wall,))
+    q, w = np.arcsin((distance - 0.04 - clear) / 0.1), np.array([speed])
+    changed = _slide(pack(limits), np.array([q]), 0, len(limits.capsules) - 1, ROOM_S, MARGIN_M, w)
+    return changed, float(w[0])
+
+
+def test_the_only_joint_that_moves_a_link_goes_just_as_fast_as_it_may() -> None:
+    changed, speed = alone(2.0, MARGIN_M + 0.01)
+    lever = math.sqrt(0.1**2 - (0.06 - MARGIN_M - 0.01) ** 2)
+    assert changed
+    assert speed == pytest.approx(0.01 / ROOM_S / lever, rel=1e-9)
+
+
+def test_the_only_joint_that_moves_a_link_is_not_held_on_its_way_out() -> None:
+    """Too near, it leaves as fast as it has to, and as fast as it is asked to if that is more."""
+    away = 0.002 / ROOM_S / math.sqrt(0.1**2 - (0.06 - MARGIN_M + 0.002) ** 2)
+    speeds = [alone(-share * away, MARGIN_M - 0.002)[1] for share in (0.0, 0.5, 0.9, 1.0, 1.5)]
+    assert speeds[4] == pytest.approx(-1.5 * away)
+    for speed in speeds[:4]:
+        assert speed == pytest.approx(-away, rel=1e-6)
+
+
+def test_a_joint_that_cannot_move_a_link_towards_a_volume_is_left_alone() -> None:
+    """However near that is: turning about the normal of a table takes nothing of the clearance."""
+    robot = panda()
+    k = next(i for i, capsule in enumerate(robot.capsules) if capsule.joint == 0)
+    axes = capsule_axes(robot, np.array(robot.home))[k]
+    edge = float(axes[:, 2].min()) - robot.capsules[k].radius - 0.5 * MARGIN_M
+    table = half_space("table", [0.0, 0.0, 1.0], edge, "keep_out")
+    for resting in (None, 0):
+        case = slid(replace(robot, volumes=(table,)), robot.home, np.full(7, 0.3), k, resting)
+        assert not case.changed
+        assert np.array_equal(case.after, case.before)
 
 
 def test_what_is_too_near_is_led_away_slowly() -> None:
