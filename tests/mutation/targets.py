@@ -56,6 +56,7 @@ TICK = (
     "tests/limits/test_tick.py",
     "tests/limits/test_tick_parts.py",
     "tests/limits/test_tick_trials.py",
+    "tests/limits/test_trial.py",
     "tests/limits/test_core.py",
 )
 
