@@ -49,11 +49,11 @@ class Search:
         self.slowly.add(slowly)
         return share <= self._certified
 
-    def on_ray(self, times: int) -> bool:
-        """From a tenth of what the boldest makes of the command, to all of it."""
+    def on_ray(self, times: int, least: float = 0.1) -> bool:
+        """From so much of what the boldest makes of the command, to all of it."""
         packed, start, work = _at_rest()
         work.ray[:, TARGET] = [1.0, 1.0]
-        slow, bold = np.array([0.1, 0.1]), np.array([1.0, 1.0])
+        slow, bold = np.full(2, least), np.ones(2)
         return bool(plain(trial.on_ray)(packed, start, slow, bold, times, work, OUT))
 
     def towards(self, times: int) -> bool:
@@ -93,6 +93,14 @@ def test_on_the_ray_it_halves_what_is_not_known_yet(
     assert search.on_ray(times) is is_found
     assert search.tried == tried
     assert search.slowly == {False}
+
+
+def test_on_the_ray_two_trials_do_where_there_is_next_to_nothing_to_gain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    search = Search(monkeypatch, 1.0)
+    assert search.on_ray(8, least=0.98)
+    assert search.tried == [0.5, 0.75]
 
 
 TOWARDS = [
