@@ -61,7 +61,7 @@ from .kernels.pursuit import (
 from .kernels.reference import VELOCITY as MODE_VELOCITY
 from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
 from .kernels.room import THERE, mark_arrived, raise_caps, write_caps
-from .kernels.sliding import near_from, slide, slide_at
+from .kernels.sliding import near_from, room_time, slide, slide_at
 from .kinds import tcp_rotation
 
 __all__ = ["FOUND_MAX", "project", "slid"]
@@ -73,9 +73,6 @@ _TCP_ROTATION, _WORKSPACE = 10.0, 5.0
 INSIDE = 1.0 - 1e-11
 # The certificate also charges the bending of the path within a tick; leave it something.
 TCP_SHARE = 0.97
-# In how many ticks what is left of a clearance may be used up while a link slides along a volume,
-# and in how many seconds at most: no sooner than that need it turn aside.
-ROOM_TICKS, ROOM_S = 25.0, 0.25
 # How much farther [m] from its margin a capsule slides: a stop of several joints bends its way, one
 # of a single joint does not.
 LIFT_M, LIFT_ALONE_M = 2e-3, 5e-4
@@ -176,9 +173,9 @@ def _damped(
     """Change speeds (n,) so that no capsule comes nearer to a volume too fast: it slides instead.
 
     Returns the number of findings and whether any speed was changed. The frames in `work` are those
-    of now. What is left of a clearance may be used up in ROOM_TICKS.
+    of now. What is left of a clearance may be used up in room_time.
     """
-    room_s = min(ROOM_S, ROOM_TICKS * packed.scalar[PERIOD])
+    room_s = room_time(packed)
     margin = packed.scalar[STANDOFF] + (LIFT_M if speeds.shape[0] > 1 else LIFT_ALONE_M)
     capsules, is_damped = packed.capsule.shape[0], False
     write_afar(packed, work)
@@ -290,8 +287,7 @@ def slid(
     their margins the capsules are to stay. The findings are those of `project`: none is added.
     """
     n, q, speeds, full = start.shape[0], work.vector[1], work.vector[0], found.shape[0]
-    room_s = min(ROOM_S, ROOM_TICKS * packed.scalar[PERIOD])
-    capsules = packed.capsule.shape[0]
+    room_s, capsules = room_time(packed), packed.capsule.shape[0]
     for i in range(n):
         q[i] = start[i, 0]
         speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0

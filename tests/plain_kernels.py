@@ -20,7 +20,7 @@ import numpy as np
 import checkrein.limits
 from checkrein.limits.kernels import jit
 
-__all__ = ["compute_as_compiled"]
+__all__ = ["compute_as_compiled", "python"]
 
 # What LLVM's conversion to a 64-bit integer gives on x86 for NaN and infinities.
 NO_INTEGER = -(2**63)
@@ -47,6 +47,11 @@ def _rounded(function: Callable[[float], int]) -> Callable[[float], int]:
 _FUNCTIONS = {name: value for name, value in vars(math).items() if not name.startswith("_")}
 MATH = SimpleNamespace(**{name: _or_nan(f) if callable(f) else f for name, f in _FUNCTIONS.items()})
 MATH.ceil, MATH.floor = _rounded(math.ceil), _rounded(math.floor)
+
+
+def python(kernel: Any) -> Callable[..., Any]:
+    """A kernel's Python source, which computes with symbols as well as with floats."""
+    return getattr(kernel, "py_func", kernel)  # type: ignore[no-any-return]
 
 
 def compute_as_compiled() -> None:

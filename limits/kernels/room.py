@@ -32,8 +32,9 @@ def mark_arrived(packed: Packed, start: Floats, bounds: Floats, work: Work) -> N
     What one of them is asked for is not to be had. One that is asked for nothing is not to be sent
     beyond its bound, either.
     """
+    together = packed.scalar[KEEPS_DIRECTION] > 0.0
     for i in range(start.shape[0]):
-        speed, together = work.vector[0, i], packed.scalar[KEEPS_DIRECTION] > 0.0
+        speed = work.vector[0, i]
         is_high = speed >= 0.0 and bounds[1, i] - start[i, 0] <= THERE
         is_low = speed <= 0.0 and start[i, 0] - bounds[0, i] <= THERE
         work.vector[ARRIVED, i] = 1.0 if together and (is_high or is_low) else 0.0

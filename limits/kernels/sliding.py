@@ -31,6 +31,7 @@ from .packed import (
     HALF,
     NUMBER,
     PACKED,
+    PERIOD,
     PLANE,
     POSITION_ERROR,
     PRISMATIC,
@@ -49,7 +50,7 @@ from .packed import (
 from .separation import uphill
 from .tray import arm_in
 
-__all__ = ["NEAR_M", "near_from", "slide", "slide_at"]
+__all__ = ["NEAR_M", "near_from", "room_time", "slide", "slide_at"]
 
 ROUNDING_M = 1e-9
 # Damping [m] of the inverse: a place that can hardly be moved along n is all but left alone.
@@ -65,10 +66,19 @@ CREEP_M_S = 1e-4
 ASIDE = 0.1
 # From here on nothing is held back.
 NEAR_M = 0.3
+# In how many ticks what is left of a clearance may be used up while a link slides along a volume,
+# and in how many seconds at most: no sooner than that need it turn aside.
+ROOM_TICKS, ROOM_S = 25.0, 0.25
 # A place that is nearer than it should be is led away no faster than this.
 AWAY_M_S = 0.1
 # Both ends of a capsule that are as near as this are on the wall together: its middle counts.
 LEVEL_M = 2e-3
+
+
+@kernel
+def room_time(packed: Packed) -> float:
+    """In how many seconds a link may use up its clearance from a volume."""
+    return min(ROOM_S, ROOM_TICKS * packed.scalar[PERIOD])
 
 
 @kernel

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import z3
 from tests.limits.slow_motion import random_motions
+from tests.plain_kernels import python
 from tests.robots import panda
 
 from checkrein.limits import trial
@@ -23,11 +24,6 @@ from checkrein.limits.kernels import braking, motion, separation
 from checkrein.limits.kernels.packed import JOINT_COLUMNS, PERIOD, POSITION_ERROR, PRISMATIC
 
 TIMEOUT_MS = 20_000
-
-
-def python(kernel: Any) -> Callable[..., Any]:
-    """A kernel's Python source, which computes with symbols as well as with floats."""
-    return getattr(kernel, "py_func", kernel)  # type: ignore[no-any-return]
 
 
 def verdict(hypotheses: list[Any], claim: Any) -> str:

@@ -5,11 +5,11 @@ The search as plain Python, without the motions that it is about: those are in t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+from tests.plain_kernels import python
 from tests.robots import slider
 
 from checkrein.limits import trial
@@ -20,10 +20,6 @@ from checkrein.limits.records import Array
 OUT = np.zeros((3, 6))
 
 
-def plain(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    return getattr(kernel, "py_func", kernel)
-
-
 class Search:
     """What a search tried, and what it said; up to `certified` of the way is certified."""
 
@@ -32,7 +28,7 @@ class Search:
         self.slowly: set[bool] = set()
         self._certified = certified
         monkeypatch.setattr(trial, "_between", self._between)
-        monkeypatch.setattr(trial, "_progress", plain(trial._progress))
+        monkeypatch.setattr(trial, "_progress", python(trial._progress))
 
     def _between(
         self,
@@ -54,17 +50,26 @@ class Search:
         packed, start, work = _at_rest()
         work.ray[:, TARGET] = [1.0, 1.0]
         slow, bold = np.full(2, least), np.ones(2)
-        return bool(plain(trial.on_ray)(packed, start, slow, bold, times, work, OUT))
+        return bool(python(trial.on_ray)(packed, start, slow, bold, times, work, OUT))
 
     def towards(self, times: int) -> bool:
         packed, start, work = _at_rest()
         safe, bold = np.zeros(2), np.ones(2)
-        return bool(plain(trial.towards)(packed, start, safe, bold, times, work, OUT))
+        return bool(python(trial.towards)(packed, start, safe, bold, times, work, OUT))
 
 
 def _at_rest() -> tuple[Packed, Array, Work]:
     packed = pack(slider())
     return packed, np.zeros((2, 3)), work_for(packed)
+
+
+class Case(NamedTuple):
+    """So much is certified, at most so many trials; whether one is found, and what was tried."""
+
+    certified: float
+    times: int
+    is_found: bool
+    tried: list[float]
 
 
 FIRST = [0.5, 0.25]
@@ -81,17 +86,13 @@ ON_RAY = [
 ]
 
 
-@pytest.mark.parametrize(("certified", "times", "is_found", "tried"), ON_RAY)
+@pytest.mark.parametrize("case", [Case(*row) for row in ON_RAY])
 def test_on_the_ray_it_halves_what_is_not_known_yet(
-    monkeypatch: pytest.MonkeyPatch,
-    certified: float,
-    times: int,
-    is_found: bool,
-    tried: list[float],
+    monkeypatch: pytest.MonkeyPatch, case: Case
 ) -> None:
-    search = Search(monkeypatch, certified)
-    assert search.on_ray(times) is is_found
-    assert search.tried == tried
+    search = Search(monkeypatch, case.certified)
+    assert search.on_ray(case.times) is case.is_found
+    assert search.tried == case.tried
     assert search.slowly == {False}
 
 
@@ -114,18 +115,14 @@ TOWARDS = [
 ]
 
 
-@pytest.mark.parametrize(("certified", "times", "is_found", "tried"), TOWARDS)
+@pytest.mark.parametrize("case", [Case(*row) for row in TOWARDS])
 def test_towards_the_stop_it_halves_the_way_and_then_quarters_it(
-    monkeypatch: pytest.MonkeyPatch,
-    certified: float,
-    times: int,
-    is_found: bool,
-    tried: list[float],
+    monkeypatch: pytest.MonkeyPatch, case: Case
 ) -> None:
-    search = Search(monkeypatch, certified)
-    assert search.towards(times) is is_found
-    assert search.tried == tried
-    assert search.slowly == {times == 14}  # a slow stop is for a start from rest
+    search = Search(monkeypatch, case.certified)
+    assert search.towards(case.times) is case.is_found
+    assert search.tried == case.tried
+    assert search.slowly == {case.times == 14}  # a slow stop is for a start from rest
 
 
 def test_progress_is_what_the_speeds_after_the_tick_make_of_the_command() -> None:
@@ -135,4 +132,4 @@ def test_progress_is_what_the_speeds_after_the_tick_make_of_the_command() -> Non
     work.ray[:, TARGET] = rng.normal(size=2)
     after = start[:, 1] + (start[:, 2] + ddq) * slider().period_s / 2.0
     expected = float(after @ work.ray[:, TARGET])
-    assert plain(trial._progress)(packed, start, ddq, work) == pytest.approx(expected, rel=1e-12)
+    assert python(trial._progress)(packed, start, ddq, work) == pytest.approx(expected, rel=1e-12)
