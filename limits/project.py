@@ -78,6 +78,8 @@ TCP_SHARE = 0.97
 LIFT_M, LIFT_ALONE_M = 2e-3, 5e-4
 # Below this share of its top speed, or along a volume, no change of direction is worth a swing.
 CALM = 0.01
+# What one volume changes may lead towards another: they take turns; the last time all slow down.
+PASSES = 4
 
 _turning = tcp_rotation.rotational_speed_and_bound
 _found = note
@@ -168,19 +170,19 @@ def _smoothly(packed: Packed, start: Floats, i: int, speed: float, feed: float) 
 
 @kernel
 def _damped(
-    packed: Packed, speeds: Floats, work: Work, found: Floats, count: int
+    packed: Packed, start: Floats, speeds: Floats, work: Work, found: Floats, count: int
 ) -> tuple[int, bool]:
     """Change speeds (n,) so that no capsule comes nearer to a volume too fast: it slides instead.
 
     Returns the number of findings and whether any speed was changed. The frames in `work` are those
     of now. What is left of a clearance may be used up in room_time.
     """
-    room_s = room_time(packed)
+    room_s = room_time(packed, start, work)
     margin = packed.scalar[STANDOFF] + (LIFT_M if speeds.shape[0] > 1 else LIFT_ALONE_M)
     capsules, is_damped = packed.capsule.shape[0], False
     write_afar(packed, work)
-    for again in range(2):  # what one volume changes may lead towards another
-        changed = False
+    for again in range(PASSES):
+        changed, slower = False, again == PASSES - 1
         for k in range(capsules):
             near, radius, axis = (
                 near_from(packed, k, room_s, margin, speeds),
@@ -194,7 +196,7 @@ def _damped(
                 clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
                 if not clear < near:
                     continue
-                if slide_at(packed, work, v, k, clear, room_s, margin, speeds):
+                if slide_at(packed, work, v, k, clear, room_s, margin, slower, speeds):
                     near = near_from(packed, k, room_s, margin, speeds)
                     changed = is_damped = True
                     if again == 0:
@@ -287,18 +289,20 @@ def slid(
     their margins the capsules are to stay. The findings are those of `project`: none is added.
     """
     n, q, speeds, full = start.shape[0], work.vector[1], work.vector[0], found.shape[0]
-    room_s, capsules = room_time(packed), packed.capsule.shape[0]
+    capsules = packed.capsule.shape[0]
     for i in range(n):
         q[i] = start[i, 0]
         speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0
     forward(packed, q, work)
     _slowdown(packed, start, speeds, bounds, work, found, full)
     mark_arrived(packed, start, bounds, work)
-    changed, margin = False, packed.scalar[STANDOFF] + lift
-    for _ in range(2 if count > 1 else 1):  # what one changes may lead towards the other
+    changed, margin, room_s = False, packed.scalar[STANDOFF] + lift, room_time(packed, start, work)
+    passes = PASSES if count > 1 else 1
+    for again in range(passes):
+        slower = again > 0 and again == passes - 1
         for w in range(count):
             v, k = int(work.small[WALLS, w]) // capsules, int(work.small[WALLS, w]) % capsules
-            changed = slide(packed, work, v, k, room_s, margin, speeds) or changed
+            changed = slide(packed, work, v, k, room_s, margin, slower, speeds) or changed
     if not changed:
         return False
     _slowdown(packed, start, speeds, bounds, work, found, full)
@@ -385,7 +389,7 @@ def project(
         slow[i] = math.nan
     if held:
         mark_arrived(packed, start, bounds, work)
-        count, is_damped = _damped(packed, speeds, work, found, count)
+        count, is_damped = _damped(packed, start, speeds, work, found, count)
         if is_damped:
             count = _slowdown(packed, start, speeds, bounds, work, found, count)
         return _pursued(packed, start, bounds, reference, work, found, count, is_damped, ddq, slow)

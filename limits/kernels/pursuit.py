@@ -45,6 +45,10 @@ PROGRESS = 0.975
 # A joint with less than this share of the whole motion is to stand still.
 TINY = 1e-9
 THIRDS = 28
+# Along a volume the ray turns with every tick. What is off it by no more than this tangent goes on,
+# as far along it as that allows; and what lags behind by no more than this share of it follows it,
+# each joint for itself: held to each other, they would be pushed back and forth by its turning.
+WALL_CONE, LAG, HALVINGS = 0.03, 0.05, 24
 
 
 @kernel
@@ -168,6 +172,35 @@ def _together(start: Floats, ray: Floats, period: float, ddq: Floats) -> None:
 
 
 @kernel
+def _onward(ray: Floats, share: float, cone: float) -> float:
+    """The largest share of the ray, from `share` on, whose cone can be reached.
+
+    cone: its radius at the ray's end, as `_distance2` is measured. `share` itself if it is farther.
+    """
+    low, high = share, 1.0
+    if not _distance2(ray, share) <= (cone * share) ** 2:
+        return share
+    for _ in range(HALVINGS):
+        tried = 0.5 * (low + high)
+        if _distance2(ray, tried) <= (cone * tried) ** 2:
+            low = tried
+        else:
+            high = tried
+    return low
+
+
+@kernel
+def _follows(start: Floats, ray: Floats, period: float, size2: float) -> bool:
+    """Whether the joints are about as fast as they are to be."""
+    lag2 = 0.0
+    for i in range(start.shape[0]):
+        row = ray[i]
+        lost = row[TARGET] - start[i, 1] - (start[i, 2] + row[SLOPE]) * period / 2.0
+        lag2 += lost * lost
+    return lag2 <= LAG * LAG * size2
+
+
+@kernel
 def _onto_ray(
     start: Floats,
     ray: Floats,
@@ -232,8 +265,8 @@ def pursue(
     the tick), SLOPE (its rate), STEP, LOWEST and HIGHEST (bounds of the acceleration). Both results
     lead to joint speeds in the commanded direction, as fast and as slow as that is possible in one
     tick, within CONE of it. Where it is not possible at all, ddq comes as near to it as it can, and
-    slow is NaN. A last bit of the way that leads to speeds below calm (inf: any) is not made in one
-    tick, but without swinging.
+    slow is NaN. A last bit of the way that leads to speeds below calm is not made in one tick, but
+    without swinging. calm = inf: the ray is that of a slide along a volume, and turns.
     """
     n, size2 = start.shape[0], 0.0
     for i in range(n):
@@ -248,14 +281,16 @@ def pursue(
     if not (size2 > 0.0 and size2 < math.inf):  # to rest: each joint for itself
         return
     least, share, rate = _reachable(start, ray, period)
-    meets = share >= least
-    if meets and share >= 1.0:  # no joint is held back: they arrive together
+    meets, follows = share >= least, calm == math.inf and _follows(start, ray, period, size2)
+    if meets and share >= 1.0 and not follows:  # no joint is held back: they arrive together
         _together(start, ray, period, ddq)
-    else:
+    elif not follows:
         if meets:
             calm = 0.0
         else:
             share, rate = _nearest(ray), 0.0
+            if calm == math.inf:
+                share = _onward(ray, share, WALL_CONE * math.sqrt(size2))
         for i in range(n):
             ddq[i] = _with_pace(start, i, ray[i], share, rate, period)
     _onto_ray(start, ray, size2, period, calm, ddq, slow)

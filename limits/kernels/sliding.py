@@ -4,14 +4,18 @@ At the place of the capsule that is nearest to the volume, with unit direction n
 Jacobian J (3, n), the joint velocity w is changed so that the speed along n becomes u', and the
 tool's twist as little as that allows:
 - Of the tool itself, all goes along n by u' - n·J·w, and it turns no more (damped least squares,
-  where they are exact). What it does across n stays.
+  where they are exact). What it does across n stays. Less and less of this, and more of what
+  follows, the nearer to a singularity it is.
 - Of another link, of all d with n·J·d = u' - n·J·w the one with the least |A d|² + mu·|d|², A being
   the tool's Jacobian weighted as in kernels.damped: d ~ (AᵀA + mu)⁻¹ Jᵀn. With a joint to spare the
   elbow gives way, and the tool goes on.
-- Where joints would have to be too fast for that, or there are fewer than 6: d·(u' - n·J·w), where
-  J·d = n to damped least squares, asked for up to a quarter more than is wanted, so that it makes
-  that. What is tangential at that place stays. If it is the first joint alone that moves it, that
-  goes as fast as it may.
+- Where there are fewer than 6 joints: d·(u' - n·J·w), where J·d = n to damped least squares, asked
+  for up to a quarter more than is wanted, so that it makes that. What is tangential at that place
+  stays. The faster joints would have to be for the ways above, the more of this way it is; and
+  where it makes them too fast as well, what can be had of it, and then all are slowed down. If it
+  is the first joint alone that moves the place, that goes as fast as it may.
+The ends of the capsule that are farther from the volume are held to the same.
+All this is continuous in the configuration: what switches between two ways chatters.
 A joint that rests at its bound takes no part (work.vector[ARRIVED]), whatever it is asked for.
 Nothing here is trusted: the certificate judges the result.
 """
@@ -28,8 +32,12 @@ from .jacobian import RIGHT
 from .jit import apart, kernel
 from .packed import (
     ARRIVED,
+    DECELERATION,
+    FLAG,
     HALF,
+    JERK,
     NUMBER,
+    PACE,
     PACKED,
     PERIOD,
     PLANE,
@@ -47,6 +55,7 @@ from .packed import (
     Packed,
     Work,
 )
+from .restraint import GENTLE
 from .separation import uphill
 from .tray import arm_in
 
@@ -64,21 +73,35 @@ CREEP_M_S = 1e-4
 # Of TWIST_SPEED: the root of mu. The less, the more the tool keeps of its twist, and the faster the
 # other joints have to be.
 ASIDE = 0.1
+# From this share of its top speed on, a joint is too fast for the tool's sake, little by little.
+BRISK = 0.5
 # From here on nothing is held back.
 NEAR_M = 0.3
-# In how many ticks what is left of a clearance may be used up while a link slides along a volume,
-# and in how many seconds at most: no sooner than that need it turn aside.
-ROOM_TICKS, ROOM_S = 25.0, 0.25
+# What is left of a clearance may be used up while a link slides along a volume in so many ticks, or
+# so soon [s], or in the time in which it comes to rest, if that is more; and in no more than that.
+ROOM_TICKS, SOON_S, ROOM_S = 25.0, 0.1, 0.25
 # A place that is nearer than it should be is led away no faster than this.
 AWAY_M_S = 0.1
 # Both ends of a capsule that are as near as this are on the wall together: its middle counts.
 LEVEL_M = 2e-3
+# An end that is as far as this from the place that counts, of the length of the axis, counts, too.
+FARTHER = 0.25
 
 
 @kernel
-def room_time(packed: Packed) -> float:
-    """In how many seconds a link may use up its clearance from a volume."""
-    return min(ROOM_S, ROOM_TICKS * packed.scalar[PERIOD])
+def room_time(packed: Packed, start: Floats, work: Work) -> float:
+    """In how many seconds a link may use up its clearance from a volume.
+
+    Its way to rest is as long as it goes in half the time that the slowest joint takes, and a bit
+    for jerk and for the tick: sooner than that, a stop would lead beyond the clearance.
+    """
+    longest = lag = 0.0
+    for i in range(start.shape[0]):
+        a_max = packed.joint[i, DECELERATION] * work.small[PACE, GENTLE]
+        longest = max(longest, abs(start[i, 1]) / a_max)
+        lag = max(lag, a_max / packed.joint[i, JERK])
+    period = packed.scalar[PERIOD]
+    return min(ROOM_S, max(min(SOON_S, ROOM_TICKS * period), 0.5 * (longest + lag) + period))
 
 
 @kernel
@@ -135,17 +158,24 @@ def _solved(a: Floats, b: Floats, x: Floats) -> bool:
 
 @kernel
 def slide(
-    packed: Packed, work: Work, v: int, k: int, room_s: float, margin: float, w: Floats
+    packed: Packed,
+    work: Work,
+    v: int,
+    k: int,
+    room_s: float,
+    margin: float,
+    slower: bool,
+    w: Floats,
 ) -> bool:
     """Change w (n,) so that capsule k does not approach volume v any faster than it may.
 
     The frames in `work` are those of now (after `forward`). It may use up what is left of the
     clearance beyond `margin` [m], and beyond what position errors take, in room_s seconds;
-    work.small[REPORT, 1] becomes that clearance.
+    work.small[REPORT, 1] becomes that clearance. slower: it does not turn aside, all slow down.
     False, with w as it was, if it is slower already or nothing can be done.
     """
     clear = _clearance(packed, work, v, k)
-    return clear < NEAR_M and slide_at(packed, work, v, k, clear, room_s, margin, w)
+    return clear < NEAR_M and slide_at(packed, work, v, k, clear, room_s, margin, slower, w)
 
 
 @kernel
@@ -191,55 +221,101 @@ def _aside(packed: Packed, work: Work, joint: int, faster: float, change: Floats
 
 
 @kernel
-def _with_the_tool(packed: Packed, work: Work, joint: int, faster: float, w: Floats) -> bool:
-    """Change w (n,) so that the place SHIFTED goes faster by so much along PLANE, see above.
+def _with_the_tool(packed: Packed, work: Work, joint: int, faster: float, w: Floats) -> float:
+    """Write the change of w (n,) by which the place SHIFTED goes so much faster along PLANE.
 
-    False, with w as it was, where there are too few joints or they would have to be too fast.
+    Into work.vector[4], see above. Returns how much of it may be had: nothing where there are too
+    few joints, less and less where they would have to be too fast.
     """
     arm, n, task, joints = arm_in(packed), work.small[PLANE], work.task, w.shape[0]
     if joints < 6:
-        return False
+        return 0.0
     _tool_jacobian(packed, work, joints)
-    is_regular = prepare(arm, joints, task) >= (SINGULAR * packed.scalar[TWIST_SPEED]) ** 2
-    asked, change = task[joints + RIGHT], work.vector[4]
-    if joint == joints - 1 and is_regular:
-        for i in range(3):
-            asked[i], asked[3 + i] = faster * n[i], 0.0
-        solve(arm, asked, joints, task, change)
-    elif not _aside(packed, work, joint, faster, change):
-        return False
-    for j in range(joints):  # written so that what is no number is too fast
-        if not abs(w[j] + change[j]) <= max(abs(w[j]), packed.joint[j, VELOCITY]):
-            return False
+    edge = SINGULAR * packed.scalar[TWIST_SPEED]
+    regular = math.sqrt(max(0.0, prepare(arm, joints, task))) / edge
+    exact = min(1.0, max(0.0, regular - 1.0)) if joint == joints - 1 else 0.0
+    asked, change, exactly, share = task[joints + RIGHT], work.vector[4], work.vector[6], 1.0
+    for i in range(3):
+        asked[i], asked[3 + i] = faster * n[i], 0.0
+    if exact > 0.0:
+        solve(arm, asked, joints, task, exactly)
+    if exact < 1.0 and not _aside(packed, work, joint, faster, change):
+        return 0.0
     for j in range(joints):
-        w[j] += change[j]
+        if exact > 0.0:
+            change[j] = exactly[j] if exact >= 1.0 else change[j] + exact * (exactly[j] - change[j])
+        brisk = max(abs(w[j]), BRISK * packed.joint[j, VELOCITY])
+        most, speed = max(abs(w[j]), packed.joint[j, VELOCITY]), abs(w[j] + change[j])
+        if not speed <= brisk:  # written so that what is no number is too fast
+            share = min(share, (most - speed) / (most - brisk)) if speed < most else 0.0
+    return share
+
+
+@kernel
+def _slower(w: Floats, along: float, wanted: float) -> bool:
+    """Slow all of w (n,) down, so that what is `along` comes no nearer than wanted."""
+    most = min(wanted, 0.0)
+    if not along < most:
+        return False
+    for j in range(w.shape[0]):
+        w[j] *= most / along
     return True
 
 
-@apart(PACKED, WORK, WHOLE, WHOLE, NUMBER, NUMBER, NUMBER, ROW)
-def slide_at(
+@kernel
+def _at_that_place(
     packed: Packed,
     work: Work,
-    v: int,
-    k: int,
+    joint: int,
+    gain: Floats,
+    along: float,
+    wanted: float,
+    w: Floats,
+) -> bool:
+    """Change w (n,) by damped least squares at the place SHIFTED; False where there are none.
+
+    gain (6,): the upper triangle of J·Jᵀ, damped. See above.
+    """
+    n, p, force, change = (
+        work.small[PLANE],
+        work.small[SHIFTED],
+        work.spatial[0, 6:9],
+        work.vector[4],
+    )
+    if not _solved(gain, n, force):
+        return False
+    # What the damping left undone is made up for: else it would press on, and swing (trap 12).
+    left = DAMPING_M * DAMPING_M * (n[0] * force[0] + n[1] * force[1] + n[2] * force[2])
+    made, share = max(EXACT, 1.0 - left), 1.0
+    for j in range(joint + 1):
+        change[j] = 0.0
+        if work.vector[ARRIVED, j] > 0.0:
+            continue
+        x, y, z = _column(packed, work, j, p)
+        change[j] = (x * force[0] + y * force[1] + z * force[2]) * (wanted - along) / made
+        most, speed = max(abs(w[j]), packed.joint[j, VELOCITY]), abs(w[j] + change[j])
+        if not speed <= most:
+            share = min(share, (most - abs(w[j])) / (speed - abs(w[j])))
+    for j in range(joint + 1):
+        w[j] += share * change[j]
+    if share < 1.0:
+        _slower(w, along + share * (wanted - along), wanted)
+    return True
+
+
+@kernel
+def _gives_way(
+    packed: Packed,
+    work: Work,
+    joint: int,
     clear: float,
     room_s: float,
     margin: float,
+    slower: bool,
     w: Floats,
 ) -> bool:
-    """As `slide`, of a capsule whose clearance [m] is known to be less than NEAR_M."""
-    n, p, joint = work.small[PLANE], work.small[SHIFTED], int(packed.capsule[k, 0])
-    # Too near already, and on its own way back; what comes after the volumes is seen, never eased.
-    if v < packed.eased.shape[0] and packed.eased[v, k] > 0.0:
-        return False
-    if not uphill(packed, work, v, k, clear, n):
-        return False
-    axis, lead = work.segment[k], 0.0
-    for i in range(3):
-        lead += n[i] * (axis[3 + i] - axis[i])
-    share = 0.5 - 0.5 * min(1.0, max(-1.0, lead / LEVEL_M))  # 0: the first end is on the wall
-    for i in range(3):
-        p[i] = axis[i] + share * (axis[3 + i] - axis[i])
+    """Change w (n,) as `slide` does for the place SHIFTED, which is `clear` [m] from the volume."""
+    n, p, a = work.small[PLANE], work.small[SHIFTED], work.spatial[0, 0:6]
     xx = xy = xz = yy = yz = zz = along = errors = gain = rate = 0.0
     for j in range(joint + 1):
         x, y, z = _column(packed, work, j, p)
@@ -260,9 +336,15 @@ def slide_at(
     wanted = min(AWAY_M_S, (margin + errors - clear) / room_s)
     if not (along < wanted and gain > STUCK_M * STUCK_M):
         return False
-    work.small[REPORT, 1] = clear
-    if _with_the_tool(packed, work, joint, wanted - along, w):
-        return True
+    if slower:
+        return _slower(w, along, wanted)
+    share, change = _with_the_tool(packed, work, joint, wanted - along, w), work.vector[4]
+    if share > 0.0:
+        for j in range(w.shape[0]):
+            w[j] += share * change[j]
+        along += share * (wanted - along)
+        if share >= 1.0:
+            return True
     damping = DAMPING_M * DAMPING_M
     if joint == 0:  # nothing else can give way: as fast as it may, however little that moves it
         if along < min(wanted, 0.0) - CREEP_M_S:
@@ -270,15 +352,44 @@ def slide_at(
             along = min(wanted, 0.0)
         w[0] += rate * (wanted - along) / max(gain, damping)
         return True
-    a, force = work.spatial[0, 0:6], work.spatial[0, 6:9]
     a[0], a[1], a[2], a[3], a[4], a[5] = xx + damping, xy, xz, yy + damping, yz, zz + damping
-    if not _solved(a, n, force):
+    return _at_that_place(packed, work, joint, a, along, wanted, w) or share > 0.0
+
+
+@apart(PACKED, WORK, WHOLE, WHOLE, NUMBER, NUMBER, NUMBER, FLAG, ROW)
+def slide_at(
+    packed: Packed,
+    work: Work,
+    v: int,
+    k: int,
+    clear: float,
+    room_s: float,
+    margin: float,
+    slower: bool,
+    w: Floats,
+) -> bool:
+    """As `slide`, of a capsule whose clearance [m] is known to be less than NEAR_M."""
+    n, p, joint = work.small[PLANE], work.small[SHIFTED], int(packed.capsule[k, 0])
+    # Too near already, and on its own way back; what comes after the volumes is seen, never eased.
+    if v < packed.eased.shape[0] and packed.eased[v, k] > 0.0:
         return False
-    # What the damping left undone is made up for: else it would press on, and swing (trap 12).
-    made = max(EXACT, 1.0 - damping * (n[0] * force[0] + n[1] * force[1] + n[2] * force[2]))
-    for j in range(joint + 1):
-        if work.vector[ARRIVED, j] > 0.0:
+    if not uphill(packed, work, v, k, clear, n):
+        return False
+    axis, lead = work.segment[k], 0.0
+    for i in range(3):
+        lead += n[i] * (axis[3 + i] - axis[i])
+    share = 0.5 - 0.5 * min(1.0, max(-1.0, lead / LEVEL_M))  # 0: the first end is on the wall
+    for i in range(3):
+        p[i] = axis[i] + share * (axis[3 + i] - axis[i])
+    changed = _gives_way(packed, work, joint, clear, room_s, margin, slower, w)
+    end, radius = work.spatial[0, 12:18], packed.capsule[k, RADIUS]
+    for which in range(2):  # an end that is farther away may come nearer, too
+        if abs(share - which) < FARTHER:
             continue
-        x, y, z = _column(packed, work, j, p)
-        w[j] += (x * force[0] + y * force[1] + z * force[2]) * (wanted - along) / made
-    return True
+        for i in range(3):
+            p[i] = end[i] = end[3 + i] = axis[3 * which + i]
+        farther = clearance(volume_row(packed, work, v), packed.mesh, end, radius, work.simplex)
+        changed = _gives_way(packed, work, joint, farther, room_s, margin, slower, w) or changed
+    if changed:
+        work.small[REPORT, 1] = clear
+    return changed

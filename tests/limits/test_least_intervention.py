@@ -26,6 +26,7 @@ from checkrein.limits.tick import PASSED
 from checkrein.sim.oracle import Motion, judge_ticks, read_robot
 
 ROBOTS = Path(str(checkrein.limits.__file__)).parent / "robots"
+HOLDS = ("workspace", "self_collision", "joint_position")
 Asked = Callable[[int, Array], Array]  # joint velocities (n,) of the command at a tick and place
 
 
@@ -35,12 +36,14 @@ class Run(NamedTuple):
     states: Array  # (ticks + 1, n, 3) q, dq, ddq
     codes: list[int]
     kinds: list[set[str]]
+    bounds: list[set[tuple[str, str]]]  # kind and subject of volumes and bounds that hold it
 
 
 def run(limits: Limits, asked: Asked, ticks: int) -> Run:
     core = Core(limits)
     motion, _ = core.rest(limits.home)
     states, codes, kinds = [np.array(motion[:-1, :3])], [], []
+    bounds: list[set[tuple[str, str]]] = []
     for tick in range(ticks):
         reference = np.zeros((3, core.n))
         reference[1] = asked(tick, motion[:-1, 0])
@@ -48,7 +51,8 @@ def run(limits: Limits, asked: Asked, ticks: int) -> Run:
         states.append(np.array(motion[:-1, :3]))
         codes.append(code)
         kinds.append({item[0] for item in found})
-    return Run(np.array(states), codes, kinds)
+        bounds.append({item[:2] for item in found if item[0] in HOLDS})
+    return Run(np.array(states), codes, kinds, bounds)
 
 
 def held(*values: float) -> Asked:
@@ -238,10 +242,42 @@ def test_along_a_wall_it_goes_on_also_with_a_joint_at_its_bound() -> None:
     limits = replace(panda(), period_s=0.001)
     asked = [0.6035, -0.3475, 0.1681, 0.4524, 0.4213, 0.81, 0.7028]
     out = run(limits, held(*asked), 5500)
-    there = column(limits, "max_position")[5] - 0.003
-    assert (out.states[4000:, 5, 0] > there).all()
-    assert any("workspace" in kinds for kinds in out.kinds[4000:])
-    assert float(np.abs(out.states[-1, :, 0] - out.states[4000, :, 0]).max()) >= 0.3
+    resting = out.states[1:, 5, 0] > column(limits, "max_position")[5] - 0.003
+    pressed = resting & np.array(["workspace" in kinds for kinds in out.kinds])
+    first = int(np.argmax(pressed))
+    assert np.count_nonzero(pressed) >= 250
+    assert resting[first:].all()
+    assert float(np.abs(out.states[first + 1500, :, 0] - out.states[first, :, 0]).max()) >= 0.3
+
+
+@pytest.mark.parametrize(
+    ("period_s", "seed"),
+    [
+        (0.001, 9), (0.001, 18), (0.004, 13), (0.004, 22), (0.004, 23),
+        (0.01, 13), (0.01, 22), (0.01, 26), (0.02, 26), (0.05, 26),
+    ],
+)  # fmt: skip
+def test_an_arm_that_slides_for_a_second_slides_smoothly(period_s: float, seed: int) -> None:
+    """In the whole cell, as long as the same boundaries hold it: up to a thousand changes of sign a
+    second there were, where the way aside switched between two."""
+    limits, second = replace(panda(), period_s=period_s), round(1.0 / period_s)
+    rng, bound = np.random.default_rng(seed), 0.1 * column(panda(), "max_jerk")
+    asked = rng.uniform(-0.5, 0.5, 7) * column(limits, "max_velocity")
+    out = run(limits, held(*asked.tolist()), 8 * second)
+    jerk = np.diff(out.states[:, :, 2], axis=0) / period_s
+    changes, last, lasted, ticks = np.zeros(7), np.zeros(7), 0, 0
+    for tick, rows in enumerate(out.bounds):
+        lasted = lasted + 1 if tick and rows == out.bounds[tick - 1] else 0
+        if lasted == 0:
+            last[:] = 0.0
+        if not rows or lasted < second:
+            continue
+        ticks += 1
+        sign = np.where(np.abs(jerk[tick]) > bound, np.sign(jerk[tick]), 0.0)
+        changes += sign * last < 0.0
+        last = np.where(sign != 0.0, sign, last)
+    assert ticks * period_s >= 0.5
+    assert float(changes.max()) <= max(1.0, 4.0 * ticks * period_s)
 
 
 def test_a_joint_at_its_bound_holds_up_no_others_at_50_ms() -> None:

@@ -219,7 +219,7 @@ CASES = {
         "workspace", ALONG, 0.02,
     ),
     "along_a_wall_at_less_of_a_distance": (
-        Asked(beside("walls", False), [[-0.396, -0.42, 0.4], [0.294, 0.01, 0.9]], (-1.11, -0.3)),
+        Asked(beside("walls", False), [[0.361, 0.56, -2.4], [0.388, 0.11, 1.1]], (0.8, 0.2)),
         "workspace", ALONG, 0.005,
     ),
     "beside_a_ball_towards_the_stop": (

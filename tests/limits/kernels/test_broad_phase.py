@@ -106,7 +106,7 @@ def test_who_is_not_near_enough_could_not_have_been_slid() -> None:
         clear = float(ends - packed.capsule[k, 7])
         from_m = near_from(packed, k, 0.1, 0.004, w)
         assert from_m <= NEAR_M
-        changed = bool(slide(packed, work, 0, k, 0.1, 0.004, w.copy()))
+        changed = bool(slide(packed, work, 0, k, 0.1, 0.004, False, w.copy()))
         near += changed
         assert not changed or clear < from_m
     assert near > 50

@@ -281,6 +281,43 @@ def test_where_it_is_calm_a_small_change_of_direction_goes_straight_from_one_to_
     assert 1.0 < max(angles_of(small, 60, calm=math.inf)) <= 20.0
 
 
+def test_along_a_wall_it_follows_a_direction_that_turns_without_swinging() -> None:
+    """Each joint for itself, once they are about as fast as they are to be."""
+    limits, rng = panda(), np.random.default_rng(41)
+    a_max, step = column(limits, "max_acceleration"), column(limits, "max_jerk") * 0.001
+    for _ in range(8):
+        one, two = rng.uniform(-1.0, 1.0, (2, 7))
+        start, ddq, lags = np.zeros((7, 3)), [], []
+        for tick in range(2000):
+            at = 1.2 * tick * 0.001  # slower than the slowest joint can follow
+            target = math.cos(at) * one + math.sin(at) * two
+            out = pursued(start, target, a_max, step, 0.001, calm=math.inf)
+            start[:, 1], start[:, 2] = out.speeds(out.ddq), out.ddq
+            ddq.append(out.ddq)
+            lags.append(float(np.linalg.norm(start[:, 1] - target) / np.linalg.norm(target)))
+        steps = np.diff(np.array(ddq)[1000:], axis=0)
+        for joint in range(7):
+            large = steps[np.abs(steps[:, joint]) > 0.1 * step[joint], joint]
+            assert np.count_nonzero(np.diff(np.sign(large))) <= 2
+        assert max(lags[1000:]) <= 0.02
+
+
+def test_along_a_wall_what_is_a_little_off_goes_on_all_the_same() -> None:
+    """By less than the cone: going back to the ray first, it crept, since that turns on."""
+    limits, rng = panda(), np.random.default_rng(43)
+    a_max, step = column(limits, "max_acceleration"), column(limits, "max_jerk") * 0.001
+    for _ in range(40):
+        target, aside = rng.uniform(-1.0, 1.0, 7), rng.normal(size=7)
+        target += 0.2 * np.sign(target)
+        aside -= target * (aside @ target) / (target @ target)
+        aside *= 0.02 * float(np.linalg.norm(target) / np.linalg.norm(aside))
+        start = np.zeros((7, 3))
+        start[:, 1] = 0.3 * (target + aside)
+        out = pursued(start, target, a_max, step, 0.001, calm=math.inf)
+        gained = float((out.speeds(out.ddq) - start[:, 1]) @ target / (target @ target))
+        assert gained >= 0.5 * 0.0005 * float((step / np.abs(target)).min())
+
+
 def test_a_small_step_from_rest_keeps_to_the_direction() -> None:
     small = random_targets(7, 30, least=0.01, most=0.15)
     assert max(angles_of([targets[:1] for targets in small], ticks=60)) <= 1.0

@@ -16,10 +16,12 @@ from tests.robots import column, half_space, panda, turntable
 
 from checkrein.limits import Limits, Volume
 from checkrein.limits.kernels.chain import forward
+from checkrein.limits.kernels.damped import SINGULAR
 from checkrein.limits.kernels.packed import (
     ARRIVED,
     TWIST_LENGTH,
     TWIST_SPEED,
+    VELOCITY,
     Packed,
     pack,
     work_for,
@@ -40,6 +42,7 @@ class Slid(NamedTuple):
     J: Array  # (3, n) of the capsule's nearest place
     clear: float
     errors: float  # what position errors take of the clearance [m]
+    regular: float  # how far from a singularity the tool is: 1 where its way begins to be damped
 
 
 def nearest(volume: Volume, axis: Array, radius: float) -> tuple[Array, Array, float]:
@@ -54,7 +57,7 @@ def nearest(volume: Volume, axis: Array, radius: float) -> tuple[Array, Array, f
     return p, away / np.linalg.norm(away), float(distance.min()) - radius
 
 
-def _slide(
+def moved_aside(
     packed: Packed,
     q: Array,
     v: int,
@@ -63,27 +66,39 @@ def _slide(
     margin: float,
     w: Array,
     at_bound: int | None = None,
+    slower: bool = False,
 ) -> bool:
     work = work_for(packed)
     if at_bound is not None:
         work.vector[ARRIVED, at_bound] = 1.0
     forward(packed, q, work)
-    return bool(slide(packed, work, v, k, room_s, margin, w))
+    return bool(slide(packed, work, v, k, room_s, margin, slower, w))
+
+
+def balls(robot: Limits) -> Limits:
+    """The robot with a ball in the middle of each capsule: both its ends are the nearest place."""
+    middles = [np.add(c.start, c.end) / 2.0 for c in robot.capsules]
+    capsules = (replace(c, start=m, end=m) for c, m in zip(robot.capsules, middles, strict=True))
+    return replace(robot, capsules=tuple(capsules))
 
 
 def slid(limits: Limits, q: Array, w: Array, k: int, at_bound: int | None = None) -> Slid:
     packed, after = pack(limits), np.array(w)
-    changed = _slide(packed, np.array(q), 0, k, ROOM_S, MARGIN_M, after, at_bound)
+    changed = moved_aside(packed, np.array(q), 0, k, ROOM_S, MARGIN_M, after, at_bound)
     capsule = limits.capsules[k]
     p, n, clear = nearest(limits.volumes[0], capsule_axes(limits, q)[k], capsule.radius)
     J = jacobian(limits, q, p, capsule.joint)[:3]
     errors = float(np.abs(n @ J) @ column(limits, "position_error"))
-    return Slid(bool(changed), w, after, n, J, clear, errors)
+    tool, shares = jacobian(limits, q, tcp(limits, q), 6), packed.joint[:, VELOCITY]
+    rows = np.repeat([1.0, packed.scalar[TWIST_LENGTH]], 3)[:, None]
+    least = np.trace(np.linalg.inv((rows * tool * shares) @ (rows * tool * shares).T)) ** -0.5
+    regular = float(least / (SINGULAR * packed.scalar[TWIST_SPEED]))
+    return Slid(bool(changed), w, after, n, J, clear, errors, regular)
 
 
 def cases(shape: Shape, count: int = 12) -> list[Slid]:
     """The shipped arm near a volume of that shape, in random motion."""
-    rng, robot, out = np.random.default_rng(21), panda(), []
+    rng, robot, out = np.random.default_rng(21), balls(panda()), []
     low, high = column(robot, "min_position"), column(robot, "max_position")
     k = len(robot.capsules) - 1
     for _ in range(4 * count):
@@ -117,6 +132,8 @@ def test_what_is_tangential_stays_and_the_rest_is_what_it_may_be(shape: Shape) -
         assert case.n @ after == pytest.approx(
             wanted, abs=0.03 + 0.05 * abs(float(case.n @ before))
         )
+        if case.regular < 2.0:  # there, what is across n begins to give way as well
+            continue
         along = (after - before) - case.n * (case.n @ (after - before))
         assert float(np.linalg.norm(along)) <= 0.05 + 0.05 * float(np.linalg.norm(before))
     assert changed >= 3
@@ -195,27 +212,35 @@ def test_another_link_gives_way_and_the_tool_keeps_what_it_can() -> None:
 
 
 def test_where_joints_would_be_too_fast_the_nearest_way_will_do() -> None:
-    """By damped least squares at that place: the joints beyond the link are left alone."""
+    """By damped least squares at that place; and if that is too fast as well, all slow down."""
     rng, robot, found = np.random.default_rng(25), panda(), 0
-    slow = replace(robot, joints=tuple(replace(j, max_velocity=0.02) for j in robot.joints))
-    for _ in range(60):
+    slow = tuple(replace(j, max_velocity=0.3) for j in robot.joints)
+    limited = 0
+    for _ in range(200):
         k = int(rng.integers(4, len(robot.capsules)))
         given = beside(k, rng)
         if given is None:
             continue
         limits, q, _, _ = given
-        case = slid(replace(limits, joints=slow.joints), q, rng.uniform(-0.4, 0.4, 7), k)
+        w = np.where(rng.random(7) < 0.5, 0.3, -0.3)  # which way it is changed, some are too fast
+        case = slid(replace(balls(limits), joints=slow), q, w, k)
         if not case.changed:
             continue
-        found += 1
-        joint, gain = robot.capsules[k].joint, case.J @ case.J.T
+        gain = case.J @ case.J.T
         wanted = (MARGIN_M + case.errors - case.clear) / ROOM_S
         force = np.linalg.solve(gain + 0.02**2 * np.eye(3), case.n)
         made = max(0.8, float(case.n @ gain @ force))  # what damping leaves undone is made up for
-        expected = case.J.T @ force * (wanted - case.n @ case.J @ case.before) / made
-        np.testing.assert_allclose(case.after - case.before, expected, atol=1e-6)
-        assert np.array_equal(case.after[joint + 1 :], case.before[joint + 1 :])
-    assert found >= 5
+        change = case.J.T @ force * (wanted - case.n @ case.J @ case.before) / made
+        too_fast = np.abs(w + change) > 0.3
+        expected = w if too_fast.any() else w + change
+        along = float(case.n @ case.J @ expected)
+        if too_fast.any() and along < min(0.0, wanted):
+            expected = expected * min(0.0, wanted) / along
+            limited += 1
+        np.testing.assert_allclose(case.after, expected, atol=1e-6)
+        found += 1
+    assert found >= 20
+    assert limited >= 20
 
 
 @pytest.mark.parametrize("k", [3, 9])
@@ -246,7 +271,9 @@ def alone(speed: float, clear: float, distance: float = 0.1) -> tuple[bool, floa
     wall = half_space("wall", [0.0, -1.0, 0.0], -distance, "keep_out")
     limits = replace(turntable(tracking_error=0.0), volumes=(wall,))
     q, w = np.arcsin((distance - 0.04 - clear) / 0.1), np.array([speed])
-    changed = _slide(pack(limits), np.array([q]), 0, len(limits.capsules) - 1, ROOM_S, MARGIN_M, w)
+    changed = moved_aside(
+        pack(limits), np.array([q]), 0, len(limits.capsules) - 1, ROOM_S, MARGIN_M, w
+    )
     return changed, float(w[0])
 
 
@@ -286,7 +313,7 @@ def test_what_is_too_near_is_led_away_slowly() -> None:
     floor = float(ends[:, 2].min()) - robot.capsules[k].radius + 0.5  # half a metre inside
     limits = replace(robot, volumes=(half_space("floor", [0, 0, 1.0], floor, "keep_out"),))
     packed, w = pack(limits), np.zeros(7)
-    assert _slide(packed, q, 0, k, ROOM_S, MARGIN_M, w)
+    assert moved_aside(packed, q, 0, k, ROOM_S, MARGIN_M, w)
     rise = jacobian(limits, q, ends[int(ends[:, 2].argmin())], 6)[2] @ w
     assert 0.05 <= rise <= 0.11
 
@@ -301,8 +328,8 @@ def test_a_number_that_is_none_changes_nothing_that_it_should_not(shape: Shape, 
     for joint in range(7):
         q, w = np.array(robot.home), np.full(7, -0.3)
         q[joint] = bad
-        assert not _slide(packed, q, 0, len(robot.capsules) - 1, ROOM_S, 0.0, w)
+        assert not moved_aside(packed, q, 0, len(robot.capsules) - 1, ROOM_S, 0.0, w)
         assert np.array_equal(w, np.full(7, -0.3))
     for room_s, margin in ((math.nan, 0.0), (ROOM_S, math.nan)):
         w, q = np.full(7, -0.3), np.array(robot.home)
-        assert not _slide(packed, q, 0, 3, room_s, margin, w) or (np.isfinite(w).all())
+        assert not moved_aside(packed, q, 0, 3, room_s, margin, w) or (np.isfinite(w).all())
