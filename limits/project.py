@@ -73,8 +73,7 @@ _TCP_ROTATION, _WORKSPACE = 10.0, 5.0
 INSIDE = 1.0 - 1e-11
 # The certificate also charges the bending of the path within a tick; leave it something.
 TCP_SHARE = 0.97
-# How much farther [m] from its margin a capsule slides: a stop of several joints bends its way, one
-# of a single joint does not.
+# How much farther [m] from its margin a capsule slides: a stop of several joints bends its way.
 LIFT_M, LIFT_ALONE_M = 2e-3, 5e-4
 # Below this share of its top speed, or along a volume, no change of direction is worth a swing.
 CALM = 0.01
@@ -288,21 +287,22 @@ def slid(
     work.small[WALLS, :count]: volume · (number of capsules) + capsule; lift >= 0 [m]: how far from
     their margins the capsules are to stay. The findings are those of `project`: none is added.
     """
-    n, q, speeds, full = start.shape[0], work.vector[1], work.vector[0], found.shape[0]
-    capsules = packed.capsule.shape[0]
-    for i in range(n):
+    q, speeds, full = work.vector[1], work.vector[0], found.shape[0]
+    for i in range(start.shape[0]):
         q[i] = start[i, 0]
         speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0
     forward(packed, q, work)
     _slowdown(packed, start, speeds, bounds, work, found, full)
     mark_arrived(packed, start, bounds, work)
     changed, margin, room_s = False, packed.scalar[STANDOFF] + lift, room_time(packed, start, work)
-    passes = PASSES if count > 1 else 1
-    for again in range(passes):
-        slower = again > 0 and again == passes - 1
+    for again in range(PASSES):
+        is_new, slower = False, again == PASSES - 1
         for w in range(count):
-            v, k = int(work.small[WALLS, w]) // capsules, int(work.small[WALLS, w]) % capsules
-            changed = slide(packed, work, v, k, room_s, margin, slower, speeds) or changed
+            v, k = divmod(int(work.small[WALLS, w]), packed.capsule.shape[0])
+            is_new = slide(packed, work, v, k, room_s, margin, slower, speeds) or is_new
+        if not is_new:
+            break
+        changed = True
     if not changed:
         return False
     _slowdown(packed, start, speeds, bounds, work, found, full)

@@ -56,6 +56,7 @@ __all__ = [
     "rough_sweeps",
     "sweeps",
     "uphill",
+    "uphill_at",
     "widest_gap",
 ]
 
@@ -200,13 +201,11 @@ def _made_unit(n: Floats) -> bool:
 
 
 @kernel
-def uphill(packed: Packed, work: Work, v: int, k: int, clear: float, n: Floats) -> bool:
-    """Write the unit direction (3,) in which capsule k's clearance from volume v grows fastest.
-
-    From a volume to be kept out of: away from where it is nearest, which separates the two. Within
-    one to be kept in: by differences from `clear` [m], which it is now. False if there is none.
-    """
-    volume, axis, radius = volume_row(packed, work, v), work.segment[k], packed.capsule[k, RADIUS]
+def uphill_at(
+    packed: Packed, work: Work, v: int, axis: Floats, radius: float, clear: float, n: Floats
+) -> bool:
+    """As `uphill`, of the capsule with that axis (6,); work.small[SHIFTED] is scratch."""
+    volume = volume_row(packed, work, v)
     if volume[KIND] != KEEP_IN:
         way_out(volume, packed.mesh, axis, work.simplex, n)
         return _made_unit(n)
@@ -215,6 +214,16 @@ def uphill(packed: Packed, work: Work, v: int, k: int, clear: float, n: Floats) 
             work.small[SHIFTED, r] = axis[r] + (SHIFT_M if r == way or r == way + 3 else 0.0)
         n[way] = clearance(volume, packed.mesh, work.small[SHIFTED], radius, work.simplex) - clear
     return _made_unit(n)
+
+
+@kernel
+def uphill(packed: Packed, work: Work, v: int, k: int, clear: float, n: Floats) -> bool:
+    """Write the unit direction (3,) in which capsule k's clearance from volume v grows fastest.
+
+    From a volume to be kept out of: away from where it is nearest, which separates the two. Within
+    one to be kept in: by differences from `clear` [m], which it is now. False if there is none.
+    """
+    return uphill_at(packed, work, v, work.segment[k], packed.capsule[k, RADIUS], clear, n)
 
 
 @kernel

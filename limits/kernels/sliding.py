@@ -11,12 +11,13 @@ tool's twist as little as that allows:
   elbow gives way, and the tool goes on.
 - Where there are fewer than 6 joints: d·(u' - n·J·w), where J·d = n to damped least squares, asked
   for up to a quarter more than is wanted, so that it makes that. What is tangential at that place
-  stays. The faster joints would have to be for the ways above, the more of this way it is; and
-  where it makes them too fast as well, what can be had of it, and then all are slowed down. If it
-  is the first joint alone that moves the place, that goes as fast as it may.
-The ends of the capsule that are farther from the volume are held to the same.
-All this is continuous in the configuration: what switches between two ways chatters.
-A joint that rests at its bound takes no part (work.vector[ARRIVED]), whatever it is asked for.
+  stays. The faster joints would have to be for the ways above, the more of this way it is; where
+  it needs them far too fast as well, there is less of it, and all slow down. If it is the first
+  joint alone that moves the place, that goes as fast as it may.
+The ends of the capsule that are farther from the volume are held to the same, each along its own
+n. All this is continuous in the configuration, as long as n is: what switches between two ways
+chatters. n itself turns at once where another face of a volume is as near.
+A joint that rests at its bound gives no way (work.vector[ARRIVED]), whatever it is asked for.
 Nothing here is trusted: the certificate judges the result.
 """
 
@@ -56,7 +57,7 @@ from .packed import (
     Work,
 )
 from .restraint import GENTLE
-from .separation import uphill
+from .separation import uphill, uphill_at
 from .tray import arm_in
 
 __all__ = ["NEAR_M", "near_from", "room_time", "slide", "slide_at"]
@@ -68,7 +69,8 @@ DAMPING_M = 0.02
 EXACT = 0.8
 # With less leverage [m, or 1] than this no joint can move the place along n at all.
 STUCK_M = 1e-4
-# Slower than this [m/s] the only joint that moves a place is not held back: n is not that exact.
+# Slower than this [m/s] the only joint that moves a place is not held back, nor are all for its
+# sake: n is not that exact.
 CREEP_M_S = 1e-4
 # Of TWIST_SPEED: the root of mu. The less, the more the tool keeps of its twist, and the faster the
 # other joints have to be.
@@ -77,23 +79,20 @@ ASIDE = 0.1
 BRISK = 0.5
 # From here on nothing is held back.
 NEAR_M = 0.3
-# What is left of a clearance may be used up while a link slides along a volume in so many ticks, or
-# so soon [s], or in the time in which it comes to rest, if that is more; and in no more than that.
+# See `room_time`: so many ticks, but no more than SOON_S; and never more than ROOM_S.
 ROOM_TICKS, SOON_S, ROOM_S = 25.0, 0.1, 0.25
 # A place that is nearer than it should be is led away no faster than this.
 AWAY_M_S = 0.1
 # Both ends of a capsule that are as near as this are on the wall together: its middle counts.
 LEVEL_M = 2e-3
-# An end that is as far as this from the place that counts, of the length of the axis, counts, too.
-FARTHER = 0.25
 
 
 @kernel
 def room_time(packed: Packed, start: Floats, work: Work) -> float:
-    """In how many seconds a link may use up its clearance from a volume.
+    """In how many seconds a link may use up its clearance from a volume, while it slides along it.
 
-    Its way to rest is as long as it goes in half the time that the slowest joint takes, and a bit
-    for jerk and for the tick: sooner than that, a stop would lead beyond the clearance.
+    A stop leads as far as it goes in half the time that it takes, and a bit for jerk and the tick:
+    sooner than that, it would lead beyond the clearance. Slow arms are rejected then: ROOM_S.
     """
     longest = lag = 0.0
     for i in range(start.shape[0]):
@@ -244,17 +243,17 @@ def _with_the_tool(packed: Packed, work: Work, joint: int, faster: float, w: Flo
     for j in range(joints):
         if exact > 0.0:
             change[j] = exactly[j] if exact >= 1.0 else change[j] + exact * (exactly[j] - change[j])
-        brisk = max(abs(w[j]), BRISK * packed.joint[j, VELOCITY])
-        most, speed = max(abs(w[j]), packed.joint[j, VELOCITY]), abs(w[j] + change[j])
-        if not speed <= brisk:  # written so that what is no number is too fast
-            share = min(share, (most - speed) / (most - brisk)) if speed < most else 0.0
+        fastest, speed = packed.joint[j, VELOCITY], abs(w[j] + change[j])
+        over = speed - max(abs(w[j]), BRISK * fastest)
+        if not over <= 0.0:  # written so that what is no number is too fast
+            share = min(share, max(0.0, 1.0 - over / ((1.0 - BRISK) * fastest)))
     return share
 
 
 @kernel
 def _slower(w: Floats, along: float, wanted: float) -> bool:
-    """Slow all of w (n,) down, so that what is `along` comes no nearer than wanted."""
-    most = min(wanted, 0.0)
+    """Slow all of w (n,) down, so that what is `along` hardly comes nearer than wanted."""
+    most = min(wanted, 0.0) - CREEP_M_S
     if not along < most:
         return False
     for j in range(w.shape[0]):
@@ -286,20 +285,21 @@ def _at_that_place(
         return False
     # What the damping left undone is made up for: else it would press on, and swing (trap 12).
     left = DAMPING_M * DAMPING_M * (n[0] * force[0] + n[1] * force[1] + n[2] * force[2])
-    made, share = max(EXACT, 1.0 - left), 1.0
+    made, share, gained = max(EXACT, 1.0 - left), 1.0, 0.0
     for j in range(joint + 1):
         change[j] = 0.0
         if work.vector[ARRIVED, j] > 0.0:
             continue
         x, y, z = _column(packed, work, j, p)
         change[j] = (x * force[0] + y * force[1] + z * force[2]) * (wanted - along) / made
-        most, speed = max(abs(w[j]), packed.joint[j, VELOCITY]), abs(w[j] + change[j])
-        if not speed <= most:
-            share = min(share, (most - abs(w[j])) / (speed - abs(w[j])))
+        gained += (n[0] * x + n[1] * y + n[2] * z) * change[j]
+        most = max(abs(w[j]), packed.joint[j, VELOCITY]) + (1.0 - BRISK) * packed.joint[j, VELOCITY]
+        if not abs(w[j] + change[j]) <= most:
+            share = min(share, (most - math.copysign(w[j], w[j] * change[j])) / abs(change[j]))
     for j in range(joint + 1):
         w[j] += share * change[j]
     if share < 1.0:
-        _slower(w, along + share * (wanted - along), wanted)
+        _slower(w, along + share * gained, wanted)
     return True
 
 
@@ -383,12 +383,16 @@ def slide_at(
         p[i] = axis[i] + share * (axis[3 + i] - axis[i])
     changed = _gives_way(packed, work, joint, clear, room_s, margin, slower, w)
     end, radius = work.spatial[0, 12:18], packed.capsule[k, RADIUS]
-    for which in range(2):  # an end that is farther away may come nearer, too
-        if abs(share - which) < FARTHER:
+    for which in range(2):  # an end that is farther away may come nearer, too, and to another face
+        if share == which:
             continue
         for i in range(3):
-            p[i] = end[i] = end[3 + i] = axis[3 * which + i]
+            end[i] = end[3 + i] = axis[3 * which + i]
         farther = clearance(volume_row(packed, work, v), packed.mesh, end, radius, work.simplex)
+        if not (farther < NEAR_M and uphill_at(packed, work, v, end, radius, farther, n)):
+            continue
+        for i in range(3):
+            p[i] = end[i]
         changed = _gives_way(packed, work, joint, farther, room_s, margin, slower, w) or changed
     if changed:
         work.small[REPORT, 1] = clear

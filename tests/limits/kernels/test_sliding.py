@@ -212,35 +212,42 @@ def test_another_link_gives_way_and_the_tool_keeps_what_it_can() -> None:
 
 
 def test_where_joints_would_be_too_fast_the_nearest_way_will_do() -> None:
-    """By damped least squares at that place; and if that is too fast as well, all slow down."""
-    rng, robot, found = np.random.default_rng(25), panda(), 0
-    slow = tuple(replace(j, max_velocity=0.3) for j in robot.joints)
-    limited = 0
-    for _ in range(200):
-        k = int(rng.integers(4, len(robot.capsules)))
+    """By damped least squares at that place, the more of it the faster they would have to be; where
+    those need them far too fast as well, there is less of them, and all slow down."""
+    rng, robot, kinds = np.random.default_rng(25), balls(panda()), [0, 0, 0]
+    for _ in range(1200):
+        k = int(rng.integers(3, 6))
         given = beside(k, rng)
         if given is None:
             continue
-        limits, q, _, _ = given
-        w = np.where(rng.random(7) < 0.5, 0.3, -0.3)  # which way it is changed, some are too fast
-        case = slid(replace(balls(limits), joints=slow), q, w, k)
+        top = float(rng.choice([0.05, 0.3, 1.0]))
+        slow = tuple(replace(j, max_velocity=top) for j in robot.joints)
+        limits, q = replace(balls(given[0]), joints=slow), given[1]
+        w = rng.uniform(-1.0, 1.0, 7) * rng.choice([0.1, 1.0])
+        case = slid(limits, q, w, k)
         if not case.changed:
             continue
-        gain = case.J @ case.J.T
-        wanted = (MARGIN_M + case.errors - case.clear) / ROOM_S
-        force = np.linalg.solve(gain + 0.02**2 * np.eye(3), case.n)
-        made = max(0.8, float(case.n @ gain @ force))  # what damping leaves undone is made up for
-        change = case.J.T @ force * (wanted - case.n @ case.J @ case.before) / made
-        too_fast = np.abs(w + change) > 0.3
-        expected = w if too_fast.any() else w + change
-        along = float(case.n @ case.J @ expected)
-        if too_fast.any() and along < min(0.0, wanted):
-            expected = expected * min(0.0, wanted) / along
-            limited += 1
-        np.testing.assert_allclose(case.after, expected, atol=1e-6)
-        found += 1
-    assert found >= 20
-    assert limited >= 20
+        pull, wanted = case.n @ case.J, (MARGIN_M + case.errors - case.clear) / ROOM_S
+        wanted = min(0.1, wanted)
+        change = least_change(limits, q, pull, wanted - float(pull @ w))
+        over = np.abs(w + change) - np.maximum(np.abs(w), 0.5 * top)
+        share = float(np.clip(1.0 - over / (0.5 * top), 0.0, 1.0).min())
+        expected = w + share * change
+        force = np.linalg.solve(case.J @ case.J.T + 0.02**2 * np.eye(3), case.n)
+        made = float(case.n @ case.J @ case.J.T @ force)
+        if made < 0.8:  # what damping leaves undone is not all made up for
+            continue
+        change = case.J.T @ force * (wanted - float(pull @ expected)) / made
+        too_fast = np.abs(expected + change) > np.maximum(np.abs(expected), top) + 0.5 * top
+        room = np.maximum(np.abs(expected), top) + 0.5 * top - np.sign(change) * expected
+        less = float(np.where(too_fast, room / np.maximum(np.abs(change), 1e-12), 1.0).min())
+        expected = expected + less * change
+        most, along = min(0.0, wanted) - 1e-4, float(pull @ expected)
+        if less < 1.0 and along < most:
+            expected *= most / along
+        np.testing.assert_allclose(case.after, expected, atol=2e-3 if less < 1.0 else 1e-6)
+        kinds[0 if less < 1.0 else 1 if share == 0.0 else 2] += share < 1.0
+    assert min(kinds) >= 10, kinds
 
 
 @pytest.mark.parametrize("k", [3, 9])
