@@ -280,6 +280,28 @@ def test_an_arm_that_slides_for_a_second_slides_smoothly(period_s: float, seed: 
     assert float(changes.max()) <= max(1.0, 4.0 * ticks * period_s)
 
 
+def test_a_joint_at_its_top_speed_does_not_stall_a_slide() -> None:
+    """The floor asks a little more of it than it may have: the arm is a bit slower, not at rest."""
+    robot = panda()
+    floor = replace(
+        half_space("floor", [0.0, 0.0, 1.0], 0.3571, "keep_out"),
+        exempt=tuple(capsule.name for capsule in robot.capsules[:6]),
+    )
+    limits = replace(
+        robot,
+        home=array([-0.0749, -0.4358, -0.1272, -1.7634, 0.143, 1.4234, 0.701]),
+        volumes=(floor,),
+        self_collision=None,
+        on_violation={k: v for k, v in robot.on_violation.items() if k != "self_collision"},
+        period_s=0.02,
+    )
+    asked = np.array([0.155917, 0.19425, -0.059174, -0.017943, 0.231584, -0.0589, 1.93])
+    for share in (1.0, 0.95):
+        out = run(limits, held(*(share * asked).tolist()), 52)
+        assert sum("workspace" in kinds for kinds in out.kinds) >= 20
+        assert float(np.linalg.norm(out.states[12:, :, 1], axis=1).min()) >= 1.7
+
+
 def test_a_joint_at_its_bound_holds_up_no_others_at_50_ms() -> None:
     """It need not rest exactly: it swung, tick by tick, and they crept on for two seconds."""
     limits = replace(panda(), period_s=0.05)
