@@ -12,7 +12,7 @@ from .jit import kernel
 from .packed import ARRIVED, DECELERATION, JERK, KEEPS_DIRECTION, PACE, PERIOD, Floats, Packed, Work
 from .restraint import GENTLE
 
-__all__ = ["THERE", "mark_arrived", "raise_caps", "write_caps"]
+__all__ = ["THERE", "mark_arrived", "raise_caps", "slowest_stop", "write_caps"]
 
 # As near to its bound as this [rad or m] a joint rests: creeping on, it would hold up the others.
 THERE = 1e-6
@@ -75,14 +75,19 @@ def _cap(
 
 
 @kernel
+def slowest_stop(packed: Packed, start: Floats, work: Work) -> float:
+    """How long [s] the joint that takes longest brakes: as long as the synchronised stop does."""
+    slowest = 0.0
+    for i in range(start.shape[0]):
+        slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, DECELERATION])
+    return slowest / work.small[PACE, GENTLE]
+
+
+@kernel
 def write_caps(packed: Packed, start: Floats, bounds: Floats, work: Work) -> None:
     """Write the cap of each speed in work.vector[0] into work.vector[2]."""
-    n, slowest = start.shape[0], 0.0  # the synchronised stop lasts as long as its slowest joint
-    for i in range(n):
-        slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, DECELERATION])
-    gentle = work.small[PACE, GENTLE]
-    slowest /= gentle
-    for i in range(n):
+    slowest, gentle = slowest_stop(packed, start, work), work.small[PACE, GENTLE]
+    for i in range(start.shape[0]):
         speed = work.vector[0, i]
         work.vector[2, i] = _cap(packed, start, bounds, speed, slowest, gentle, i)
 

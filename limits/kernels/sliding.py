@@ -57,6 +57,7 @@ from .packed import (
     Work,
 )
 from .restraint import GENTLE
+from .room import slowest_stop
 from .separation import uphill, uphill_at
 from .tray import arm_in
 
@@ -94,12 +95,10 @@ def room_time(packed: Packed, start: Floats, work: Work) -> float:
     A stop leads as far as it goes in half the time that it takes, and a bit for jerk and the tick:
     sooner than that, it would lead beyond the clearance. Slow arms are rejected then: ROOM_S.
     """
-    longest = lag = 0.0
+    lag, period, longest = 0.0, packed.scalar[PERIOD], slowest_stop(packed, start, work)
     for i in range(start.shape[0]):
         a_max = packed.joint[i, DECELERATION] * work.small[PACE, GENTLE]
-        longest = max(longest, abs(start[i, 1]) / a_max)
         lag = max(lag, a_max / packed.joint[i, JERK])
-    period = packed.scalar[PERIOD]
     return min(ROOM_S, max(min(SOON_S, ROOM_TICKS * period), 0.5 * (longest + lag) + period))
 
 

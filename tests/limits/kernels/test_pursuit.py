@@ -289,7 +289,7 @@ def test_along_a_wall_it_follows_a_direction_that_turns_without_swinging() -> No
         one, two = rng.uniform(-1.0, 1.0, (2, 7))
         start, ddq, lags = np.zeros((7, 3)), [], []
         for tick in range(2000):
-            at = 1.2 * tick * 0.001  # slower than the slowest joint can follow
+            at = 1.2 * tick * 0.001  # so slowly that every joint can follow
             target = math.cos(at) * one + math.sin(at) * two
             out = pursued(start, target, a_max, step, 0.001, calm=math.inf)
             start[:, 1], start[:, 2] = out.speeds(out.ddq), out.ddq
