@@ -16,9 +16,7 @@ import math
 
 from .kernels.acceleration import least, most
 from .kernels.alone import alone
-from .kernels.broad_phase import write_afar
 from .kernels.chain import forward, tcp_levers, tcp_velocity
-from .kernels.clearance import clearance
 from .kernels.jit import apart, kernel
 from .kernels.packed import (
     ACCELERATION,
@@ -26,22 +24,17 @@ from .kernels.packed import (
     DECELERATION,
     FLAG,
     FOUND_MAX,
-    HALF,
     JERK,
     KEEPS_DIRECTION,
     NUMBER,
     PACE,
     PACKED,
     PERIOD,
-    RADIUS,
-    REPORT,
     ROW,
-    STANDOFF,
     TABLE,
     TCP_SPEED,
     VELOCITY,
     VELOCITY_ERROR,
-    WALLS,
     WHOLE,
     WORK,
     Floats,
@@ -61,24 +54,20 @@ from .kernels.pursuit import (
 from .kernels.reference import VELOCITY as MODE_VELOCITY
 from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
 from .kernels.room import THERE, mark_arrived, raise_caps, write_caps
-from .kernels.sliding import near_from, room_time, slide, slide_at
+from .kernels.walls import held_off, held_off_from
 from .kinds import tcp_rotation
 
 __all__ = ["FOUND_MAX", "project", "slid"]
 
 # Codes of `certify.KINDS`.
 _JERK, _ACCELERATION, _VELOCITY, _POSITION, _TCP_SPEED = 1.0, 2.0, 3.0, 4.0, 6.0
-_TCP_ROTATION, _WORKSPACE = 10.0, 5.0
+_TCP_ROTATION = 10.0
 # Stay this far inside, so that rounding in q' = q + … does not leave the bound.
 INSIDE = 1.0 - 1e-11
 # The certificate also charges the bending of the path within a tick; leave it something.
 TCP_SHARE = 0.97
-# How much farther [m] from its margin a capsule slides: a stop of several joints bends its way.
-LIFT_M, LIFT_ALONE_M = 2e-3, 5e-4
 # Below this share of its top speed, or along a volume, no change of direction is worth a swing.
 CALM = 0.01
-# What one volume changes may lead towards another: they take turns; the last time all slow down.
-PASSES = 4
 
 _turning = tcp_rotation.rotational_speed_and_bound
 _found = note
@@ -168,47 +157,6 @@ def _smoothly(packed: Packed, start: Floats, i: int, speed: float, feed: float) 
 
 
 @kernel
-def _damped(
-    packed: Packed, start: Floats, speeds: Floats, work: Work, found: Floats, count: int
-) -> tuple[int, bool]:
-    """Change speeds (n,) so that no capsule comes nearer to a volume too fast: it slides instead.
-
-    Returns the number of findings and whether any speed was changed. The frames in `work` are those
-    of now. What is left of a clearance may be used up in room_time.
-    """
-    room_s = room_time(packed, start, work)
-    margin = packed.scalar[STANDOFF] + (LIFT_M if speeds.shape[0] > 1 else LIFT_ALONE_M)
-    capsules, is_damped = packed.capsule.shape[0], False
-    write_afar(packed, work)
-    for again in range(PASSES):
-        changed, slower = False, again == PASSES - 1
-        for k in range(capsules):
-            near, radius, axis = (
-                near_from(packed, k, room_s, margin, speeds),
-                packed.capsule[k, RADIUS],
-                work.segment[k],
-            )
-            for v in range(packed.volume.shape[0]):
-                far = packed.capsule[k, HALF] + radius + near
-                if packed.checked[v, k] == 0.0 or work.afar[v, k] > far:
-                    continue
-                clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
-                if not clear < near:
-                    continue
-                if slide_at(packed, work, v, k, clear, room_s, margin, slower, speeds):
-                    near = near_from(packed, k, room_s, margin, speeds)
-                    changed = is_damped = True
-                    if again == 0:
-                        pair = v * capsules + k
-                        count = _found(
-                            found, count, _WORKSPACE, pair, work.small[REPORT, 1], margin
-                        )
-        if not changed:
-            break
-    return count, is_damped
-
-
-@kernel
 def _pursued(
     packed: Packed,
     start: Floats,
@@ -261,11 +209,10 @@ def _pursued(
             fading = arriving(dq, now - row[SLOPE], row[TARGET], step, period) + row[SLOPE]
             ddq[i], slow[i] = min(row[HIGHEST], max(row[LOWEST], fading)), math.nan
         row[TARGET] += row[SLOPE] * period
-        if not along_wall:
-            calm = min(calm, CALM * packed.joint[i, VELOCITY])
+        calm = min(calm, CALM * packed.joint[i, VELOCITY])
     if not together:
         return alone(packed, start, bounds, work, found, count, ddq)
-    pursue(start, work.ray, period, calm, ddq, slow)
+    pursue(start, work.ray, period, calm, along_wall, ddq, slow)
     return count
 
 
@@ -294,16 +241,7 @@ def slid(
     forward(packed, q, work)
     _slowdown(packed, start, speeds, bounds, work, found, full)
     mark_arrived(packed, start, bounds, work)
-    changed, margin, room_s = False, packed.scalar[STANDOFF] + lift, room_time(packed, start, work)
-    for again in range(PASSES):
-        is_new, slower = False, again == PASSES - 1
-        for w in range(count):
-            v, k = divmod(int(work.small[WALLS, w]), packed.capsule.shape[0])
-            is_new = slide(packed, work, v, k, room_s, margin, slower, speeds) or is_new
-        if not is_new:
-            break
-        changed = True
-    if not changed:
+    if not held_off_from(packed, start, count, lift, speeds, work):
         return False
     _slowdown(packed, start, speeds, bounds, work, found, full)
     _pursued(packed, start, bounds, reference, work, found, full, True, ddq, slow)
@@ -389,7 +327,7 @@ def project(
         slow[i] = math.nan
     if held:
         mark_arrived(packed, start, bounds, work)
-        count, is_damped = _damped(packed, start, speeds, work, found, count)
+        count, is_damped = held_off(packed, start, speeds, work, found, count)
         if is_damped:
             count = _slowdown(packed, start, speeds, bounds, work, found, count)
         return _pursued(packed, start, bounds, reference, work, found, count, is_damped, ddq, slow)

@@ -12,6 +12,7 @@ from .kernels.jit import apart, kernel
 from .kernels.packed import (
     BOUNDS,
     HINT,
+    JERK,
     PACKED,
     PERIOD,
     REPORT,
@@ -43,6 +44,8 @@ __all__ = [
 # A slower motion in the commanded direction is looked for until the fastest that is certified is
 # known to this share, by so many trials; after this many in vain, the slowest decides.
 CLOSE, ON_RAY, IN_VAIN = 0.985, 8, 2
+# So much of a joint's largest jerk is no jolt: see `_steadily`.
+STEADY = 0.08
 # How often the way to the stop is halved.
 TOWARDS_STOP = 4
 # And from rest, where effort is short: any motion takes some more, the slower it is the less.
@@ -179,6 +182,34 @@ def _progress(packed: Packed, start: Floats, ddq: Floats, work: Work) -> float:
 
 
 @kernel
+def _steadily(
+    packed: Packed, start: Floats, safe: Floats, bold: Floats, work: Work, out: Floats
+) -> float:
+    """Write a certified motion from safe to bold (n,) that goes on as before, nearly; its share.
+
+    Where one tick can hardly change a speed, the boldest is no better, and found anew in each tick
+    it would be pushed back and forth. 0 or less: it is certified at most up to so far, negated;
+    -1: nothing was tried.
+    """
+    n, way2, along, speed2, jerky = start.shape[0], 0.0, 0.0, 0.0, 0.0
+    for i in range(n):
+        step = packed.joint[i, JERK] * packed.scalar[PERIOD]
+        way, on = (bold[i] - safe[i]) / step, (start[i, 2] - safe[i]) / step
+        way2, along, jerky = way2 + way * way, along + way * on, max(jerky, abs(way))
+        change = 0.5 * packed.scalar[PERIOD] * (bold[i] - safe[i]) / (1.0 - CLOSE)
+        speed2 += start[i, 1] * start[i, 1] - change * change
+    if not (speed2 > 0.0 and way2 > 0.0):
+        return -1.0
+    same, step, high = along / way2, STEADY / jerky, 1.0
+    for tried in (same + step, same - step):
+        if 0.0 < tried < high:
+            if _between(packed, start, safe, bold, tried, False, work, out):
+                return tried
+            high = tried
+    return -high
+
+
+@kernel
 def on_ray(
     packed: Packed, start: Floats, slow: Floats, bold: Floats, times: int, work: Work, out: Floats
 ) -> bool:
@@ -188,7 +219,9 @@ def on_ray(
     """
     least = _progress(packed, start, slow, work)
     more = _progress(packed, start, bold, work) - least
-    low, high, certified = 0.0, 1.0, False
+    low, high, certified = 0.0, -_steadily(packed, start, slow, bold, work, out), False
+    if high < 0.0:
+        return True
     for done in range(times):
         if done >= IN_VAIN and least + low * more >= CLOSE * (least + high * more):
             break
@@ -210,7 +243,9 @@ def towards(
 
     After TOWARDS_STOP halvings the first one will do, and the way to it is quartered.
     """
-    low, high, certified = 0.0, 1.0, False
+    low, high, certified = 0.0, -_steadily(packed, start, safe, bold, work, out), False
+    if high < 0.0:
+        return True
     for done in range(times):
         if certified and done >= TOWARDS_STOP:
             break

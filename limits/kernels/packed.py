@@ -69,7 +69,7 @@ KEPT, TRIAL, STORED = range(3)
 LEVER, STILL, SWEEP = range(3)
 # Of `vector`: while speeds are projected, 1 where a joint is at a bound and not asked away from it;
 # zeros, for what is asked about a configuration that nothing moves from.
-ARRIVED, UNMOVED = 3, 10
+ARRIVED, UNMOVED, ASKED = 3, 10, 11
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.
 STACK_ROWS = 64
 # What a tick can find; more is not written down.
@@ -154,7 +154,8 @@ class Work(Views):
     rotation: Floats  # (n, 9)
     origin: Floats  # (n, 3)
     segment: Floats  # (k, 6) capsule axes in the base frame
-    vector: Floats  # (11, n) per-joint scratch; UNMOVED is never written to
+    bent: Floats  # (k, 6) [m] how far a stop leads their ends off the straight way
+    vector: Floats  # (12, n) per-joint scratch; UNMOVED is never written to
     spatial: Floats  # (n, 24) per-link scratch of the inverse dynamics, and of link twists
     stack: Floats  # (STACK_ROWS, 2)
     ray: Floats  # (n, RAY_COLUMNS) see kernels.pursuit
@@ -183,7 +184,8 @@ class Work(Views):
         "rotation": (None, 9),
         "origin": (None, 3),
         "segment": (None, 6),
-        "vector": (11, None),
+        "bent": (None, 6),
+        "vector": (12, None),
         "spatial": (None, 24),
         "stack": (STACK_ROWS, 2),
         "ray": (None, RAY_COLUMNS),
@@ -376,7 +378,8 @@ def work_for(packed: Packed) -> Work:
         rotation=np.zeros((n, 9)),
         origin=np.zeros((n, 3)),
         segment=np.zeros((k, 6)),
-        vector=np.zeros((11, n)),
+        bent=np.zeros((k, 6)),
+        vector=np.zeros((12, n)),
         spatial=np.zeros((n, 24)),
         stack=np.zeros((STACK_ROWS, 2)),
         ray=np.zeros((n, RAY_COLUMNS)),

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 
 from .jit import apart, kernel
-from .packed import NUMBER, ROW, TABLE, Floats
+from .packed import FLAG, NUMBER, ROW, TABLE, Floats
 
 __all__ = [
     "HIGHEST",
@@ -207,6 +207,7 @@ def _onto_ray(
     size2: float,
     period: float,
     calm: float,
+    hasty: float,
     ddq: Floats,
     slow: Floats,
 ) -> None:
@@ -233,7 +234,8 @@ def _onto_ray(
     least = max(least, min(SHARE_MIN, SLOWEST_SHARE * most))
     if not (most > 0.0 and most >= least):
         return
-    size, share, exactly, is_hasty = math.sqrt(size2), along, 0.0, all2 >= calm * calm
+    size, share, exactly = math.sqrt(size2), along, 0.0
+    is_hasty, rests = all2 >= hasty * hasty, not least * least * size2 >= calm * calm
     if is_hasty and along < PROGRESS * most:
         share, exactly = most, (PROGRESS * most - along) / (most - along)
     share = min(most, max(least, share))
@@ -245,7 +247,11 @@ def _onto_ray(
         row = ray[i]
         base = start[i, 1] + start[i, 2] * period / 2.0
         on_ray = 2.0 * (share * row[TARGET] - base) / period
-        slow[i] = 2.0 * (least * row[TARGET] - base) / period
+        slow[i] = (
+            _with_pace(start, i, row, least, 0.0, period)
+            if rests
+            else 2.0 * (least * row[TARGET] - base) / period
+        )
         if abs(row[TARGET]) <= CONE * size:  # to have it rest exactly would swing without end
             spare = 2.0 * SPARE * share * size / period
             on_ray = min(on_ray + spare, max(on_ray - spare, ddq[i]))
@@ -255,9 +261,9 @@ def _onto_ray(
         slow[i] = min(row[HIGHEST], max(row[LOWEST], slow[i]))
 
 
-@apart(TABLE, TABLE, NUMBER, NUMBER, ROW, ROW)
+@apart(TABLE, TABLE, NUMBER, NUMBER, FLAG, ROW, ROW)
 def pursue(
-    start: Floats, ray: Floats, period: float, calm: float, ddq: Floats, slow: Floats
+    start: Floats, ray: Floats, period: float, calm: float, turns: bool, ddq: Floats, slow: Floats
 ) -> None:
     """Write the accelerations (n,) at the end of the tick, and those of the slowest way (n,).
 
@@ -281,16 +287,17 @@ def pursue(
     if not (size2 > 0.0 and size2 < math.inf):  # to rest: each joint for itself
         return
     least, share, rate = _reachable(start, ray, period)
-    meets, follows = share >= least, calm == math.inf and _follows(start, ray, period, size2)
+    hasty = math.inf if turns else calm
+    meets, follows = share >= least, turns and _follows(start, ray, period, size2)
     if meets and share >= 1.0 and not follows:  # no joint is held back: they arrive together
         _together(start, ray, period, ddq)
     elif not follows:
         if meets:
-            calm = 0.0
+            hasty = 0.0
         else:
             share, rate = _nearest(ray), 0.0
-            if calm == math.inf:
+            if turns:
                 share = _onward(ray, share, WALL_CONE * math.sqrt(size2))
         for i in range(n):
             ddq[i] = _with_pace(start, i, ray[i], share, rate, period)
-    _onto_ray(start, ray, size2, period, calm, ddq, slow)
+    _onto_ray(start, ray, size2, period, calm, hasty, ddq, slow)

@@ -12,7 +12,7 @@ from .jit import kernel
 from .packed import ARRIVED, DECELERATION, JERK, KEEPS_DIRECTION, PACE, PERIOD, Floats, Packed, Work
 from .restraint import GENTLE
 
-__all__ = ["THERE", "mark_arrived", "raise_caps", "slowest_stop", "write_caps"]
+__all__ = ["THERE", "mark_arrived", "raise_caps", "stopping_time", "write_caps"]
 
 # As near to its bound as this [rad or m] a joint rests: creeping on, it would hold up the others.
 THERE = 1e-6
@@ -81,6 +81,17 @@ def slowest_stop(packed: Packed, start: Floats, work: Work) -> float:
     for i in range(start.shape[0]):
         slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, DECELERATION])
     return slowest / work.small[PACE, GENTLE]
+
+
+@kernel
+def stopping_time(packed: Packed, speeds: Floats, work: Work) -> float:
+    """How long [s] a stop from speeds (n,) takes, about: what jerk takes is that of one joint."""
+    lag = slowest = 0.0
+    for i in range(speeds.shape[0]):
+        a_max = packed.joint[i, DECELERATION] * work.small[PACE, GENTLE]
+        slowest = max(slowest, abs(speeds[i]) / a_max)
+        lag = max(lag, a_max / packed.joint[i, JERK])
+    return slowest + lag
 
 
 @kernel

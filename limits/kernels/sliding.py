@@ -33,12 +33,9 @@ from .jacobian import RIGHT
 from .jit import apart, kernel
 from .packed import (
     ARRIVED,
-    DECELERATION,
     FLAG,
     HALF,
-    JERK,
     NUMBER,
-    PACE,
     PACKED,
     PERIOD,
     PLANE,
@@ -56,12 +53,11 @@ from .packed import (
     Packed,
     Work,
 )
-from .restraint import GENTLE
-from .room import slowest_stop
+from .room import stopping_time
 from .separation import uphill, uphill_at
 from .tray import arm_in
 
-__all__ = ["NEAR_M", "near_from", "room_time", "slide", "slide_at"]
+__all__ = ["LIFTED_M", "NEAR_M", "near_from", "room_time", "slide", "slide_at"]
 
 ROUNDING_M = 1e-9
 # Damping [m] of the inverse: a place that can hardly be moved along n is all but left alone.
@@ -82,6 +78,8 @@ BRISK = 0.5
 NEAR_M = 0.3
 # See `room_time`: so many ticks, but no more than SOON_S; and never more than ROOM_S.
 ROOM_TICKS, SOON_S, ROOM_S = 25.0, 0.1, 0.25
+# No stop is taken to lead farther [m] off its way than this.
+LIFTED_M = 0.02
 # A place that is nearer than it should be is led away no faster than this.
 AWAY_M_S = 0.1
 # Both ends of a capsule that are as near as this are on the wall together: its middle counts.
@@ -95,11 +93,17 @@ def room_time(packed: Packed, start: Floats, work: Work) -> float:
     A stop leads as far as it goes in half the time that it takes, and a bit for jerk and the tick:
     sooner than that, it would lead beyond the clearance. Slow arms are rejected then: ROOM_S.
     """
-    lag, period, longest = 0.0, packed.scalar[PERIOD], slowest_stop(packed, start, work)
-    for i in range(start.shape[0]):
-        a_max = packed.joint[i, DECELERATION] * work.small[PACE, GENTLE]
-        lag = max(lag, a_max / packed.joint[i, JERK])
-    return min(ROOM_S, max(min(SOON_S, ROOM_TICKS * period), 0.5 * (longest + lag) + period))
+    period, stop_s = packed.scalar[PERIOD], stopping_time(packed, start[:, 1], work)
+    return min(ROOM_S, max(min(SOON_S, ROOM_TICKS * period), 0.5 * stop_s + period))
+
+
+@kernel
+def _lift(work: Work, k: int, share: float) -> float:
+    """How much farther [m] from a wall a place on capsule k's axis has to stay, PLANE its n."""
+    n, bent, towards = work.small[PLANE], work.bent[k], 0.0
+    for i in range(3):
+        towards -= n[i] * (bent[i] + share * (bent[3 + i] - bent[i]))
+    return min(LIFTED_M, max(0.0, towards))
 
 
 @kernel
@@ -380,7 +384,8 @@ def slide_at(
     share = 0.5 - 0.5 * min(1.0, max(-1.0, lead / LEVEL_M))  # 0: the first end is on the wall
     for i in range(3):
         p[i] = axis[i] + share * (axis[3 + i] - axis[i])
-    changed = _gives_way(packed, work, joint, clear, room_s, margin, slower, w)
+    lifted = margin + _lift(work, k, share)
+    changed = _gives_way(packed, work, joint, clear, room_s, lifted, slower, w)
     end, radius = work.spatial[0, 12:18], packed.capsule[k, RADIUS]
     for which in range(2):  # an end that is farther away may come nearer, too, and to another face
         if share == which:
@@ -392,7 +397,8 @@ def slide_at(
             continue
         for i in range(3):
             p[i] = end[i]
-        changed = _gives_way(packed, work, joint, farther, room_s, margin, slower, w) or changed
+        lifted = margin + _lift(work, k, which)
+        changed = _gives_way(packed, work, joint, farther, room_s, lifted, slower, w) or changed
     if changed:
         work.small[REPORT, 1] = clear
     return changed

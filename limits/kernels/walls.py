@@ -1,0 +1,157 @@
+"""What volumes make of the speeds that are wanted: links slide along them, one after the other.
+
+A stop is straight in joint space, so it bends the way of a place on a link: one that slides along
+a wall at full speed would be stopped beyond it. So each keeps as much farther away as the stop from
+the speeds that it is to have bends its way towards the wall. Known before, that is continuous; left
+to the certificate, it would be found out tick by tick, by turning away and back.
+Nothing here is trusted: the certificate judges the result.
+"""
+
+from __future__ import annotations
+
+from .broad_phase import write_afar
+from .chain import forward
+from .clearance import clearance
+from .jit import kernel
+from .packed import (
+    ARRIVED,
+    ASKED,
+    HALF,
+    RADIUS,
+    REPORT,
+    STANDOFF,
+    WALLS,
+    Floats,
+    Packed,
+    Work,
+)
+from .restraint import note
+from .room import stopping_time
+from .sliding import near_from, room_time, slide, slide_at
+
+__all__ = ["held_off", "held_off_from"]
+
+# Code of `certify.KINDS`.
+_WORKSPACE = 5.0
+# How much farther [m] from its margin a capsule slides, for what is not estimated.
+LIFT_M, LIFT_ALONE_M = 2e-3, 5e-4
+# What one volume changes may lead towards another: they take turns; the last time all slow down.
+PASSES = 4
+
+
+@kernel
+def _write_bent(packed: Packed, start: Floats, speeds: Floats, work: Work) -> None:
+    """Write work.bent (k, 6), see there, for a stop from speeds (n,); the frames are as they were.
+
+    A stop takes half the way that its speeds would have made meanwhile. From the second difference
+    along it: exact for a parabola.
+    """
+    n, q, way = start.shape[0], work.vector[1], 0.5 * stopping_time(packed, speeds, work)
+    for k in range(packed.capsule.shape[0]):
+        for i in range(6):
+            work.bent[k, i] = 2.0 * work.segment[k, i]
+    for step in range(2):
+        for i in range(n):
+            moves = 0.0 if work.vector[ARRIVED, i] > 0.0 else 0.5 * (step + 1.0) * way
+            q[i] = start[i, 0] + moves * speeds[i]
+        forward(packed, q, work)
+        for k in range(packed.capsule.shape[0]):
+            for i in range(6):
+                work.bent[k, i] += (-4.0 if step == 0 else 2.0) * work.segment[k, i]
+    for i in range(n):
+        q[i] = start[i, 0]
+    forward(packed, q, work)
+
+
+@kernel
+def _in_turn(
+    packed: Packed,
+    reach_s: float,
+    room_s: float,
+    margin: float,
+    speeds: Floats,
+    work: Work,
+    found: Floats,
+    count: int,
+) -> tuple[int, bool, bool]:
+    """Let all capsules slide along all volumes that are near: see `held_off`.
+
+    Near is what could be reached in reach_s. Returns the number of findings, whether any speed was
+    changed, and whether anything was near at all.
+    """
+    capsules, is_changed, is_near = packed.capsule.shape[0], False, False
+    for again in range(PASSES):
+        changed, slower = False, again == PASSES - 1
+        for k in range(capsules):
+            near, radius, axis = (
+                near_from(packed, k, reach_s, margin, speeds),
+                packed.capsule[k, RADIUS],
+                work.segment[k],
+            )
+            for v in range(packed.volume.shape[0]):
+                far = packed.capsule[k, HALF] + radius + near
+                if packed.checked[v, k] == 0.0 or work.afar[v, k] > far:
+                    continue
+                clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
+                if not clear < near:
+                    continue
+                is_near = True
+                if slide_at(packed, work, v, k, clear, room_s, margin, slower, speeds):
+                    near = near_from(packed, k, reach_s, margin, speeds)
+                    changed = is_changed = True
+                    if again == 0:
+                        pair = v * capsules + k
+                        count = note(found, count, _WORKSPACE, pair, work.small[REPORT, 1], margin)
+        if not changed:
+            break
+    return count, is_changed, is_near
+
+
+@kernel
+def held_off(
+    packed: Packed, start: Floats, speeds: Floats, work: Work, found: Floats, count: int
+) -> tuple[int, bool]:
+    """Change speeds (n,) so that no capsule comes nearer to a volume too fast: it slides instead.
+
+    Returns the number of findings and whether any speed was changed. The frames in `work` are those
+    of now. What is left of a clearance may be used up in room_time.
+    """
+    n, asked, room_s = speeds.shape[0], work.vector[ASKED], room_time(packed, start, work)
+    margin = packed.scalar[STANDOFF] + (LIFT_M if n > 1 else LIFT_ALONE_M)
+    turned, way = 0.0, 0.5 * stopping_time(packed, speeds, work)
+    for i in range(n):
+        asked[i] = speeds[i]
+        turned += abs(speeds[i]) * way
+    # By half of this angle, and no more, a stop bends a way.
+    reach_s = room_s + 0.5 * turned * way
+    write_afar(packed, work)
+    work.bent[...] = 0.0
+    full = found.shape[0]
+    _, _, is_near = _in_turn(packed, reach_s, room_s, margin, speeds, work, found, full)
+    if not is_near:
+        return count, False
+    _write_bent(packed, start, speeds, work)
+    for i in range(n):
+        speeds[i] = asked[i]
+    count, changed, _ = _in_turn(packed, reach_s, room_s, margin, speeds, work, found, count)
+    return count, changed
+
+
+@kernel
+def held_off_from(
+    packed: Packed, start: Floats, count: int, lift: float, speeds: Floats, work: Work
+) -> bool:
+    """Change speeds (n,) as `held_off` does, for the pairs work.small[WALLS, :count] only.
+
+    Each is to stay lift [m] from its margin, and what stops bend. False if nothing was changed.
+    """
+    changed, margin, room_s = False, packed.scalar[STANDOFF] + lift, room_time(packed, start, work)
+    for again in range(PASSES):
+        is_new, slower = False, again == PASSES - 1
+        for w in range(count):
+            v, k = divmod(int(work.small[WALLS, w]), packed.capsule.shape[0])
+            is_new = slide(packed, work, v, k, room_s, margin, slower, speeds) or is_new
+        if not is_new:
+            break
+        changed = True
+    return changed
