@@ -45,10 +45,8 @@ PROGRESS = 0.975
 # A joint with less than this share of the whole motion is to stand still.
 TINY = 1e-9
 THIRDS = 28
-# Along a volume the ray turns with every tick. What is off it by no more than this tangent goes on,
-# as far along it as that allows; and what lags behind by no more than this share of it follows it,
-# each joint for itself: held to each other, they would be pushed back and forth by its turning.
-WALL_CONE, LAG, HALVINGS = 0.03, 0.05, 24
+# Along a volume the ray turns with every tick: it is followed with no more than this gain [1/s].
+SMOOTH = 50.0
 
 
 @kernel
@@ -150,6 +148,26 @@ def _reachable(start: Floats, ray: Floats, period: float) -> tuple[float, float,
 
 
 @kernel
+def _smoothed(lost: float, step: float, period: float, gain: float) -> float:
+    """As `_fading`, but in proportion to what is left of `lost` in the end: gain [1/s] times that.
+
+    Where the proportional part begins, both ask for the same acceleration and the same jerk.
+    """
+    linear = step / (period * gain * gain)
+    size = abs(lost)
+    if size <= linear:
+        return gain * lost
+    return math.copysign(_fading(size - 0.5 * linear, step, period), lost)
+
+
+@kernel
+def _lost(start: Floats, i: int, row: Floats, period: float) -> float:
+    """By how much joint i will be too slow for the target, if it goes on as it does."""
+    now = row[TARGET] - row[SLOPE] * period
+    return now - start[i, 1] - (start[i, 2] - row[SLOPE]) * period / 2.0
+
+
+@kernel
 def _together(start: Floats, ray: Floats, period: float, ddq: Floats) -> None:
     """Slow the laws in ddq (n,) down to the one that takes longest, so that all arrive with it.
 
@@ -157,47 +175,49 @@ def _together(start: Floats, ray: Floats, period: float, ddq: Floats) -> None:
     """
     longest, share = 0.0, 1.0
     for i in range(start.shape[0]):
-        row = ray[i]
-        now, drift = row[TARGET] - row[SLOPE] * period, row[SLOPE]
-        lost = now - start[i, 1] - (start[i, 2] - drift) * period / 2.0
+        row, lost = ray[i], _lost(start, i, ray[i], period)
         x = 2.0 * abs(lost) / (period * row[STEP])
         if x > longest:
             longest, share = x, abs(_fading(lost, row[STEP], period)) * period / (2.0 * abs(lost))
     for i in range(start.shape[0]):
         row = ray[i]
-        now, drift = row[TARGET] - row[SLOPE] * period, row[SLOPE]
-        lost = now - start[i, 1] - (start[i, 2] - drift) * period / 2.0
-        wanted = drift + share * 2.0 * lost / period
+        wanted = row[SLOPE] + share * 2.0 * _lost(start, i, row, period) / period
         ddq[i] = min(row[HIGHEST], max(row[LOWEST], wanted))
 
 
 @kernel
-def _onward(ray: Floats, share: float, cone: float) -> float:
-    """The largest share of the ray, from `share` on, whose cone can be reached.
-
-    cone: its radius at the ray's end, as `_distance2` is measured. `share` itself if it is farther.
-    """
-    low, high = share, 1.0
-    if not _distance2(ray, share) <= (cone * share) ** 2:
-        return share
-    for _ in range(HALVINGS):
-        tried = 0.5 * (low + high)
-        if _distance2(ray, tried) <= (cone * tried) ** 2:
-            low = tried
-        else:
-            high = tried
-    return low
+def _off2(start: Floats, ray: Floats, period: float, gain: float) -> float:
+    """How far, squared, the accelerations gain · (what is lost) are from what is possible."""
+    total = 0.0
+    for i in range(ray.shape[0]):
+        row = ray[i]
+        wanted = gain * _lost(start, i, row, period)
+        off = (wanted - min(row[HIGHEST], max(row[LOWEST], wanted))) / row[STEP]
+        total += off * off
+    return total
 
 
 @kernel
-def _follows(start: Floats, ray: Floats, period: float, size2: float) -> bool:
-    """Whether the joints are about as fast as they are to be."""
-    lag2 = 0.0
+def _smoothly(start: Floats, ray: Floats, period: float, ddq: Floats) -> None:
+    """Lead ddq (n,) to the target straight from where the speeds are, with no more gain than SMOOTH.
+
+    So it follows a target that turns without being pushed back and forth by its turning.
+    """
+    high, low = min(SMOOTH, 1.0 / period), 0.0
+    for i in range(start.shape[0]):
+        row, lost = ray[i], abs(_lost(start, i, ray[i], period))
+        if lost > 0.0:
+            high = min(high, _smoothed(lost, row[STEP], period, min(SMOOTH, 1.0 / period)) / lost)
+    for _ in range(THIRDS):
+        one, two = low + (high - low) / 3.0, high - (high - low) / 3.0
+        if _off2(start, ray, period, one) < _off2(start, ray, period, two):
+            high = two
+        else:
+            low = one
     for i in range(start.shape[0]):
         row = ray[i]
-        lost = row[TARGET] - start[i, 1] - (start[i, 2] + row[SLOPE]) * period / 2.0
-        lag2 += lost * lost
-    return lag2 <= LAG * LAG * size2
+        wanted = high * _lost(start, i, row, period)
+        ddq[i] = min(row[HIGHEST], max(row[LOWEST], wanted))
 
 
 @kernel
@@ -247,11 +267,9 @@ def _onto_ray(
         row = ray[i]
         base = start[i, 1] + start[i, 2] * period / 2.0
         on_ray = 2.0 * (share * row[TARGET] - base) / period
-        slow[i] = (
-            _with_pace(start, i, row, least, 0.0, period)
-            if rests
-            else 2.0 * (least * row[TARGET] - base) / period
-        )
+        slow[i] = 2.0 * (least * row[TARGET] - base) / period
+        if rests:  # exactly, it would come to rest in one tick, and swing
+            slow[i] = _with_pace(start, i, row, least, 0.0, period)
         if abs(row[TARGET]) <= CONE * size:  # to have it rest exactly would swing without end
             spare = 2.0 * SPARE * share * size / period
             on_ray = min(on_ray + spare, max(on_ray - spare, ddq[i]))
@@ -259,6 +277,8 @@ def _onto_ray(
         # What rounding adds must not leave the bounds.
         ddq[i] = min(row[HIGHEST], max(row[LOWEST], ddq[i]))
         slow[i] = min(row[HIGHEST], max(row[LOWEST], slow[i]))
+        if rests and hasty == math.inf:  # creeping on before a wall leads nowhere
+            slow[i] = math.nan
 
 
 @apart(TABLE, TABLE, NUMBER, NUMBER, FLAG, ROW, ROW)
@@ -287,17 +307,17 @@ def pursue(
     if not (size2 > 0.0 and size2 < math.inf):  # to rest: each joint for itself
         return
     least, share, rate = _reachable(start, ray, period)
-    hasty = math.inf if turns else calm
-    meets, follows = share >= least, turns and _follows(start, ray, period, size2)
-    if meets and share >= 1.0 and not follows:  # no joint is held back: they arrive together
+    hasty, meets = calm, share >= least
+    if turns:
+        hasty = math.inf
+        _smoothly(start, ray, period, ddq)
+    elif meets and share >= 1.0:  # no joint is held back: they arrive together
         _together(start, ray, period, ddq)
-    elif not follows:
+    else:
         if meets:
             hasty = 0.0
         else:
             share, rate = _nearest(ray), 0.0
-            if turns:
-                share = _onward(ray, share, WALL_CONE * math.sqrt(size2))
         for i in range(n):
             ddq[i] = _with_pace(start, i, ray[i], share, rate, period)
     _onto_ray(start, ray, size2, period, calm, hasty, ddq, slow)
