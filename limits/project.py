@@ -241,7 +241,7 @@ def slid(
     forward(packed, q, work)
     _slowdown(packed, start, speeds, bounds, work, found, full)
     mark_arrived(packed, start, bounds, work)
-    if not held_off_from(packed, start, count, lift, speeds, work):
+    if not held_off_from(packed, start, count, lift, speeds, work, found):
         return False
     _slowdown(packed, start, speeds, bounds, work, found, full)
     _pursued(packed, start, bounds, reference, work, found, full, True, ddq, slow)

@@ -53,7 +53,7 @@ __all__ = [
 PASSED, ALTERED, STOP_TICK = 0, 1, 2
 # Sliding along a volume is tried at these distances from it, beside its standoff: a stop in joint
 # space bends the way along a wall.
-LIFTS_M = (0.0, 0.005, 0.02, 0.02)
+LIFTS_M = (0.005, 0.01, 0.02, 0.02)
 # A joint that rests on its bound is not "outside" because of rounding.
 OUTSIDE = 1e-9
 

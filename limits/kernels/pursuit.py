@@ -199,9 +199,9 @@ def _off2(start: Floats, ray: Floats, period: float, gain: float) -> float:
 
 @kernel
 def _smoothly(start: Floats, ray: Floats, period: float, ddq: Floats) -> None:
-    """Lead ddq (n,) to the target straight from where the speeds are, with no more gain than SMOOTH.
+    """Lead ddq (n,) to the target, straight from where they are, by no more gain than SMOOTH.
 
-    So it follows a target that turns without being pushed back and forth by its turning.
+    So it follows a target that turns and is not pushed back and forth by its turning.
     """
     high, low = min(SMOOTH, 1.0 / period), 0.0
     for i in range(start.shape[0]):

@@ -37,6 +37,8 @@ _WORKSPACE = 5.0
 LIFT_M, LIFT_ALONE_M = 2e-3, 5e-4
 # What one volume changes may lead towards another: they take turns; the last time all slow down.
 PASSES = 4
+# So many to know which speeds a stop has to be made from.
+GUESSES = 2
 
 
 @kernel
@@ -64,47 +66,66 @@ def _write_bent(packed: Packed, start: Floats, speeds: Floats, work: Work) -> No
 
 
 @kernel
-def _in_turn(
+def _is_listed(work: Work, count: int, wall: int) -> bool:
+    listed = False
+    for w in range(count):
+        listed = listed or work.small[WALLS, w] == wall
+    return listed
+
+
+@kernel
+def _one_turn(
     packed: Packed,
     reach_s: float,
     room_s: float,
     margin: float,
+    listed: int,
+    slower: bool,
     speeds: Floats,
     work: Work,
     found: Floats,
     count: int,
 ) -> tuple[int, bool, bool]:
-    """Let all capsules slide along all volumes that are near: see `held_off`.
+    """Let all capsules slide once along all volumes that are near, and not in work.small[WALLS].
 
     Near is what could be reached in reach_s. Returns the number of findings, whether any speed was
     changed, and whether anything was near at all.
     """
     capsules, is_changed, is_near = packed.capsule.shape[0], False, False
-    for again in range(PASSES):
-        changed, slower = False, again == PASSES - 1
-        for k in range(capsules):
-            near, radius, axis = (
-                near_from(packed, k, reach_s, margin, speeds),
-                packed.capsule[k, RADIUS],
-                work.segment[k],
-            )
-            for v in range(packed.volume.shape[0]):
-                far = packed.capsule[k, HALF] + radius + near
-                if packed.checked[v, k] == 0.0 or work.afar[v, k] > far:
-                    continue
-                clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
-                if not clear < near:
-                    continue
-                is_near = True
-                if slide_at(packed, work, v, k, clear, room_s, margin, slower, speeds):
-                    near = near_from(packed, k, reach_s, margin, speeds)
-                    changed = is_changed = True
-                    if again == 0:
-                        pair = v * capsules + k
-                        count = note(found, count, _WORKSPACE, pair, work.small[REPORT, 1], margin)
-        if not changed:
-            break
+    for k in range(capsules):
+        near, radius, axis = (
+            near_from(packed, k, reach_s, margin, speeds),
+            packed.capsule[k, RADIUS],
+            work.segment[k],
+        )
+        for v in range(packed.volume.shape[0]):
+            far, pair = packed.capsule[k, HALF] + radius + near, v * capsules + k
+            if packed.checked[v, k] == 0.0 or work.afar[v, k] > far:
+                continue
+            clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
+            if not clear < near or _is_listed(work, listed, pair):
+                continue
+            is_near = True
+            if slide_at(packed, work, v, k, clear, room_s, margin, slower, speeds):
+                near = near_from(packed, k, reach_s, margin, speeds)
+                is_changed = True
+                count = note(found, count, _WORKSPACE, pair, work.small[REPORT, 1], margin)
     return count, is_changed, is_near
+
+
+@kernel
+def _lifted(packed: Packed) -> float:
+    """How far [m] capsules are to be from volumes while they slide."""
+    return packed.scalar[STANDOFF] + (LIFT_M if packed.joint.shape[0] > 1 else LIFT_ALONE_M)
+
+
+@kernel
+def _reach(packed: Packed, speeds: Floats, room_s: float, work: Work) -> float:
+    """In how many seconds [s] what is near now could be too near, by speeds or by a stop's bend."""
+    turned, way = 0.0, 0.5 * stopping_time(packed, speeds, work)
+    for i in range(speeds.shape[0]):
+        turned += abs(speeds[i]) * way
+    return room_s + 0.5 * turned * way  # by half of this angle, and no more, a way bends
 
 
 @kernel
@@ -117,41 +138,79 @@ def held_off(
     of now. What is left of a clearance may be used up in room_time.
     """
     n, asked, room_s = speeds.shape[0], work.vector[ASKED], room_time(packed, start, work)
-    margin = packed.scalar[STANDOFF] + (LIFT_M if n > 1 else LIFT_ALONE_M)
-    turned, way = 0.0, 0.5 * stopping_time(packed, speeds, work)
-    for i in range(n):
-        asked[i] = speeds[i]
-        turned += abs(speeds[i]) * way
-    # By half of this angle, and no more, a stop bends a way.
-    reach_s = room_s + 0.5 * turned * way
+    margin, reach_s, full = _lifted(packed), _reach(packed, speeds, room_s, work), found.shape[0]
     write_afar(packed, work)
     work.bent[...] = 0.0
-    full = found.shape[0]
-    _, _, is_near = _in_turn(packed, reach_s, room_s, margin, speeds, work, found, full)
-    if not is_near:
-        return count, False
+    for i in range(n):
+        asked[i] = speeds[i]
+    for _ in range(GUESSES):
+        _, changed, is_near = _one_turn(
+            packed, reach_s, room_s, margin, 0, False, speeds, work, found, full
+        )
+        if not is_near:
+            return count, False
+        if not changed:
+            break
     _write_bent(packed, start, speeds, work)
     for i in range(n):
         speeds[i] = asked[i]
-    count, changed, _ = _in_turn(packed, reach_s, room_s, margin, speeds, work, found, count)
-    return count, changed
+    is_changed = False
+    for again in range(PASSES):
+        noted = count if again == 0 else full
+        noted, changed, _ = _one_turn(
+            packed,
+            reach_s,
+            room_s,
+            margin,
+            0,
+            again == PASSES - 1,
+            speeds,
+            work,
+            found,
+            noted,
+        )
+        if again == 0:
+            count = noted
+        if not changed:
+            break
+        is_changed = True
+    return count, is_changed
 
 
 @kernel
 def held_off_from(
-    packed: Packed, start: Floats, count: int, lift: float, speeds: Floats, work: Work
+    packed: Packed,
+    start: Floats,
+    count: int,
+    lift: float,
+    speeds: Floats,
+    work: Work,
+    found: Floats,
 ) -> bool:
-    """Change speeds (n,) as `held_off` does, for the pairs work.small[WALLS, :count] only.
+    """Change speeds (n,) as `held_off` did, but also for the pairs work.small[WALLS, :count].
 
-    Each is to stay lift [m] from its margin, and what stops bend. False if nothing was changed.
+    These are to stay lift [m] from their margin, and what stops bend. False if none changed them.
     """
     changed, margin, room_s = False, packed.scalar[STANDOFF] + lift, room_time(packed, start, work)
+    reach_s, full = _reach(packed, speeds, room_s, work), found.shape[0]
     for again in range(PASSES):
-        is_new, slower = False, again == PASSES - 1
+        slower = again == PASSES - 1
+        _, is_new, _ = _one_turn(
+            packed,
+            reach_s,
+            room_s,
+            _lifted(packed),
+            count,
+            slower,
+            speeds,
+            work,
+            found,
+            full,
+        )
         for w in range(count):
             v, k = divmod(int(work.small[WALLS, w]), packed.capsule.shape[0])
-            is_new = slide(packed, work, v, k, room_s, margin, slower, speeds) or is_new
+            if slide(packed, work, v, k, room_s, margin, slower, speeds):
+                changed = is_new = True
         if not is_new:
             break
-        changed = True
     return changed
