@@ -47,6 +47,7 @@ TINY = 1e-9
 THIRDS = 28
 # Along a volume the ray turns with every tick: it is followed with no more than this gain [1/s].
 SMOOTH = 50.0
+HASTE = 20.0
 
 
 @kernel
@@ -203,11 +204,17 @@ def _smoothly(start: Floats, ray: Floats, period: float, ddq: Floats) -> None:
 
     So it follows a target that turns and is not pushed back and forth by its turning.
     """
-    high, low = min(SMOOTH, 1.0 / period), 0.0
+    size2 = along = 0.0
+    for i in range(start.shape[0]):
+        size2 += ray[i, TARGET] * ray[i, TARGET]
+        along += ray[i, TARGET] * (ray[i, TARGET] - _lost(start, i, ray[i], period))
+    over = min(1.0, max(0.0, along / size2 - 1.0))
+    most, low = min(SMOOTH * (1.0 + HASTE * over), 1.0 / period), 0.0
+    high = most
     for i in range(start.shape[0]):
         row, lost = ray[i], abs(_lost(start, i, ray[i], period))
         if lost > 0.0:
-            high = min(high, _smoothed(lost, row[STEP], period, min(SMOOTH, 1.0 / period)) / lost)
+            high = min(high, _smoothed(lost, row[STEP], period, most) / lost)
     for _ in range(THIRDS):
         one, two = low + (high - low) / 3.0, high - (high - low) / 3.0
         if _off2(start, ray, period, one) < _off2(start, ray, period, two):

@@ -94,7 +94,7 @@ def room_time(packed: Packed, start: Floats, work: Work) -> float:
     sooner than that, it would lead beyond the clearance. Slow arms are rejected then: ROOM_S.
     """
     period, stop_s = packed.scalar[PERIOD], stopping_time(packed, start[:, 1], work)
-    return min(ROOM_S, max(min(SOON_S, ROOM_TICKS * period), 0.5 * stop_s + period))
+    return min(ROOM_S, max(SOON_S, 0.5 * stop_s + period))
 
 
 @kernel
