@@ -184,12 +184,12 @@ def _progress(packed: Packed, start: Floats, ddq: Floats, work: Work) -> float:
 @kernel
 def _steadily(
     packed: Packed, start: Floats, safe: Floats, bold: Floats, work: Work, out: Floats
-) -> float:
-    """Write a certified motion from safe to bold (n,) that goes on as before, nearly; its share.
+) -> tuple[bool, float]:
+    """Write a certified motion from safe to bold (n,) that goes on as before, nearly.
 
-    Where one tick can hardly change a speed, the boldest is no better, and found anew in each tick
-    it would be pushed back and forth. 0 or less: it is certified at most up to so far, negated;
-    -1: nothing was tried.
+    Where a tick can hardly change the speeds, the boldest one is no better; and found anew in every
+    tick, it would push them back and forth. Returns whether one was certified; if not, from which
+    share on none is, as far as this was tried.
     """
     n, way2, along, speed2, jerky = start.shape[0], 0.0, 0.0, 0.0, 0.0
     for i in range(n):
@@ -199,14 +199,14 @@ def _steadily(
         change = 0.5 * packed.scalar[PERIOD] * (bold[i] - safe[i]) / (1.0 - CLOSE)
         speed2 += start[i, 1] * start[i, 1] - change * change
     if not (speed2 > 0.0 and way2 > 0.0):
-        return -1.0
+        return False, 1.0
     same, step, high = along / way2, STEADY / jerky, 1.0
     for tried in (same + step, same - step):
         if 0.0 < tried < high:
             if _between(packed, start, safe, bold, tried, False, work, out):
-                return tried
+                return True, tried
             high = tried
-    return -high
+    return False, high
 
 
 @kernel
@@ -219,9 +219,10 @@ def on_ray(
     """
     least = _progress(packed, start, slow, work)
     more = _progress(packed, start, bold, work) - least
-    low, high, certified = 0.0, -_steadily(packed, start, slow, bold, work, out), False
-    if high < 0.0:
+    certified, high = _steadily(packed, start, slow, bold, work, out)
+    if certified:
         return True
+    low = 0.0
     for done in range(times):
         if done >= IN_VAIN and least + low * more >= CLOSE * (least + high * more):
             break
@@ -243,9 +244,10 @@ def towards(
 
     After TOWARDS_STOP halvings the first one will do, and the way to it is quartered.
     """
-    low, high, certified = 0.0, -_steadily(packed, start, safe, bold, work, out), False
-    if high < 0.0:
+    certified, high = _steadily(packed, start, safe, bold, work, out)
+    if certified:
         return True
+    low = 0.0
     for done in range(times):
         if certified and done >= TOWARDS_STOP:
             break

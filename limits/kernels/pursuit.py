@@ -45,9 +45,9 @@ PROGRESS = 0.975
 # A joint with less than this share of the whole motion is to stand still.
 TINY = 1e-9
 THIRDS = 28
-# Along a volume the ray turns with every tick: it is followed with no more than this gain [1/s].
-SMOOTH = 50.0
-HASTE = 20.0
+# Along a volume the ray turns with every tick: it is followed with no more than this gain [1/s]; so
+# many times that for each time that the speeds are too fast by the whole of it, as before a bound.
+SMOOTH, HASTE = 50.0, 20.0
 
 
 @kernel
@@ -200,9 +200,9 @@ def _off2(start: Floats, ray: Floats, period: float, gain: float) -> float:
 
 @kernel
 def _smoothly(start: Floats, ray: Floats, period: float, ddq: Floats) -> None:
-    """Lead ddq (n,) to the target, straight from where they are, by no more gain than SMOOTH.
+    """Write the accelerations (n,) straight to the target, by no more than SMOOTH of what is lost.
 
-    So it follows a target that turns and is not pushed back and forth by its turning.
+    So the speeds follow a target that turns, and are not pushed back and forth by its turning.
     """
     size2 = along = 0.0
     for i in range(start.shape[0]):
@@ -237,11 +237,11 @@ def _onto_ray(
     hasty: float,
     ddq: Floats,
     slow: Floats,
-) -> None:
+) -> bool:
     """Lead ddq (n,) so near to the ray as CONE and PROGRESS ask, where one tick reaches the ray.
 
     No nearer: to be exactly there after every tick would swing without end; and only with at least
-    the speed `calm`. Writes slow (n,), too.
+    the speed `hasty`. Writes slow (n,), too; returns whether that is slower than `calm`.
     """
     n, least, most, along, all2 = start.shape[0], 0.0, 1.0, 0.0, 0.0
     tiny = TINY * math.sqrt(size2)
@@ -256,11 +256,11 @@ def _onto_ray(
             one, two = low / row[TARGET], high / row[TARGET]
             least, most = max(least, min(one, two)), min(most, max(one, two))
         elif not low <= 0.0 <= high:
-            return
+            return False
     # From rest, the first ticks lead to less than that, and are on the ray all the same.
     least = max(least, min(SHARE_MIN, SLOWEST_SHARE * most))
     if not (most > 0.0 and most >= least):
-        return
+        return False
     size, share, exactly = math.sqrt(size2), along, 0.0
     is_hasty, rests = all2 >= hasty * hasty, not least * least * size2 >= calm * calm
     if is_hasty and along < PROGRESS * most:
@@ -284,8 +284,7 @@ def _onto_ray(
         # What rounding adds must not leave the bounds.
         ddq[i] = min(row[HIGHEST], max(row[LOWEST], ddq[i]))
         slow[i] = min(row[HIGHEST], max(row[LOWEST], slow[i]))
-        if rests and hasty == math.inf:  # creeping on before a wall leads nowhere
-            slow[i] = math.nan
+    return rests
 
 
 @apart(TABLE, TABLE, NUMBER, NUMBER, FLAG, ROW, ROW)
@@ -299,7 +298,7 @@ def pursue(
     lead to joint speeds in the commanded direction, as fast and as slow as that is possible in one
     tick, within CONE of it. Where it is not possible at all, ddq comes as near to it as it can, and
     slow is NaN. A last bit of the way that leads to speeds below calm is not made in one tick, but
-    without swinging. calm = inf: the ray is that of a slide along a volume, and turns.
+    without swinging. turns: the ray is that of a slide along a volume, and turns with every tick.
     """
     n, size2 = start.shape[0], 0.0
     for i in range(n):
@@ -327,4 +326,7 @@ def pursue(
             share, rate = _nearest(ray), 0.0
         for i in range(n):
             ddq[i] = _with_pace(start, i, ray[i], share, rate, period)
-    _onto_ray(start, ray, size2, period, calm, hasty, ddq, slow)
+    rests = _onto_ray(start, ray, size2, period, calm, hasty, ddq, slow)
+    for i in range(n):
+        if turns and rests:  # creeping on before a wall leads nowhere
+            slow[i] = math.nan

@@ -75,29 +75,28 @@ def _cap(
 
 
 @kernel
-def slowest_stop(packed: Packed, start: Floats, work: Work) -> float:
+def slowest_stop(packed: Packed, speeds: Floats, work: Work) -> float:
     """How long [s] the joint that takes longest brakes: as long as the synchronised stop does."""
     slowest = 0.0
-    for i in range(start.shape[0]):
-        slowest = max(slowest, abs(start[i, 1]) / packed.joint[i, DECELERATION])
+    for i in range(speeds.shape[0]):
+        slowest = max(slowest, abs(speeds[i]) / packed.joint[i, DECELERATION])
     return slowest / work.small[PACE, GENTLE]
 
 
 @kernel
 def stopping_time(packed: Packed, speeds: Floats, work: Work) -> float:
-    """How long [s] a stop from speeds (n,) takes, about: what jerk takes is that of one joint."""
-    lag = slowest = 0.0
+    """How long [s] a stop from speeds (n,) takes, with the longest that a joint needs for jerk."""
+    lag = 0.0
     for i in range(speeds.shape[0]):
         a_max = packed.joint[i, DECELERATION] * work.small[PACE, GENTLE]
-        slowest = max(slowest, abs(speeds[i]) / a_max)
         lag = max(lag, a_max / packed.joint[i, JERK])
-    return slowest + lag
+    return slowest_stop(packed, speeds, work) + lag
 
 
 @kernel
 def write_caps(packed: Packed, start: Floats, bounds: Floats, work: Work) -> None:
     """Write the cap of each speed in work.vector[0] into work.vector[2]."""
-    slowest, gentle = slowest_stop(packed, start, work), work.small[PACE, GENTLE]
+    slowest, gentle = slowest_stop(packed, start[:, 1], work), work.small[PACE, GENTLE]
     for i in range(start.shape[0]):
         speed = work.vector[0, i]
         work.vector[2, i] = _cap(packed, start, bounds, speed, slowest, gentle, i)

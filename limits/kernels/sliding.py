@@ -37,7 +37,6 @@ from .packed import (
     HALF,
     NUMBER,
     PACKED,
-    PERIOD,
     PLANE,
     POSITION_ERROR,
     PRISMATIC,
@@ -53,11 +52,10 @@ from .packed import (
     Packed,
     Work,
 )
-from .room import stopping_time
 from .separation import uphill, uphill_at
 from .tray import arm_in
 
-__all__ = ["LIFTED_M", "NEAR_M", "near_from", "room_time", "slide", "slide_at"]
+__all__ = ["LIFTED_M", "NEAR_M", "near_from", "slide", "slide_at"]
 
 ROUNDING_M = 1e-9
 # Damping [m] of the inverse: a place that can hardly be moved along n is all but left alone.
@@ -76,25 +74,12 @@ ASIDE = 0.1
 BRISK = 0.5
 # From here on nothing is held back.
 NEAR_M = 0.3
-# See `room_time`: so many ticks, but no more than SOON_S; and never more than ROOM_S.
-ROOM_TICKS, SOON_S, ROOM_S = 25.0, 0.1, 0.25
 # No stop is taken to lead farther [m] off its way than this.
 LIFTED_M = 0.02
 # A place that is nearer than it should be is led away no faster than this.
 AWAY_M_S = 0.1
 # Both ends of a capsule that are as near as this are on the wall together: its middle counts.
 LEVEL_M = 2e-3
-
-
-@kernel
-def room_time(packed: Packed, start: Floats, work: Work) -> float:
-    """In how many seconds a link may use up its clearance from a volume, while it slides along it.
-
-    A stop leads as far as it goes in half the time that it takes, and a bit for jerk and the tick:
-    sooner than that, it would lead beyond the clearance. Slow arms are rejected then: ROOM_S.
-    """
-    period, stop_s = packed.scalar[PERIOD], stopping_time(packed, start[:, 1], work)
-    return min(ROOM_S, max(SOON_S, 0.5 * stop_s + period))
 
 
 @kernel

@@ -17,6 +17,7 @@ from .packed import (
     ARRIVED,
     ASKED,
     HALF,
+    PERIOD,
     RADIUS,
     REPORT,
     STANDOFF,
@@ -28,7 +29,7 @@ from .packed import (
 )
 from .restraint import note
 from .room import stopping_time
-from .sliding import near_from, room_time, slide, slide_at
+from .sliding import near_from, slide, slide_at
 
 __all__ = ["held_off", "held_off_from"]
 
@@ -36,12 +37,25 @@ __all__ = ["held_off", "held_off_from"]
 _WORKSPACE = 5.0
 # How much farther [m] from its margin a capsule slides, for what is not estimated.
 LIFT_M, LIFT_ALONE_M = 2e-3, 5e-4
+# See `_room_time`: no less, and no more.
+SOON_S, ROOM_S = 0.1, 0.25
 # What one volume changes may lead towards another: they take turns; the last time all slow down.
 PASSES = 4
 # Of their top speeds, [1]: twice as fast, and faster, joints go on in a corner.
 CREEP = 0.01
 # So many to know which speeds a stop has to be made from.
 GUESSES = 2
+
+
+@kernel
+def _room_time(packed: Packed, start: Floats, work: Work) -> float:
+    """In how many seconds a link may use up its clearance from a volume, while it slides along it.
+
+    A stop leads as far as it goes in half the time that it takes, and a bit for jerk and the tick:
+    sooner than that, it would lead beyond the clearance. Slow arms are rejected then: ROOM_S.
+    """
+    period, stop_s = packed.scalar[PERIOD], stopping_time(packed, start[:, 1], work)
+    return min(ROOM_S, max(SOON_S, 0.5 * stop_s + period))
 
 
 @kernel
@@ -153,9 +167,9 @@ def held_off(
     """Change speeds (n,) so that no capsule comes nearer to a volume too fast: it slides instead.
 
     Returns the number of findings and whether any speed was changed. The frames in `work` are those
-    of now. What is left of a clearance may be used up in room_time.
+    of now. What is left of a clearance may be used up in _room_time.
     """
-    n, asked, room_s = speeds.shape[0], work.vector[ASKED], room_time(packed, start, work)
+    n, asked, room_s = speeds.shape[0], work.vector[ASKED], _room_time(packed, start, work)
     margin, reach_s, full = _lifted(packed), _reach(packed, speeds, room_s, work), found.shape[0]
     write_afar(packed, work)
     work.bent[...] = 0.0
@@ -211,7 +225,7 @@ def held_off_from(
 
     These are to stay lift [m] from their margin, and what stops bend. False if none changed them.
     """
-    changed, margin, room_s = False, packed.scalar[STANDOFF] + lift, room_time(packed, start, work)
+    changed, margin, room_s = False, packed.scalar[STANDOFF] + lift, _room_time(packed, start, work)
     reach_s, full = _reach(packed, speeds, room_s, work), found.shape[0]
     for again in range(PASSES):
         slower = again == PASSES - 1

@@ -5,6 +5,7 @@ The search as plain Python, without the motions that it is about: those are in t
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from tests.plain_kernels import python
 from tests.robots import slider
 
 from checkrein.limits import trial
-from checkrein.limits.kernels.packed import Packed, Work, pack, work_for
+from checkrein.limits.kernels.packed import JERK, PERIOD, Packed, Work, pack, work_for
 from checkrein.limits.kernels.pursuit import TARGET
 from checkrein.limits.records import Array
 
@@ -29,6 +30,7 @@ class Search:
         self._certified = certified
         monkeypatch.setattr(trial, "_between", self._between)
         monkeypatch.setattr(trial, "_progress", python(trial._progress))
+        monkeypatch.setattr(trial, "_steadily", python(trial._steadily))
 
     def _between(
         self,
@@ -133,3 +135,74 @@ def test_progress_is_what_the_speeds_after_the_tick_make_of_the_command() -> Non
     after = start[:, 1] + (start[:, 2] + ddq) * slider().period_s / 2.0
     expected = float(after @ work.ray[:, TARGET])
     assert python(trial._progress)(packed, start, ddq, work) == pytest.approx(expected, rel=1e-12)
+
+
+class InMotion(NamedTuple):
+    """Two joints at such speeds; a way [jerk steps a tick] of each that begins so far below now."""
+
+    speeds: tuple[float, float] = (1.0, 1.0)
+    ways: tuple[float, float] = (1.0, 1.0)
+    below: tuple[float, float] = (0.5, 0.5)
+
+    def arranged(self) -> tuple[Packed, Array, Array, Array, Work]:
+        packed, start, work = _at_rest()
+        step = packed.joint[:, JERK] * packed.scalar[PERIOD]
+        start[:, 1], start[:, 2] = self.speeds, 0.3 * step
+        safe = start[:, 2] - np.array(self.below) * step
+        return packed, start, safe, safe + np.array(self.ways) * step, work
+
+
+STEADY = [
+    (InMotion(), 1.0, [0.58]),
+    (InMotion(), 0.5, [0.58, 0.42]),
+    (InMotion(), 0.3, [0.58, 0.42, 0.21, 0.315, 0.2625, 0.28875]),
+    (InMotion(ways=(1.0, 0.5)), 0.5, [0.68, 0.52, 0.26, 0.39, 0.455, 0.4875]),  # 0.75 / 1.25
+    (InMotion(ways=(1.0, -0.5), below=(0.5, -0.25)), 1.0, [0.58]),
+    (InMotion(speeds=(3.0, 3.0), ways=(2.0, 2.0)), 1.0, [0.29]),
+    (InMotion(below=(0.0, 0.0)), 1.0, [0.08]),
+    (InMotion(below=(0.0, 0.0)), 0.0, [0.08, 0.04, 0.02, 0.01, 0.005]),  # no share below zero
+    (InMotion(below=(0.95, 0.95)), 1.0, [0.87]),  # none above one
+    (InMotion(below=(0.95, 0.95)), 0.8, [0.87, 0.435, 0.6525, 0.76125, 0.815625]),
+    (InMotion(below=(-0.5, -0.5)), 1.0, [0.5, 0.75, 0.875, 0.9375]),  # all is a jolt
+    (InMotion(speeds=(0.0, 0.0)), 1.0, [0.5, 0.75, 0.875, 0.9375]),
+]
+
+
+@pytest.mark.parametrize(("case", "certified", "tried"), STEADY)
+def test_in_motion_it_goes_on_nearly_as_before_first(
+    monkeypatch: pytest.MonkeyPatch, case: InMotion, certified: float, tried: list[float]
+) -> None:
+    search = Search(monkeypatch, certified)
+    packed, start, safe, bold, work = case.arranged()
+    found = bool(python(trial.towards)(packed, start, safe, bold, 4, work, OUT))
+    assert search.tried == pytest.approx(tried)
+    assert found is (certified > 0.0)
+    assert search.slowly == {False}
+
+
+@pytest.mark.parametrize(("share", "is_steady"), [(1.01, True), (0.99, False)])
+def test_it_does_so_where_a_tick_changes_speeds_by_hardly_more_than_one_per_cent(
+    monkeypatch: pytest.MonkeyPatch, share: float, is_steady: bool
+) -> None:
+    search = Search(monkeypatch, 1.0)
+    packed, start, safe, bold, work = InMotion().arranged()
+    start[:, 1] = share * 0.5 * packed.scalar[PERIOD] * (bold - safe) / 0.015 * [1.0, -1.0]
+    assert python(trial.towards)(packed, start, safe, bold, 4, work, OUT)
+    assert (search.tried == pytest.approx([0.58])) is is_steady
+
+
+def test_on_the_ray_it_goes_on_nearly_as_before_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed, start, safe, bold, work = InMotion().arranged()
+    work.ray[:, TARGET] = [1.0, 1.0]
+    for certified, tried in ((0.5, [0.58, 0.42]), (0.3, [0.58, 0.42, 0.21, 0.315])):
+        search = Search(monkeypatch, certified)
+        assert python(trial.on_ray)(packed, start, safe, bold, 8, work, OUT)
+        assert search.tried == pytest.approx(tried)
+
+
+def test_what_is_no_number_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = Search(monkeypatch, 1.0)
+    packed, start, safe, bold, work = InMotion().arranged()
+    bold[1] = math.nan
+    python(trial.towards)(packed, start, safe, bold, 4, work, OUT)
+    assert search.tried == [0.5, 0.75, 0.875, 0.9375]
