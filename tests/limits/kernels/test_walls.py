@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.limits.slow_chain import capsule_axes
-from tests.limits.test_least_intervention import led, run, tool_speeds
 from tests.robots import column, half_space, panda
 
 from checkrein.limits import Limits
@@ -32,7 +31,6 @@ from checkrein.limits.kernels.walls import (
 )
 from checkrein.limits.project import FOUND_MAX
 from checkrein.limits.records import Array
-from checkrein.limits.tick import STOP_TICK
 
 TRAY = next(i for i, capsule in enumerate(panda().capsules) if capsule.name == "tray")
 
@@ -86,24 +84,23 @@ def test_a_stop_leads_as_far_off_the_straight_way_as_is_written(resting: int | N
 
 
 def test_what_a_stop_bends_towards_a_wall_is_kept_as_distance() -> None:
-    """Around the base, between which and the tool the wall is: a fast tool slides farther away from
-    it than a slow one, and goes on by what was proposed first."""
-    robot = replace(panda(), self_collision=None)
+    """Around the base, between which and the tool the wall is: a fast tool is led away from it."""
+    robot, found = replace(panda(), self_collision=None), np.zeros((0, 4))
     axis, radius = capsule_axes(robot, np.array(robot.home))[TRAY], robot.capsules[TRAY].radius
-    edge = float(axis[:, 0].min()) - radius - 0.03
+    edge = float(axis[:, 0].min()) - radius - 0.008
     exempt = tuple(c.name for c in robot.capsules if c.name != "tray")
-    wall = replace(half_space("wall", [1.0, 0, 0], edge, "keep_out"), exempt=exempt)
-    limits, gaps = replace(robot, volumes=(wall,)), []
-    for speed, ticks in ((0.1, 200), (0.5, 160)):
-        out = run(limits, led(limits, np.array([-0.2, speed, 0.0])), ticks)
-        assert "workspace" in out.kinds[-1]
-        print([i for i,c in enumerate(out.codes) if c==2])
-        print(speed, tool_speeds(limits, out.states[-1:]), out.kinds[-1])
-        ends = [capsule_axes(limits, s[:, 0])[TRAY][:, 0].min() for s in out.states[-50:]]
-        print(np.round(np.array([capsule_axes(limits, s[:, 0])[TRAY][:, 0].min() for s in out.states[::10]])-radius-edge,4))
-        gaps.append(min(ends) - radius - edge)
-    print(gaps)
-    assert gaps[1] >= gaps[0] + 0.002
+    for normal, bends in ([1.0, 0.0, 0.0], True), ([-1.0, 0.0, 0.0], False):
+        place = edge if bends else -float(axis[:, 0].max()) - radius - 0.008
+        wall = replace(half_space("wall", normal, place, "keep_out"), exempt=exempt)
+        packed, work, start = at(replace(robot, volumes=(wall,)), np.array(robot.home))
+        rates = []
+        for speed in (0.1, 1.2):
+            speeds = np.array([speed, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+            held_off(packed, start, speeds, work, found, 0)
+            ends = (capsule_axes(robot, start[:, 0] + s * speeds)[TRAY] for s in (0.0, 1e-5))
+            now, then = (float((end[:, 0] * normal[0]).min()) for end in ends)
+            rates.append((then - now) / 1e-5)
+        assert (rates[1] >= rates[0] + 0.03) is bends
 
 
 def test_speeds_that_lead_nowhere_near_a_wall_stay_to_the_bit() -> None:
