@@ -100,7 +100,7 @@ def test_what_a_stop_bends_towards_a_wall_is_kept_as_distance() -> None:
             ends = (capsule_axes(robot, start[:, 0] + s * speeds)[TRAY] for s in (0.0, 1e-5))
             now, then = (float((end[:, 0] * normal[0]).min()) for end in ends)
             rates.append((then - now) / 1e-5)
-        assert (rates[1] >= rates[0] + 0.03) is bends
+        assert (rates[1] >= rates[0] + 0.01) is bends
 
 
 def test_speeds_that_lead_nowhere_near_a_wall_stay_to_the_bit() -> None:
