@@ -159,6 +159,7 @@ STEADY = [
     (InMotion(ways=(1.0, 0.5)), 0.5, [0.68, 0.52, 0.26, 0.39, 0.455, 0.4875]),  # 0.75 / 1.25
     (InMotion(ways=(1.0, -0.5), below=(0.5, -0.25)), 1.0, [0.58]),
     (InMotion(speeds=(3.0, 3.0), ways=(2.0, 2.0)), 1.0, [0.29]),
+    (InMotion(ways=(0.5, 0.5), below=(0.25, 0.25)), 1.0, [0.66]),
     (InMotion(below=(0.0, 0.0)), 1.0, [0.08]),
     (InMotion(below=(0.0, 0.0)), 0.0, [0.08, 0.04, 0.02, 0.01, 0.005]),  # no share below zero
     (InMotion(below=(0.95, 0.95)), 1.0, [0.87]),  # none above one
