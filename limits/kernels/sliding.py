@@ -158,7 +158,8 @@ def slide(
 
     The frames in `work` are those of now (after `forward`). It may use up what is left of the
     clearance beyond `margin` [m], what position errors take, and what a stop's way bends towards
-    the volume (work.bent), in room_s seconds; work.small[REPORT, 1] becomes that clearance. slower: it does not turn aside, all slow down.
+    the volume (work.bent), in room_s seconds; work.small[REPORT, 1] becomes that clearance.
+    slower: it does not turn aside, all slow down.
     False, with w as it was, if it is slower already or nothing can be done.
     """
     clear = _clearance(packed, work, v, k)
