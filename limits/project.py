@@ -66,7 +66,7 @@ _TCP_ROTATION = 10.0
 INSIDE = 1.0 - 1e-11
 # The certificate also charges the bending of the path within a tick; leave it something.
 TCP_SHARE = 0.97
-# Below this share of its top speed, or along a volume, no change of direction is worth a swing.
+# Below this share of its top speed no change of direction is worth a swing.
 CALM = 0.01
 
 _turning = tcp_rotation.rotational_speed_and_bound

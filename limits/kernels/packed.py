@@ -87,7 +87,7 @@ WALLS_MAX = 3
 # Of a stop: the way to its plateau, the plateau, and the way to rest.
 PHASES_A_JOINT = 3
 # Columns of `ray`: see kernels.pursuit.
-RAY_COLUMNS = 8
+RAY_COLUMNS = 9
 # A bound that no joint can reach: what is not declared binds nothing.
 UNDECLARED_RAD_S = UNDECLARED = 1e9
 # A lever shorter than this is none: it keeps the weight of angles above zero.

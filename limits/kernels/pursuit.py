@@ -23,6 +23,7 @@ __all__ = [
     "LOWEST",
     "SHARE_MIN",
     "SLOPE",
+    "SMOOTH",
     "STEP",
     "TARGET",
     "arriving",
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 # Columns of `ray`.
-TARGET, SLOPE, STEP, LOWEST, HIGHEST, LAW, SLOWEST, FASTEST = range(8)
+TARGET, SLOPE, STEP, LOWEST, HIGHEST, LOST, LAW, SLOWEST, FASTEST = range(9)
 # Less than this share of the commanded speed is no progress in its direction.
 SHARE_MIN = 0.01
 # Of the largest share that can be reached, where that is less: the slowest way is slower still.
@@ -162,13 +163,6 @@ def _smoothed(lost: float, step: float, period: float, gain: float) -> float:
 
 
 @kernel
-def _lost(start: Floats, i: int, row: Floats, period: float) -> float:
-    """By how much joint i will be too slow for the target, if it goes on as it does."""
-    now = row[TARGET] - row[SLOPE] * period
-    return now - start[i, 1] - (start[i, 2] - row[SLOPE]) * period / 2.0
-
-
-@kernel
 def _together(start: Floats, ray: Floats, period: float, ddq: Floats) -> None:
     """Slow the laws in ddq (n,) down to the one that takes longest, so that all arrive with it.
 
@@ -176,54 +170,54 @@ def _together(start: Floats, ray: Floats, period: float, ddq: Floats) -> None:
     """
     longest, share = 0.0, 1.0
     for i in range(start.shape[0]):
-        row, lost = ray[i], _lost(start, i, ray[i], period)
+        row, lost = ray[i], ray[i, LOST]
         x = 2.0 * abs(lost) / (period * row[STEP])
         if x > longest:
             longest, share = x, abs(_fading(lost, row[STEP], period)) * period / (2.0 * abs(lost))
     for i in range(start.shape[0]):
         row = ray[i]
-        wanted = row[SLOPE] + share * 2.0 * _lost(start, i, row, period) / period
+        wanted = row[SLOPE] + share * 2.0 * row[LOST] / period
         ddq[i] = min(row[HIGHEST], max(row[LOWEST], wanted))
 
 
 @kernel
-def _off2(start: Floats, ray: Floats, period: float, gain: float) -> float:
+def _off2(ray: Floats, gain: float) -> float:
     """How far, squared, the accelerations gain · (what is lost) are from what is possible."""
     total = 0.0
     for i in range(ray.shape[0]):
         row = ray[i]
-        wanted = gain * _lost(start, i, row, period)
+        wanted = gain * row[LOST]
         off = (wanted - min(row[HIGHEST], max(row[LOWEST], wanted))) / row[STEP]
         total += off * off
     return total
 
 
 @kernel
-def _smoothly(start: Floats, ray: Floats, period: float, ddq: Floats) -> None:
+def _softly(ray: Floats, period: float, ddq: Floats) -> None:
     """Write the accelerations (n,) straight to the target, by no more than SMOOTH of what is lost.
 
     So the speeds follow a target that turns, and are not pushed back and forth by its turning.
     """
     size2 = along = 0.0
-    for i in range(start.shape[0]):
+    for i in range(ray.shape[0]):
         size2 += ray[i, TARGET] * ray[i, TARGET]
-        along += ray[i, TARGET] * (ray[i, TARGET] - _lost(start, i, ray[i], period))
+        along += ray[i, TARGET] * (ray[i, TARGET] - ray[i, LOST])
     over = min(1.0, max(0.0, along / size2 - 1.0))
     most, low = min(SMOOTH * (1.0 + HASTE * over), 1.0 / period), 0.0
     high = most
-    for i in range(start.shape[0]):
-        row, lost = ray[i], abs(_lost(start, i, ray[i], period))
+    for i in range(ray.shape[0]):
+        row, lost = ray[i], abs(ray[i, LOST])
         if lost > 0.0:
             high = min(high, _smoothed(lost, row[STEP], period, most) / lost)
     for _ in range(THIRDS):
         one, two = low + (high - low) / 3.0, high - (high - low) / 3.0
-        if _off2(start, ray, period, one) < _off2(start, ray, period, two):
+        if _off2(ray, one) < _off2(ray, two):
             high = two
         else:
             low = one
-    for i in range(start.shape[0]):
+    for i in range(ray.shape[0]):
         row = ray[i]
-        wanted = high * _lost(start, i, row, period)
+        wanted = high * row[LOST]
         ddq[i] = min(row[HIGHEST], max(row[LOWEST], wanted))
 
 
@@ -304,9 +298,9 @@ def pursue(
     for i in range(n):
         row = ray[i]
         now = row[TARGET] - row[SLOPE] * period
-        wanted = row[SLOPE] + arriving(
-            start[i, 1], start[i, 2] - row[SLOPE], now, row[STEP], period
-        )
+        # By how much the joint will be too slow for the target, if it goes on as it does.
+        row[LOST] = now - start[i, 1] - (start[i, 2] - row[SLOPE]) * period / 2.0
+        wanted = row[SLOPE] + _fading(row[LOST], row[STEP], period)
         row[LAW] = min(row[HIGHEST], max(row[LOWEST], wanted))
         size2 += ray[i, TARGET] * ray[i, TARGET]
         ddq[i], slow[i] = ray[i, LAW], math.nan
@@ -316,7 +310,7 @@ def pursue(
     hasty, meets = calm, share >= least
     if turns:
         hasty = math.inf
-        _smoothly(start, ray, period, ddq)
+        _softly(ray, period, ddq)
     elif meets and share >= 1.0:  # no joint is held back: they arrive together
         _together(start, ray, period, ddq)
     else:

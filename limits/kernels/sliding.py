@@ -55,7 +55,7 @@ from .packed import (
 from .separation import uphill, uphill_at
 from .tray import arm_in
 
-__all__ = ["LIFTED_M", "NEAR_M", "near_from", "slide", "slide_at"]
+__all__ = ["NEAR_M", "near_from", "slide", "slide_at"]
 
 ROUNDING_M = 1e-9
 # Damping [m] of the inverse: a place that can hardly be moved along n is all but left alone.

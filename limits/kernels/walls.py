@@ -119,8 +119,10 @@ def _one_turn(
             far, pair = packed.capsule[k, HALF] + radius + near, v * capsules + k
             if packed.checked[v, k] == 0.0 or work.afar[v, k] > far:
                 continue
+            if _is_listed(work, listed, pair):
+                continue
             clear = clearance(packed.volume[v], packed.mesh, axis, radius, work.simplex)
-            if not clear < near or _is_listed(work, listed, pair):
+            if not clear < near:
                 continue
             is_near = True
             if slide_at(packed, work, v, k, clear, room_s, margin, slower, speeds):
@@ -161,6 +163,52 @@ def _rest_in_corner(packed: Packed, speeds: Floats) -> None:
 
 
 @kernel
+def _by_turns(
+    packed: Packed,
+    reach_s: float,
+    room_s: float,
+    listed: int,
+    margin: float,
+    speeds: Floats,
+    work: Work,
+    found: Floats,
+    count: int,
+) -> tuple[int, bool, bool]:
+    """Let all capsules slide, by turns, until no speed changes; in the last turn, slow down.
+
+    Along what is near, and then, margin [m] off, along the pairs work.small[WALLS, :listed].
+    Returns the number of findings, and whether what was near, and what was listed, changed a speed.
+    """
+    by_near = by_listed = False
+    for again in range(PASSES):
+        slower, full = again == PASSES - 1, found.shape[0]
+        noted, changes, _ = _one_turn(
+            packed,
+            reach_s,
+            room_s,
+            _lifted(packed),
+            listed,
+            slower,
+            speeds,
+            work,
+            found,
+            count if again == 0 else full,
+        )
+        by_near = by_near or changes
+        if again == 0:  # what the others find is the same
+            count = noted
+        for w in range(listed):
+            v, k = divmod(int(work.small[WALLS, w]), packed.capsule.shape[0])
+            if slide(packed, work, v, k, room_s, margin, slower, speeds):
+                by_listed = changes = True
+        if not changes:
+            break
+        if slower:
+            _rest_in_corner(packed, speeds)
+    return count, by_near, by_listed
+
+
+@kernel
 def held_off(
     packed: Packed, start: Floats, speeds: Floats, work: Work, found: Floats, count: int
 ) -> tuple[int, bool]:
@@ -186,28 +234,7 @@ def held_off(
     _write_bent(packed, start, speeds, work)
     for i in range(n):
         speeds[i] = asked[i]
-    is_changed = False
-    for again in range(PASSES):
-        noted = count if again == 0 else full
-        noted, changed, _ = _one_turn(
-            packed,
-            reach_s,
-            room_s,
-            margin,
-            0,
-            again == PASSES - 1,
-            speeds,
-            work,
-            found,
-            noted,
-        )
-        if again == 0:
-            count = noted
-        if not changed:
-            break
-        is_changed = True
-        if again == PASSES - 1:
-            _rest_in_corner(packed, speeds)
+    count, is_changed, _ = _by_turns(packed, reach_s, room_s, 0, margin, speeds, work, found, count)
     return count, is_changed
 
 
@@ -225,28 +252,7 @@ def held_off_from(
 
     These are to stay lift [m] from their margin, and what stops bend. False if none changed them.
     """
-    changed, margin, room_s = False, packed.scalar[STANDOFF] + lift, _room_time(packed, start, work)
+    margin, room_s = packed.scalar[STANDOFF] + lift, _room_time(packed, start, work)
     reach_s, full = _reach(packed, speeds, room_s, work), found.shape[0]
-    for again in range(PASSES):
-        slower = again == PASSES - 1
-        _, is_new, _ = _one_turn(
-            packed,
-            reach_s,
-            room_s,
-            _lifted(packed),
-            count,
-            slower,
-            speeds,
-            work,
-            found,
-            full,
-        )
-        for w in range(count):
-            v, k = divmod(int(work.small[WALLS, w]), packed.capsule.shape[0])
-            if slide(packed, work, v, k, room_s, margin, slower, speeds):
-                changed = is_new = True
-        if not is_new:
-            break
-        if slower:
-            _rest_in_corner(packed, speeds)
-    return changed
+    _, _, is_changed = _by_turns(packed, reach_s, room_s, count, margin, speeds, work, found, full)
+    return is_changed

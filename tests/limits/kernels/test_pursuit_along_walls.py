@@ -35,7 +35,7 @@ def test_along_a_wall_it_follows_a_direction_that_turns_without_swinging() -> No
 
 
 def test_along_a_wall_what_is_a_little_off_goes_on_all_the_same() -> None:
-    """By less than the cone: going back to the ray first, it crept, since that turns on."""
+    """Going back to the ray first, it crept, since that turns on."""
     limits, rng = panda(), np.random.default_rng(43)
     a_max, step = column(limits, "max_acceleration"), column(limits, "max_jerk") * 0.001
     for _ in range(40):

@@ -134,9 +134,8 @@ def test_a_wall_that_was_met_is_left_as_far_away_as_is_asked() -> None:
     rates = []
     for lift in (0.005, 0.02):
         packed, work, start = at(limits, np.array(limits.home))
-        capsules = packed.capsule.shape[0]
         held_off(packed, start, np.array(asked), work, found, 0)
-        work.small[WALLS, 0] = 0 * capsules + TRAY
+        work.small[WALLS, 0] = TRAY
         speeds = np.array(asked)
         assert held_off_from(packed, start, 1, lift, speeds, work, found)
         now, then = (capsule_axes(limits, start[:, 0] + s * speeds)[TRAY] for s in (0.0, 1e-5))
