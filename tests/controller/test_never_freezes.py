@@ -69,6 +69,7 @@ def longest_stand(moved: list[bool]) -> int:
     return max(len(run) for run in "".join("x" if m else "." for m in moved).split("x"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("robot", "seed", "modes"),
     [

@@ -207,6 +207,7 @@ CASES = {  # period, share of the top speed, ticks that a command is held, ticks
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
+@pytest.mark.slow
 @every_case
 def test_a_direction_that_can_be_had_is_had_at_once(case: tuple[float, float, int, int]) -> None:
     on = [tick for tick in driven(*case) if tick.meets]
@@ -214,11 +215,13 @@ def test_a_direction_that_can_be_had_is_had_at_once(case: tuple[float, float, in
     assert max(tick.degrees for tick in on) <= 1.0
 
 
+@pytest.mark.slow
 @every_case
 def test_and_as_fast_as_it_can_be_had(case: tuple[float, float, int, int]) -> None:
     assert min(tick.share for tick in driven(*case) if tick.meets) >= 0.95
 
 
+@pytest.mark.slow
 @every_case
 def test_what_is_off_it_goes_as_fast_as_it_can_without_swinging(
     case: tuple[float, float, int, int],

@@ -279,6 +279,7 @@ class FakeBatch:
         return self
 
 
+@pytest.mark.slow
 def test_growth_measures_sizes_and_says_which_fail(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -66,6 +66,7 @@ def ran(bench: Bench, steps: int, kind: type[SafetyFilter] = SafetyFilter) -> Ca
     return run_campaign(SOURCE, steps=steps, seed=1, bench=replace(bench, make_filter=make))
 
 
+@pytest.mark.slow
 def test_the_filter_touches_nothing_and_that_is_not_for_want_of_obstacles(bench: Bench) -> None:
     campaign = ran(bench, 6000)
     assert not campaign.violations
@@ -75,6 +76,7 @@ def test_the_filter_touches_nothing_and_that_is_not_for_want_of_obstacles(bench:
     assert "obstacles" in required_binds(bench.robot, bench.poses)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Blind, Fearless])
 def test_a_filter_that_does_not_believe_them_is_found_and_replayed(
     kind: type[SafetyFilter], bench: Bench, tmp_path: Path
@@ -94,6 +96,7 @@ def test_a_filter_that_does_not_believe_them_is_found_and_replayed(
     assert not [v for v in sound.violations if v.kind == "obstacles"]
 
 
+@pytest.mark.slow
 def test_random_robots_look_around_too() -> None:
     """Three ticks of twenty beside something, of two robots: of one, it is a matter of chance."""
     beside = 0

@@ -157,6 +157,7 @@ def corners(path: Path, leader: str, q: float, follower: float) -> Array:
     return np.asarray((world - wrist.translation) @ wrist.rotation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "k", "o"), [("prismatic", 0.2, 0.02), ("revolute", 5.0, 0.3), ("revolute", -3.0, 0.0)]
 )

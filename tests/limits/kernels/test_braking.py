@@ -45,6 +45,7 @@ def needed(dq: Array, ddq: Array, ease: float = 1.0) -> tuple[Array, Array]:
     return found
 
 
+@pytest.mark.slow
 @given(speed=shares, acceleration=shares, ease=st.sampled_from([1.0, 0.5, 0.1]))
 @settings(max_examples=300 if COMPILES else 60)
 def test_it_ends_at_rest_within_bounds_in_whole_ticks(
@@ -99,6 +100,7 @@ def test_the_mirrored_state_stops_the_mirrored_way(speed: Array, acceleration: A
     assert np.array_equal(jerk, -back_jerk)
 
 
+@pytest.mark.slow
 @given(speed=shares, shrink=st.floats(0.0, 1.0))
 @settings(max_examples=200 if COMPILES else 40)
 def test_a_slower_robot_stops_no_later(speed: Array, shrink: float) -> None:

@@ -211,6 +211,7 @@ def test_another_link_gives_way_and_the_tool_keeps_what_it_can() -> None:
     assert changed >= 20
 
 
+@pytest.mark.slow
 def test_where_joints_would_be_too_fast_the_nearest_way_will_do() -> None:
     """By damped least squares at that place, the more of it the faster they would have to be; where
     those need them far too fast as well, there is less of them, and all slow down."""

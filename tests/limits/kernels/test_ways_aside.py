@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from tests.limits.kernels.test_sliding import MARGIN_M, ROOM_S, balls, moved_aside, slid
 from tests.limits.slow_chain import capsule_axes, jacobian
 from tests.robots import column, half_space, panda
@@ -41,6 +42,7 @@ def test_both_ends_of_a_capsule_come_no_nearer_than_they_may() -> None:
     assert found >= 20
 
 
+@pytest.mark.slow
 def test_with_the_configuration_the_way_aside_changes_little_by_little() -> None:
     """Also where the tool cannot be led as a whole, or joints would be too fast: two ways that take
     turns chatter. From anywhere to anywhere, some of it past a joint that rests."""
