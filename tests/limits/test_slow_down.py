@@ -36,6 +36,8 @@ from checkrein.limits.tick import _bounds, _forget
 from checkrein.limits.trial import attempt
 from checkrein.sim.oracle import Motion, judge_stops, judge_ticks, read_robot
 
+pytestmark = pytest.mark.slow
+
 ROBOTS = Path(str(checkrein.limits.__file__)).parent / "robots"
 EASES = (1.0, 0.5, 0.25)
 
@@ -207,7 +209,6 @@ CASES = {  # period, share of the top speed, ticks that a command is held, ticks
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
-@pytest.mark.slow
 @every_case
 def test_a_direction_that_can_be_had_is_had_at_once(case: tuple[float, float, int, int]) -> None:
     on = [tick for tick in driven(*case) if tick.meets]
@@ -215,13 +216,11 @@ def test_a_direction_that_can_be_had_is_had_at_once(case: tuple[float, float, in
     assert max(tick.degrees for tick in on) <= 1.0
 
 
-@pytest.mark.slow
 @every_case
 def test_and_as_fast_as_it_can_be_had(case: tuple[float, float, int, int]) -> None:
     assert min(tick.share for tick in driven(*case) if tick.meets) >= 0.95
 
 
-@pytest.mark.slow
 @every_case
 def test_what_is_off_it_goes_as_fast_as_it_can_without_swinging(
     case: tuple[float, float, int, int],
