@@ -2,8 +2,8 @@
 
 A motion is an array (n + 1, 3 + m), see `next_of_stop`: row i holds q, dq, ddq of joint i at
 the end of a setpoint and the jerks of the m phases of the stop behind it; the last row the phases'
-ticks. Three phases are enough where all joints brake together, 3·n where each does for itself.
-It is everything that the next decision needs to know about the last one.
+ticks, and how restless it is (kernels.restless). Three phases are enough where all joints brake
+together, 3·n where each does for itself. It is all that the next decision has to know.
 """
 
 from __future__ import annotations

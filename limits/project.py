@@ -52,6 +52,7 @@ from .kernels.pursuit import (
     pursue,
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
+from .kernels.restless import gently, is_restless
 from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
 from .kernels.room import THERE, mark_arrived, raise_caps, write_caps
 from .kernels.walls import held_off, held_off_from
@@ -176,6 +177,7 @@ def _pursued(
     """
     n, period, share, calm = start.shape[0], packed.scalar[PERIOD], 1.0, math.inf
     together = packed.scalar[KEEPS_DIRECTION] > 0.0
+    is_gentle = along_wall and is_restless(work)
     speeds, cap, arrived = work.vector[0], work.vector[2], work.vector[ARRIVED]
     write_caps(packed, start, bounds, work)
     if together:
@@ -201,6 +203,8 @@ def _pursued(
         # as jerk allows.
         row[LOWEST] = min(max(low * gentle, now - step), now + step)
         row[HIGHEST] = max(min(high * gentle, now + step), now - step)
+        if is_gentle and not arrived[i] > 0.0 and abs(speeds[i]) <= cap[i]:
+            gently(row, dq, now, period)
         wanted = _smoothly(packed, start, i, row[TARGET], row[SLOPE])
         count = asks_too_much(packed, work, wanted, low, high, i, found, count)
         if not abs(wanted - now) <= packed.joint[i, JERK] * period:

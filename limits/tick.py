@@ -34,6 +34,7 @@ from .kernels.packed import (
     Packed,
     Work,
 )
+from .kernels.restless import recall, remember
 from .kinds.workspace import OBSTACLES, WORKSPACE
 from .project import project, slid
 from .trial import FROM_REST, IN_VAIN, ON_RAY, TOWARDS_STOP, attempt, copied, on_ray, towards
@@ -126,7 +127,7 @@ def _slides(
 
 
 @kernel
-def advance(
+def _decided(
     packed: Packed,
     start: Floats,
     stop: Floats,
@@ -137,11 +138,7 @@ def advance(
     found: Floats,
     out: Floats,
 ) -> tuple[int, int]:
-    """Plan one tick towards the reference; return what it is and how many rows `found` has.
-
-    start (n, 3); stop (n + 1, 3 + m) the stored stop, see `next_of_stop`; reference (3, n); found
-    (f, 4) kind, subject, value, bound; out (n + 1, 3 + m) the setpoint and its stop.
-    """
+    """As `advance`, but for what is remembered."""
     bounds, wanted, slow, report = (
         work.triples[BOUNDS],
         work.triples[WANTED, 0],
@@ -181,6 +178,29 @@ def advance(
         return ALTERED, count
     copied(work.motions[KEPT], out)
     return STOP_TICK, count
+
+
+@kernel
+def advance(
+    packed: Packed,
+    start: Floats,
+    stop: Floats,
+    mode: int,
+    held: bool,
+    reference: Floats,
+    work: Work,
+    found: Floats,
+    out: Floats,
+) -> tuple[int, int]:
+    """Plan one tick towards the reference; return what it is and how many rows `found` has.
+
+    start (n, 3); stop (n + 1, 3 + m) the stored stop, see `next_of_stop`; reference (3, n); found
+    (f, 4) kind, subject, value, bound; out (n + 1, 3 + m) the setpoint and its stop.
+    """
+    recall(packed, stop, work)
+    code, count = _decided(packed, start, stop, mode, held, reference, work, found, out)
+    remember(packed, start, work, out)
+    return code, count
 
 
 @kernel

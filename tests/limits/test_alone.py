@@ -14,7 +14,7 @@ from tests.robots import column, panda, shipped, slider, without_geometry, witho
 
 import checkrein.limits
 from checkrein.limits import Limits
-from checkrein.limits.core import Core
+from checkrein.limits.core import Core, is_at_rest
 from checkrein.limits.kernels.reference import POSITION, VELOCITY
 from checkrein.limits.records import Array
 from checkrein.limits.stops import setpoint_of
@@ -124,7 +124,7 @@ def assert_played_alike(core: Core, motion: Array) -> None:
         for mine, theirs in zip(motion[:-1, :3].T, stop.sample(tick), strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=0.0, atol=1e-9)
     assert not motion[:-1, 1:3].any()
-    assert not motion[-1].any()
+    assert is_at_rest(motion)
 
 
 def test_a_volume_still_stops_all_joints() -> None:

@@ -21,7 +21,7 @@ from tests.robots import (
 
 from checkrein.limits import Limits
 from checkrein.limits.certify import KINDS
-from checkrein.limits.core import Core
+from checkrein.limits.core import Core, ticks_left
 from checkrein.limits.kernels.motion import build
 from checkrein.limits.kernels.packed import (
     ENDS,
@@ -147,7 +147,7 @@ def driven(
         seen |= {row[0] for row in found}
         speeds.append(float(np.abs(motion[:-1, 1]).max()))
         played = [motion]
-        while k % 40 == 39 and played[-1][-1].any():
+        while k % 40 == 39 and ticks_left(played[-1]):
             played.append(core.brake(played[-1]))
         for there in played:
             columns = (np.array(there[:-1, c]) for c in range(3))

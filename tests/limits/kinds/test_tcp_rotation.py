@@ -13,7 +13,7 @@ from tests.limits.slow_motion import Motion, random_motions, sampled
 from tests.robots import column, panda, shipped, slider, with_joint, without_margins
 
 from checkrein.limits import Limits
-from checkrein.limits.core import Core
+from checkrein.limits.core import Core, ticks_left
 from checkrein.limits.kernels.chain import forward
 from checkrein.limits.kernels.packed import UNDECLARED_RAD_S, Packed, Work, pack, work_for
 from checkrein.limits.kernels.reference import VELOCITY
@@ -173,7 +173,7 @@ def test_what_the_filter_lets_through_the_oracle_does_not_fault() -> None:
         motion, _, _ = core.advance(motion, VELOCITY, wanted)
         q, dq = motion[:-1, 0], motion[:-1, 1]
         stops = [motion]
-        while k % 25 == 0 and stops[-1][-1].any():
+        while k % 25 == 0 and ticks_left(stops[-1]):
             stops.append(core.brake(stops[-1]))
         for at in stops:
             q, dq = at[:-1, 0] + e_q * rng.choice([-1, 1], 7), at[:-1, 1]

@@ -1,0 +1,166 @@
+"""What a motion remembers of turns in jerk, and what gentle jerk leaves of a joint's bounds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from tests.robots import column, panda, without_geometry
+
+from checkrein.limits.core import Core
+from checkrein.limits.kernels.packed import (
+    RAY_COLUMNS,
+    RESTLESS,
+    UPS,
+    WALLS,
+    motion_shape,
+    pack,
+    work_for,
+)
+from checkrein.limits.kernels.pursuit import HIGHEST, LOWEST, STEP
+from checkrein.limits.kernels.reference import VELOCITY
+from checkrein.limits.kernels.restless import (
+    FORGET_S,
+    JOINTS_MAX,
+    TURNS_MAX,
+    gently,
+    is_restless,
+    recall,
+    remember,
+)
+from checkrein.limits.records import Array
+
+LIMITS = panda()
+PACKED = pack(LIMITS)
+STEPS = column(LIMITS, "max_jerk") * LIMITS.period_s
+SPARE = motion_shape(7)[1] - 3
+
+
+def after(jerks: list[list[float]]) -> Array:
+    """The motion (n + 1, 3 + m) after ticks with these shares of the bounds of jerk (k, n)."""
+    work, motion = work_for(PACKED), np.zeros(motion_shape(7))
+    for shares in jerks:
+        start, following = motion[:7, :3].copy(), motion.copy()
+        following[:7, 2] += np.array(shares) * STEPS
+        recall(PACKED, motion, work)
+        remember(PACKED, start, work, following)
+        motion = following
+    return motion
+
+
+def turns(motion: Array) -> float:
+    return float(motion[7, SPARE])
+
+
+def only(joint: int, share: float) -> list[float]:
+    return [share if i == joint else 0.0 for i in range(7)]
+
+
+def test_a_turn_is_a_change_of_sign_of_a_strong_jerk_and_forgotten_little_by_little() -> None:
+    kept = 1.0 - LIMITS.period_s / FORGET_S
+    once = after([only(2, 0.5)])
+    assert turns(once) == 1.0
+    assert once[7, SPARE + 1] == 4.0  # the third joint's bit
+    assert turns(after([only(2, 0.5), only(2, 0.5)])) == kept
+    assert turns(after([only(2, 0.5), only(2, -0.5)])) == kept + 1.0
+    assert turns(after([only(2, 0.5), only(2, -0.09), only(2, 0.5)])) == kept * kept
+
+
+def test_joints_that_turn_together_are_one_turn_and_others_are_more() -> None:
+    kept = 1.0 - LIMITS.period_s / FORGET_S
+    assert turns(after([[0.5] * 7])) == 1.0
+    assert turns(after([only(2, 0.5), only(3, 0.5)])) == kept + 1.0
+
+
+def test_no_more_than_a_few_turns_are_remembered() -> None:
+    many = after([only(6, 0.5 * (-1.0) ** k) for k in range(100)])
+    assert turns(many) == TURNS_MAX
+
+
+def test_it_is_restless_after_two_turns_and_not_after_one() -> None:
+    work = work_for(PACKED)
+    for jerks, expected in (
+        ([only(0, 0.5)], False),
+        ([only(0, 0.5), only(0, -0.5)], True),
+        ([only(0, 0.5), only(0, -0.5), *[only(0, 0.0)] * round(2.0 / LIMITS.period_s)], False),
+    ):
+        recall(PACKED, after(jerks), work)
+        assert is_restless(work) is expected
+
+
+@pytest.mark.parametrize("nonsense", [math.nan, math.inf, -math.inf, -1.0, 1e300])
+def test_nonsense_in_memory_is_nothing(nonsense: float) -> None:
+    work, motion = work_for(PACKED), np.zeros(motion_shape(7))
+    motion[7, SPARE:] = nonsense
+    recall(PACKED, motion, work)
+    assert work.small[WALLS, RESTLESS] == 0.0
+    assert work.small[WALLS, UPS] == 0.0
+    assert not is_restless(work)
+
+
+def test_each_joint_has_a_bit_that_a_float_keeps() -> None:
+    motion = np.zeros(motion_shape(7))
+    motion[7, SPARE + 1] = 2.0**JOINTS_MAX - 1.0
+    work = work_for(PACKED)
+    recall(PACKED, motion, work)
+    remember(PACKED, motion[:7, :3].copy(), work, motion)
+    assert motion[7, SPARE + 1] == 2.0**JOINTS_MAX - 1.0
+
+
+def narrowed(dq: float, ddq: float, low: float, high: float) -> Array:
+    """STEP, LOWEST and HIGHEST of a joint, gently; one step of jerk is 1 rad/s², T = 0.1 s."""
+    row = np.zeros(RAY_COLUMNS)
+    row[[STEP, LOWEST, HIGHEST]] = 1.0, low, high
+    gently(row, dq, ddq, 0.1)
+    return row[[STEP, LOWEST, HIGHEST]]
+
+
+def test_gentle_jerk_does_not_count_as_a_turn() -> None:
+    step, low, high = narrowed(0.0, 0.0, -1.0, 1.0)
+    assert step == high == -low
+    assert 0.0 < high < 0.1
+
+
+def test_a_joint_brakes_as_hard_as_before_and_goes_on_gently() -> None:
+    for way in (1.0, -1.0):
+        low, high = sorted(way * x for x in narrowed(way, 0.0, -1.0, 1.0)[1:])
+        assert (low, high) == (-1.0, pytest.approx(0.09))
+
+
+def test_it_brakes_no_harder_than_leads_to_rest() -> None:
+    """Not beyond: with long ticks it would jump from one way to the other."""
+    low = float(narrowed(0.02, 0.0, -1.0, 1.0)[1])
+    assert -1.0 < low < -0.09
+    assert abs(0.02 + low * 0.1) < 1e-9  # a tick to get there, one to fade: rest
+
+
+def test_bounds_that_leave_no_choice_are_kept() -> None:
+    assert narrowed(1.0, 3.0, 2.0, 2.5)[1:].tolist() == [2.0, 2.5]
+    assert narrowed(-1.0, 0.0, 0.5, 1.0)[1:].tolist() == [0.5, 1.0]
+
+
+def test_a_stop_keeps_what_was_remembered_and_a_new_motion_has_nothing() -> None:
+    core = Core(LIMITS)
+    motion, _ = core.rest(LIMITS.home)
+    assert not motion[7].any()
+    reference = np.zeros((3, 7))
+    reference[1] = 0.1
+    motion, _, _ = core.advance(motion, VELOCITY, reference)
+    assert turns(motion) == 1.0
+    assert turns(core.brake(motion)) == 1.0
+
+
+def test_where_no_volume_is_near_it_decides_nothing() -> None:
+    """Who pushes the arm to and fro in the open gets what is asked for."""
+    limits = without_geometry(panda())
+    core, reference = Core(limits), np.zeros((3, 7))
+    (calm, _), (restless, _) = core.rest(limits.home), core.rest(limits.home)
+    for tick in range(200):
+        reference[1] = 0.3 * (-1.0) ** (tick // 20)
+        forgetful = np.array(calm)
+        forgetful[-1, SPARE:] = 0.0
+        calm, _, _ = core.advance(forgetful, VELOCITY, reference)
+        restless, _, _ = core.advance(restless, VELOCITY, reference)
+        assert np.array_equal(calm[:-1], restless[:-1])
+    assert turns(restless) > 2.0
