@@ -20,6 +20,7 @@ from .kernels.chain import forward, tcp_levers, tcp_velocity
 from .kernels.jit import apart, kernel
 from .kernels.packed import (
     ACCELERATION,
+    ALONG,
     ARRIVED,
     DECELERATION,
     FLAG,
@@ -35,6 +36,7 @@ from .kernels.packed import (
     TCP_SPEED,
     VELOCITY,
     VELOCITY_ERROR,
+    WALLS,
     WHOLE,
     WORK,
     Floats,
@@ -178,6 +180,8 @@ def _pursued(
     n, period, share, calm = start.shape[0], packed.scalar[PERIOD], 1.0, math.inf
     together = packed.scalar[KEEPS_DIRECTION] > 0.0
     is_gentle = along_wall and is_restless(work)
+    if along_wall:
+        work.small[WALLS, ALONG] = 1.0
     speeds, cap, arrived = work.vector[0], work.vector[2], work.vector[ARRIVED]
     write_caps(packed, start, bounds, work)
     if together:

@@ -11,6 +11,7 @@ from tests.limits.slow_chain import jacobian, tcp
 from tests.robots import (
     column,
     half_space,
+    moves,
     panda,
     robots,
     slider,
@@ -73,7 +74,7 @@ def test_what_comes_out_is_certified_or_the_stored_stop(robot: Limits) -> None:
         if code == STOP_TICK:
             expected = np.zeros_like(after)
             next_of_stop(packed, before[:-1, :3].copy(), before.copy(), expected)
-            np.testing.assert_array_equal(after, expected)
+            np.testing.assert_array_equal(moves(after), moves(expected))
             continue
         bounds = bounds_of(robot)
         # Rounding: a joint that rests on its bound is not outside.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from tests.robots import column, panda, without_geometry
 
 from checkrein.limits.core import Core
 from checkrein.limits.kernels.packed import (
+    ALONG,
     RAY_COLUMNS,
-    RESTLESS,
+    TURNS,
     UPS,
     WALLS,
     motion_shape,
@@ -23,6 +25,7 @@ from checkrein.limits.kernels.reference import VELOCITY
 from checkrein.limits.kernels.restless import (
     FORGET_S,
     JOINTS_MAX,
+    TOO_MANY,
     TURNS_MAX,
     gently,
     is_restless,
@@ -35,15 +38,17 @@ LIMITS = panda()
 PACKED = pack(LIMITS)
 STEPS = column(LIMITS, "max_jerk") * LIMITS.period_s
 SPARE = motion_shape(7)[1] - 3
+ROWS = np.zeros((3, 7))
 
 
-def after(jerks: list[list[float]]) -> Array:
+def after(jerks: list[list[float]], along: bool = True) -> Array:
     """The motion (n + 1, 3 + m) after ticks with these shares of the bounds of jerk (k, n)."""
     work, motion = work_for(PACKED), np.zeros(motion_shape(7))
     for shares in jerks:
         start, following = motion[:7, :3].copy(), motion.copy()
         following[:7, 2] += np.array(shares) * STEPS
         recall(PACKED, motion, work)
+        work.small[WALLS, ALONG] = float(along)
         remember(PACKED, start, work, following)
         motion = following
     return motion
@@ -78,13 +83,15 @@ def test_no_more_than_a_few_turns_are_remembered() -> None:
     assert turns(many) == TURNS_MAX
 
 
-def test_it_is_restless_after_two_turns_and_not_after_one() -> None:
-    work = work_for(PACKED)
-    for jerks, expected in (
-        ([only(0, 0.5)], False),
-        ([only(0, 0.5), only(0, -0.5)], True),
-        ([only(0, 0.5), only(0, -0.5), *[only(0, 0.0)] * round(2.0 / LIMITS.period_s)], False),
-    ):
+def test_turns_away_from_volumes_do_not_count() -> None:
+    assert turns(after([only(2, 0.5), only(2, -0.5)], along=False)) == 0.0
+
+
+def test_it_is_restless_after_too_many_turns_and_for_a_while() -> None:
+    work, enough = work_for(PACKED), int(TOO_MANY) + 1
+    every = [only(0, 0.5 * (-1.0) ** k) for k in range(enough)]
+    still = [only(0, 0.0)] * round(2.0 / LIMITS.period_s)
+    for jerks, expected in ((every[: enough // 2], False), (every, True), (every + still, False)):
         recall(PACKED, after(jerks), work)
         assert is_restless(work) is expected
 
@@ -94,7 +101,7 @@ def test_nonsense_in_memory_is_nothing(nonsense: float) -> None:
     work, motion = work_for(PACKED), np.zeros(motion_shape(7))
     motion[7, SPARE:] = nonsense
     recall(PACKED, motion, work)
-    assert work.small[WALLS, RESTLESS] == 0.0
+    assert work.small[WALLS, TURNS] == 0.0
     assert work.small[WALLS, UPS] == 0.0
     assert not is_restless(work)
 
@@ -141,26 +148,28 @@ def test_bounds_that_leave_no_choice_are_kept() -> None:
 
 
 def test_a_stop_keeps_what_was_remembered_and_a_new_motion_has_nothing() -> None:
-    core = Core(LIMITS)
-    motion, _ = core.rest(LIMITS.home)
+    """An arm that is sent around the corners of its cell, until it has become restless."""
+    limits, rng, reference = (
+        replace(LIMITS, period_s=0.001),
+        np.random.default_rng(275),
+        ROWS.copy(),
+    )
+    reference[1] = rng.uniform(-1.0, 1.0, 7) * column(limits, "max_velocity") * rng.uniform(0.1, 1)
+    core, tick = Core(limits), 0
+    motion, _ = core.rest(limits.home)
     assert not motion[7].any()
-    reference = np.zeros((3, 7))
-    reference[1] = 0.1
-    motion, _, _ = core.advance(motion, VELOCITY, reference)
-    assert turns(motion) == 1.0
-    assert turns(core.brake(motion)) == 1.0
+    while not turns(motion) >= TOO_MANY and tick < 8000:
+        motion, _, _ = core.advance(motion, VELOCITY, reference)
+        tick += 1
+    assert turns(motion) >= TOO_MANY
+    assert turns(core.brake(motion)) == turns(motion)
 
 
-def test_where_no_volume_is_near_it_decides_nothing() -> None:
-    """Who pushes the arm to and fro in the open gets what is asked for."""
-    limits = without_geometry(panda())
-    core, reference = Core(limits), np.zeros((3, 7))
-    (calm, _), (restless, _) = core.rest(limits.home), core.rest(limits.home)
-    for tick in range(200):
-        reference[1] = 0.3 * (-1.0) ** (tick // 20)
-        forgetful = np.array(calm)
-        forgetful[-1, SPARE:] = 0.0
-        calm, _, _ = core.advance(forgetful, VELOCITY, reference)
-        restless, _, _ = core.advance(restless, VELOCITY, reference)
-        assert np.array_equal(calm[:-1], restless[:-1])
-    assert turns(restless) > 2.0
+def test_where_no_volume_is_near_nothing_is_restless() -> None:
+    """Who sends the arm to and fro in the open gets what is asked for."""
+    core, reference = Core(without_geometry(LIMITS)), ROWS.copy()
+    motion, _ = core.rest(LIMITS.home)
+    for tick in range(300):
+        reference[1] = 0.5 * (-1.0) ** (tick // 10)
+        motion, _, _ = core.advance(motion, VELOCITY, reference)
+        assert turns(motion) == 0.0
