@@ -16,7 +16,7 @@ import math
 
 from .kernels.acceleration import least, most
 from .kernels.alone import alone
-from .kernels.chain import forward, tcp_levers, tcp_velocity
+from .kernels.chain import forward, tcp_velocity
 from .kernels.jit import apart, kernel
 from .kernels.packed import (
     ACCELERATION,
@@ -27,6 +27,7 @@ from .kernels.packed import (
     FOUND_MAX,
     JERK,
     KEEPS_DIRECTION,
+    MOVING,
     NUMBER,
     PACE,
     PACKED,
@@ -59,6 +60,8 @@ from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrai
 from .kernels.room import THERE, mark_arrived, raise_caps, write_caps
 from .kernels.walls import held_off, held_off_from
 from .kinds import tcp_rotation
+from .tool_speed import SHARE as TCP_SHARE
+from .tool_speed import stoppable, translation
 
 __all__ = ["FOUND_MAX", "project", "slid"]
 
@@ -67,8 +70,6 @@ _JERK, _ACCELERATION, _VELOCITY, _POSITION, _TCP_SPEED = 1.0, 2.0, 3.0, 4.0, 6.0
 _TCP_ROTATION = 10.0
 # Stay this far inside, so that rounding in q' = q + … does not leave the bound.
 INSIDE = 1.0 - 1e-11
-# The certificate also charges the bending of the path within a tick; leave it something.
-TCP_SHARE = 0.97
 # Below this share of its top speed no change of direction is worth a swing.
 CALM = 0.01
 
@@ -97,11 +98,33 @@ def _wanted_speed(
 
 
 @kernel
+def _slowdown_for_stop(
+    packed: Packed, start: Floats, speeds: Floats, work: Work, found: Floats, count: int
+) -> int:
+    """Scale all speeds (n,), held for an unknown time, so that a stop keeps the TCP's bounds."""
+    moving = work.vector[MOVING]
+    for i in range(speeds.shape[0]):
+        moving[i] = 0.0 if work.vector[ARRIVED, i] > 0.0 else speeds[i]
+    scale = stoppable(packed, start, moving, work)
+    if scale < 1.0:
+        fast, bound = translation(packed, work, moving)
+        turning, limit = _turning(packed, work, moving)
+        if fast * limit >= turning * bound:
+            count = _found(found, count, _TCP_SPEED, 0, fast, scale * fast)
+        else:
+            count = _found(found, count, _TCP_ROTATION, 0, turning, scale * turning)
+        for i in range(speeds.shape[0]):
+            speeds[i] *= scale
+    return count
+
+
+@kernel
 def _slowdown(
     packed: Packed,
     start: Floats,
     speeds: Floats,
     bounds: Floats,
+    held: bool,
     work: Work,
     found: Floats,
     count: int,
@@ -109,9 +132,10 @@ def _slowdown(
     """Scale all speeds (n,) by one factor until joint velocities and the TCP's speeds fit.
 
     One factor keeps the direction of the motion, per-joint clamps would bend it (trap 6): only
-    where that is what the file asks for, a joint that is too fast is held back by itself.
+    where that is what the file asks for, a joint that is too fast is held back by itself. held: for
+    an unknown time; joints that have arrived at a bound (work.vector[ARRIVED]) move no tool then.
     """
-    n, scale, errors = speeds.shape[0], 1.0, 0.0
+    n, scale, errors, moving = speeds.shape[0], 1.0, 0.0, work.vector[MOVING]
     together = packed.scalar[KEEPS_DIRECTION] > 0.0
     for i in range(n):
         if not (abs(speeds[i]) <= bounds[2, i]):
@@ -121,19 +145,16 @@ def _slowdown(
             else:
                 speeds[i] = math.copysign(bounds[2, i] * INSIDE, speeds[i])
         errors += packed.joint[i, VELOCITY_ERROR] * packed.reach[n, i]
-    fast = tcp_velocity(packed, work, speeds) * scale
+        moving[i] = 0.0 if held and work.vector[ARRIVED, i] > 0.0 else speeds[i]
+    fast = tcp_velocity(packed, work, moving) * scale
     # What the certificate will ask for: see kinds/tcp_speed.py.
     bound = max(0.0, packed.scalar[TCP_SPEED] - errors) * TCP_SHARE
     if not (fast <= bound):  # at full stretch; where the arm is, errors may cost less
-        levers, errors = work.vector[6], 0.0
-        tcp_levers(packed, work, levers)
-        for i in range(n):
-            errors += packed.joint[i, VELOCITY_ERROR] * levers[i]
-        bound = max(bound, (packed.scalar[TCP_SPEED] - errors) * TCP_SHARE)
+        bound = max(bound, translation(packed, work, moving)[1] * TCP_SHARE)
     if not (fast <= bound):
         count = _found(found, count, _TCP_SPEED, 0, fast, bound)
         scale *= bound / fast * INSIDE
-    turning, bound = _turning(packed, work, speeds)
+    turning, bound = _turning(packed, work, moving)
     bound = max(0.0, bound)  # errors that exceed it leave nothing; they do not turn the motion back
     if not (turning * scale <= bound * TCP_SHARE):
         count = _found(found, count, _TCP_ROTATION, 0, turning * scale, bound * TCP_SHARE)
@@ -141,7 +162,8 @@ def _slowdown(
     if scale < 1.0:
         for i in range(n):
             speeds[i] *= scale
-    return restrain(packed, start, work, speeds, found, count)
+    count = restrain(packed, start, work, speeds, found, count)
+    return _slowdown_for_stop(packed, start, speeds, work, found, count) if held else count
 
 
 @kernel
@@ -247,11 +269,11 @@ def slid(
         q[i] = start[i, 0]
         speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0
     forward(packed, q, work)
-    _slowdown(packed, start, speeds, bounds, work, found, full)
     mark_arrived(packed, start, bounds, work)
+    _slowdown(packed, start, speeds, bounds, True, work, found, full)
     if not held_off_from(packed, start, count, lift, speeds, work, found):
         return False
-    _slowdown(packed, start, speeds, bounds, work, found, full)
+    _slowdown(packed, start, speeds, bounds, True, work, found, full)
     _pursued(packed, start, bounds, reference, work, found, full, True, ddq, slow)
     return True
 
@@ -330,14 +352,15 @@ def project(
             count = _found(found, count, _POSITION, i, reference[0, i], bound)
     forward(packed, work.vector[1], work)
     slowed = count
-    count = _slowdown(packed, start, speeds, bounds, work, found, count)
+    if held:
+        mark_arrived(packed, start, bounds, work)
+    count = _slowdown(packed, start, speeds, bounds, held, work, found, count)
     for i in range(n):
         slow[i] = math.nan
     if held:
-        mark_arrived(packed, start, bounds, work)
         count, is_damped = held_off(packed, start, speeds, work, found, count)
         if is_damped:
-            count = _slowdown(packed, start, speeds, bounds, work, found, count)
+            count = _slowdown(packed, start, speeds, bounds, held, work, found, count)
         return _pursued(packed, start, bounds, reference, work, found, count, is_damped, ddq, slow)
     write_caps(packed, start, bounds, work)
     count = _cascade(packed, start, bounds, reference, work, found, count, slowed, ddq)

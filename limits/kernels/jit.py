@@ -66,6 +66,7 @@ _SOURCES = (
             "certify.py",
             "project.py",
             "tick.py",
+            "tool_speed.py",
             "trial.py",
         )
     ),

@@ -68,8 +68,8 @@ KEPT, TRIAL, STORED = range(3)
 # their position errors, and by their motion [m].
 LEVER, STILL, SWEEP = range(3)
 # Of `vector`: while speeds are projected, 1 where a joint is at a bound and not asked away from it;
-# zeros, for what is asked about a configuration that nothing moves from.
-ARRIVED, UNMOVED, ASKED = 3, 10, 11
+# the speeds, 0 of those; zeros, for what is asked about a configuration that nothing moves from.
+ARRIVED, MOVING, UNMOVED, ASKED = 3, 8, 10, 11
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.
 STACK_ROWS = 64
 # What a tick can find; more is not written down.

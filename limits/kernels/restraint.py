@@ -65,7 +65,7 @@ def brakes_with(packed: Packed, start: Floats, work: Work) -> float:
     """Which share of the joints' accelerations the tool's leave for braking from now."""
     if not is_held(packed):
         return 1.0
-    q, now = work.vector[1], work.vector[3]
+    q, now = work.vector[1], work.vector[9]
     for i in range(start.shape[0]):
         q[i], now[i] = start[i, 0], start[i, 1]
     return tool_pace(packed, work, q, now, now)[1]
@@ -80,7 +80,7 @@ def _held(
     And write how hard joints may speed up and slow down for its sake, on the way to these speeds
     and from those of now.
     """
-    q, now, what = work.vector[1], work.vector[3], work.small[PACE]
+    q, now, what = work.vector[1], work.vector[9], work.small[PACE]
     for i in range(speeds.shape[0]):
         now[i] = start[i, 1]
     share, gentle, turning = tool_pace(packed, work, q, speeds, now)

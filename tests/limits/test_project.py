@@ -154,3 +154,18 @@ def test_speeds_of_links_and_accelerations_of_the_tool_keep_the_direction(mode: 
         assert kind in kinds(found)
         if kind != "tcp_acceleration" or mode == VELOCITY:  # position: joint by joint
             np.testing.assert_allclose(ddq / ddq[0], wanted / wanted[0], rtol=1e-6)
+
+
+def test_a_joint_that_rests_at_its_bound_does_not_count_in_how_fast_the_tool_is() -> None:
+    """It is asked for what it cannot do: the others are slowed down for their own speed only."""
+    robot = panda()
+    start, speeds = np.zeros((7, 3)), np.zeros(7)
+    start[:, 0] = robot.home
+    start[5, 0] = column(robot, "max_position")[5]
+    speeds[0], speeds[5] = 1.3, 1.9
+    ddq, found = projected(robot, VELOCITY, velocity(robot, speeds), start)
+    assert "tcp_speed" not in kinds(found)
+    assert ddq[0] > 0.0
+    assert ddq[5] == 0.0
+    start[5, 0] -= 0.01
+    assert "tcp_speed" in kinds(projected(robot, VELOCITY, velocity(robot, speeds), start)[1])
