@@ -25,6 +25,8 @@ from .kernels.packed import (
     DECELERATION,
     FLAG,
     FOUND_MAX,
+    FREE,
+    GENTLE_FREE,
     JERK,
     KEEPS_DIRECTION,
     MOVING,
@@ -262,7 +264,8 @@ def slid(
     """As `project` for a held velocity, along the volumes that were too near; False if none was.
 
     work.small[WALLS, :count]: volume · (number of capsules) + capsule; lift >= 0 [m]: how far from
-    their margins the capsules are to stay. The findings are those of `project`: none is added.
+    their margins the capsules are to stay. After `project`, for the same tick: the findings are
+    those that it has made, and the speeds to begin with are those it has left in FREE.
     """
     q, speeds, full = work.vector[1], work.vector[0], found.shape[0]
     for i in range(start.shape[0]):
@@ -270,7 +273,9 @@ def slid(
         speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0
     forward(packed, q, work)
     mark_arrived(packed, start, bounds, work)
-    _slowdown(packed, start, speeds, bounds, True, work, found, full)
+    work.small[PACE, GENTLE] = work.small[WALLS, GENTLE_FREE]
+    for i in range(start.shape[0]):
+        speeds[i] = work.vector[FREE, i]
     if not held_off_from(packed, start, count, lift, speeds, work, found):
         return False
     _slowdown(packed, start, speeds, bounds, True, work, found, full)
@@ -358,6 +363,9 @@ def project(
     for i in range(n):
         slow[i] = math.nan
     if held:
+        for i in range(n):
+            work.vector[FREE, i] = speeds[i]
+        work.small[WALLS, GENTLE_FREE] = work.small[PACE, GENTLE]
         count, is_damped = held_off(packed, start, speeds, work, found, count)
         if is_damped:
             count = _slowdown(packed, start, speeds, bounds, held, work, found, count)

@@ -54,7 +54,7 @@ FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES, PAIR_EASED = 0, 1, 2, 3, 4, 5
 ZONE_SPEED, ZONED = 0, 1
 # Rows of `small`: [s] times at which pieces begin and end (m + 2); subject, value, bound of the
 # last rejection (3); a unit normal (3); a capsule's axis, moved a little (6); pairs of volume and
-# capsule that are slid along (3), and what a motion remembers (3); of the motions that this tick
+# capsule that are slid along (3), and see WALLS_MAX (4); of the motions that this tick
 # has tried: the share of its time at which one was certainly too near, or negative, the first ease
 # worth a try, the capsule or pair that was too near, and EFFORT where one needed too much (4); what
 # slowed links down (6); a ball as a row of `volume` (6).
@@ -68,8 +68,8 @@ KEPT, TRIAL, STORED = range(3)
 # their position errors, and by their motion [m].
 LEVER, STILL, SWEEP = range(3)
 # Of `vector`: while speeds are projected, 1 where a joint is at a bound and not asked away from it;
-# the speeds, 0 of those; zeros, for what is asked about a configuration that nothing moves from.
-ARRIVED, MOVING, UNMOVED, ASKED = 3, 8, 10, 11
+# the speeds, 0 of those; zeros, for what is asked where nothing moves; speeds before volumes.
+ARRIVED, MOVING, UNMOVED, ASKED, FREE = 3, 8, 10, 11, 12
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.
 STACK_ROWS = 64
 # What a tick can find; more is not written down.
@@ -82,8 +82,8 @@ OPEN_ROWS = STACK_ROWS + 2
 TASK_ROWS = 24
 # What is done for several capsules or joints at a time is done for a whole number of these.
 LANES = 4
-# Of WALLS: so many pairs at most are slid along at once; then kernels.restless.
-WALLS_MAX, TURNS, UPS, ALONG = 3, 3, 4, 5
+# Of WALLS: so many pairs at most are slid along; then kernels.restless; GENTLE of speeds in FREE.
+WALLS_MAX, TURNS, UPS, ALONG, GENTLE_FREE = 3, 3, 4, 5, 6
 # Of a stop: the way to its plateau, the plateau, and the way to rest.
 PHASES_A_JOINT = 3
 # Columns of `ray`: see kernels.pursuit.
@@ -155,7 +155,7 @@ class Work(Views):
     origin: Floats  # (n, 3)
     segment: Floats  # (k, 6) capsule axes in the base frame
     bent: Floats  # (k, 6) [m] how far a stop leads their ends off the straight way
-    vector: Floats  # (12, n) per-joint scratch; UNMOVED is never written to
+    vector: Floats  # (13, n) per-joint scratch; UNMOVED is never written to
     spatial: Floats  # (n, 24) per-link scratch of the inverse dynamics, and of link twists
     stack: Floats  # (STACK_ROWS, 2)
     ray: Floats  # (n, RAY_COLUMNS) see kernels.pursuit
@@ -185,7 +185,7 @@ class Work(Views):
         "origin": (None, 3),
         "segment": (None, 6),
         "bent": (None, 6),
-        "vector": (12, None),
+        "vector": (13, None),
         "spatial": (None, 24),
         "stack": (STACK_ROWS, 2),
         "ray": (None, RAY_COLUMNS),
@@ -379,7 +379,7 @@ def work_for(packed: Packed) -> Work:
         origin=np.zeros((n, 3)),
         segment=np.zeros((k, 6)),
         bent=np.zeros((k, 6)),
-        vector=np.zeros((12, n)),
+        vector=np.zeros((13, n)),
         spatial=np.zeros((n, 24)),
         stack=np.zeros((STACK_ROWS, 2)),
         ray=np.zeros((n, RAY_COLUMNS)),

@@ -36,9 +36,9 @@ TARGET, SLOPE, STEP, LOWEST, HIGHEST, LOST, LAW, SLOWEST, FASTEST = range(9)
 SHARE_MIN = 0.01
 # Of the largest share that can be reached, where that is less: the slowest way is slower still.
 SLOWEST_SHARE = 0.1
-# Tangent of the angle that may lie between what is executed and what is commanded: 0.3 degrees, so
-# that of a tool's twist, too, it is less than one.
-CONE = 0.005
+# Tangent of the angle that may lie between what is executed and what is commanded: 0.4 degrees, so
+# that of a tool's twist, too, it is less than one. The narrower, the longer a swing rings down.
+CONE = 0.0075
 # So far off it as well, as a share of the whole speed, may be each joint that hardly has to move.
 SPARE = 0.001
 # Share of the speed reachable on the ray that has to be reached within the cone.

@@ -15,7 +15,7 @@ from .restraint import GENTLE
 __all__ = ["THERE", "mark_arrived", "raise_caps", "stopping_time", "write_caps"]
 
 # As near to its bound as this [rad or m] a joint rests: creeping on, it would hold up the others.
-THERE = 1e-6
+THERE = 1e-5
 
 # The most that a joint can have after the tick is looked for until it is known to this share, by so
 # many halvings.

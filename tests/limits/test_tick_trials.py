@@ -123,11 +123,10 @@ class Asked(NamedTuple):
         """The acceleration along volumes that were met, so far from them."""
         packed = pack(self.limits)
         work, found, ddq = work_for(packed), np.zeros((0, 4)), np.zeros((2, 2))
+        start, bounds, asked = np.array(self.start), bounds_of(self.limits), self.reference
+        project(packed, start, VELOCITY, True, asked, bounds, work, found, ddq[0], ddq[1])
         work.small[WALLS, : len(walls)] = walls
-        assert slid(
-            packed, np.array(self.start), bounds_of(self.limits), self.reference, len(walls),
-            lift_m, work, found, ddq[0], ddq[1],
-        )  # fmt: skip
+        assert slid(packed, start, bounds, asked, len(walls), lift_m, work, found, ddq[0], ddq[1])
         return np.asarray(ddq[0])
 
     def answer(self, memory: float = 0.0, rows: int = FOUND_MAX) -> tuple[int, Array, Array]:
