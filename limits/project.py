@@ -22,6 +22,7 @@ from .kernels.packed import (
     ACCELERATION,
     ALONG,
     ARRIVED,
+    AT_BOUND,
     DECELERATION,
     FLAG,
     FOUND_MAX,
@@ -269,13 +270,10 @@ def slid(
     """
     q, speeds, full = work.vector[1], work.vector[0], found.shape[0]
     for i in range(start.shape[0]):
-        q[i] = start[i, 0]
-        speeds[i] = reference[1, i] if math.isfinite(reference[1, i]) else 0.0
+        q[i], speeds[i] = start[i, 0], work.vector[FREE, i]
+        work.vector[ARRIVED, i] = work.vector[AT_BOUND, i]
     forward(packed, q, work)
-    mark_arrived(packed, start, bounds, work)
     work.small[PACE, GENTLE] = work.small[WALLS, GENTLE_FREE]
-    for i in range(start.shape[0]):
-        speeds[i] = work.vector[FREE, i]
     if not held_off_from(packed, start, count, lift, speeds, work, found):
         return False
     _slowdown(packed, start, speeds, bounds, True, work, found, full)
@@ -358,13 +356,13 @@ def project(
     forward(packed, work.vector[1], work)
     slowed = count
     if held:
-        mark_arrived(packed, start, bounds, work)
+        mark_arrived(packed, start, bounds, gentle, work)
     count = _slowdown(packed, start, speeds, bounds, held, work, found, count)
     for i in range(n):
         slow[i] = math.nan
     if held:
         for i in range(n):
-            work.vector[FREE, i] = speeds[i]
+            work.vector[FREE, i], work.vector[AT_BOUND, i] = speeds[i], work.vector[ARRIVED, i]
         work.small[WALLS, GENTLE_FREE] = work.small[PACE, GENTLE]
         count, is_damped = held_off(packed, start, speeds, work, found, count)
         if is_damped:

@@ -68,8 +68,8 @@ KEPT, TRIAL, STORED = range(3)
 # their position errors, and by their motion [m].
 LEVER, STILL, SWEEP = range(3)
 # Of `vector`: while speeds are projected, 1 where a joint is at a bound and not asked away from it;
-# the speeds, 0 of those; zeros, for what is asked where nothing moves; speeds before volumes.
-ARRIVED, MOVING, UNMOVED, ASKED, FREE = 3, 8, 10, 11, 12
+# the speeds, 0 of those; zeros, for what rests; speeds and ARRIVED before volumes are asked.
+ARRIVED, MOVING, UNMOVED, ASKED, FREE, AT_BOUND = 3, 8, 10, 11, 12, 13
 # Depth of the interval stack; halving an interval this often leaves less than rounding of it.
 STACK_ROWS = 64
 # What a tick can find; more is not written down.
@@ -155,7 +155,7 @@ class Work(Views):
     origin: Floats  # (n, 3)
     segment: Floats  # (k, 6) capsule axes in the base frame
     bent: Floats  # (k, 6) [m] how far a stop leads their ends off the straight way
-    vector: Floats  # (13, n) per-joint scratch; UNMOVED is never written to
+    vector: Floats  # (14, n) per-joint scratch; UNMOVED is never written to
     spatial: Floats  # (n, 24) per-link scratch of the inverse dynamics, and of link twists
     stack: Floats  # (STACK_ROWS, 2)
     ray: Floats  # (n, RAY_COLUMNS) see kernels.pursuit
@@ -185,7 +185,7 @@ class Work(Views):
         "origin": (None, 3),
         "segment": (None, 6),
         "bent": (None, 6),
-        "vector": (13, None),
+        "vector": (14, None),
         "spatial": (None, 24),
         "stack": (STACK_ROWS, 2),
         "ray": (None, RAY_COLUMNS),
@@ -379,7 +379,7 @@ def work_for(packed: Packed) -> Work:
         origin=np.zeros((n, 3)),
         segment=np.zeros((k, 6)),
         bent=np.zeros((k, 6)),
-        vector=np.zeros((13, n)),
+        vector=np.zeros((14, n)),
         spatial=np.zeros((n, 24)),
         stack=np.zeros((STACK_ROWS, 2)),
         ray=np.zeros((n, RAY_COLUMNS)),

@@ -10,6 +10,7 @@ import math
 from .alone import POSITION, stops_alone
 from .jit import kernel
 from .packed import ARRIVED, DECELERATION, JERK, KEEPS_DIRECTION, PACE, PERIOD, Floats, Packed, Work
+from .pursuit import SHARE_MIN
 from .restraint import GENTLE
 
 __all__ = ["THERE", "mark_arrived", "raise_caps", "stopping_time", "write_caps"]
@@ -23,21 +24,6 @@ CLOSE, HALVINGS = 0.995, 12
 # So much of it, unless the estimate is more: on the very edge of what it can stop from, a joint
 # would be pushed back and forth by the whole ticks of its stop.
 SHORT = 0.975
-
-
-@kernel
-def mark_arrived(packed: Packed, start: Floats, bounds: Floats, work: Work) -> None:
-    """Mark in work.vector[ARRIVED] the joints that rest at a bound: speeds are those in vector[0].
-
-    What one of them is asked for is not to be had. One that is asked for nothing is not to be sent
-    beyond its bound, either.
-    """
-    together = packed.scalar[KEEPS_DIRECTION] > 0.0
-    for i in range(start.shape[0]):
-        speed = work.vector[0, i]
-        is_high = speed >= 0.0 and bounds[1, i] - start[i, 0] <= THERE
-        is_low = speed <= 0.0 and start[i, 0] - bounds[0, i] <= THERE
-        work.vector[ARRIVED, i] = 1.0 if together and (is_high or is_low) else 0.0
 
 
 @kernel
@@ -91,6 +77,26 @@ def stopping_time(packed: Packed, speeds: Floats, work: Work) -> float:
         a_max = packed.joint[i, DECELERATION] * work.small[PACE, GENTLE]
         lag = max(lag, a_max / packed.joint[i, JERK])
     return slowest_stop(packed, speeds, work) + lag
+
+
+@kernel
+def mark_arrived(packed: Packed, start: Floats, bounds: Floats, gentle: float, work: Work) -> None:
+    """Mark in work.vector[ARRIVED] the joints that rest at a bound: speeds are those in vector[0].
+
+    What one of them is asked for is not to be had, or less than SHARE_MIN of it: counted in, it
+    would be said to give way to a volume. One that is asked for nothing is not to be sent beyond
+    its bound, either.
+    """
+    together = packed.scalar[KEEPS_DIRECTION] > 0.0
+    work.small[PACE, GENTLE] = gentle
+    slowest = slowest_stop(packed, start[:, 1], work)
+    for i in range(start.shape[0]):
+        speed = work.vector[0, i]
+        is_high = speed >= 0.0 and bounds[1, i] - start[i, 0] <= THERE
+        is_low = speed <= 0.0 and start[i, 0] - bounds[0, i] <= THERE
+        least = SHARE_MIN * abs(speed)
+        is_held = least > 0.0 and _cap(packed, start, bounds, speed, slowest, gentle, i) < least
+        work.vector[ARRIVED, i] = 1.0 if together and (is_high or is_low or is_held) else 0.0
 
 
 @kernel

@@ -16,6 +16,7 @@ from tests.robots import column, shipped, with_joints, without_geometry
 
 from checkrein.limits import Limits
 from checkrein.limits.core import Core
+from checkrein.limits.kernels.reference import VELOCITY
 from checkrein.limits.records import Array, Mode
 
 # A new push every so many ticks; as many pushes in a row that move nothing are a robot that froze.
@@ -94,6 +95,18 @@ def test_one_that_only_just_holds_itself_up_never_freezes(seed: int) -> None:
     """Found by the fuzzer, on an arm at rest whose elbow bore not a millionth more."""
     moved = pushes(weak(), seed, 100, MODES[:1])
     assert longest_stand(moved) < IN_A_ROW, moved
+
+
+def test_a_joint_a_hair_before_its_bound_is_not_counted_on_to_give_way() -> None:
+    """What it could not do was not done at all: the arm stood still for good."""
+    limits, reference = replace(shipped("franka_panda"), period_s=0.001), np.zeros((3, 7))
+    q = np.array([1.702282, -1.663775, 0.431446, -1.190602, 1.217257, 3.7504845, 2.707535])
+    reference[1] = 0.6035, -0.3475, 0.1681, 0.4524, 0.4213, 0.81, 0.7028
+    core = Core(limits)
+    motion, _ = core.rest(q)
+    for _ in range(1000):
+        motion, _, _ = core.advance(motion, VELOCITY, reference)
+    assert np.abs(motion[:7, 0] - q).max() > 0.1
 
 
 def short_of(limits: Limits, share: float) -> Array:
