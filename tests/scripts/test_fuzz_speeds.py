@@ -19,10 +19,11 @@ from checkrein.scripts.fuzz.report import required_binds, vacuous
 from checkrein.scripts.fuzz.shard import Bench
 from checkrein.sim.oracle import read_robot
 
+# The whole way past the arm: a tenth of all seeds never led it into half of that.
 AISLE = {
     "name": "aisle", "kind": "keep_out", "shape": "box", "on_violation": "clamp", "exempt": [],
-    "center": [0.5, 0.4, 0.4], "rotation": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-    "half_extents": [0.2, 0.2, 0.3],
+    "center": [0.5, 0.0, 0.4], "rotation": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+    "half_extents": [0.2, 0.6, 0.3],
 }  # fmt: skip
 ACCELERATIONS = ("tcp_acceleration", "tcp_rotational_acceleration")
 EXPECTED = ("link_speed", "zone_speed/aisle", *ACCELERATIONS)
