@@ -58,7 +58,7 @@ from .kernels.pursuit import (
     pursue,
 )
 from .kernels.reference import VELOCITY as MODE_VELOCITY
-from .kernels.restless import gently, is_restless
+from .kernels.restless import gently, jerk_share
 from .kernels.restraint import GENTLE, asks_too_much, brakes_with, note, restrain
 from .kernels.room import THERE, mark_arrived, raise_caps, write_caps
 from .kernels.walls import held_off, held_off_from
@@ -204,7 +204,7 @@ def _pursued(
     """
     n, period, share, calm = start.shape[0], packed.scalar[PERIOD], 1.0, math.inf
     together = packed.scalar[KEEPS_DIRECTION] > 0.0
-    is_gentle = along_wall and is_restless(work)
+    soft = jerk_share(work) if along_wall else 1.0
     if along_wall:
         work.small[WALLS, ALONG] = 1.0
     speeds, cap, arrived = work.vector[0], work.vector[2], work.vector[ARRIVED]
@@ -232,8 +232,8 @@ def _pursued(
         # as jerk allows.
         row[LOWEST] = min(max(low * gentle, now - step), now + step)
         row[HIGHEST] = max(min(high * gentle, now + step), now - step)
-        if is_gentle and not arrived[i] > 0.0 and abs(speeds[i]) <= cap[i]:
-            gently(row, dq, now, period)
+        if soft < 1.0 and not arrived[i] > 0.0 and abs(speeds[i]) <= cap[i]:
+            gently(row, dq, now, period, soft)
         wanted = _smoothly(packed, start, i, row[TARGET], row[SLOPE])
         count = asks_too_much(packed, work, wanted, low, high, i, found, count)
         if not abs(wanted - now) <= packed.joint[i, JERK] * period:

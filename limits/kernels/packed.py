@@ -54,7 +54,7 @@ FIRST, SECOND, RADII, PAIR_STANDOFF, MIDDLES, PAIR_EASED = 0, 1, 2, 3, 4, 5
 ZONE_SPEED, ZONED = 0, 1
 # Rows of `small`: [s] times at which pieces begin and end (m + 2); subject, value, bound of the
 # last rejection (3); a unit normal (3); a capsule's axis, moved a little (6); pairs of volume and
-# capsule that are slid along (3), and see WALLS_MAX (4); of the motions that this tick
+# capsule that are slid along (3), and see WALLS_MAX (5); of the motions that this tick
 # has tried: the share of its time at which one was certainly too near, or negative, the first ease
 # worth a try, the capsule or pair that was too near, and EFFORT where one needed too much (4); what
 # slowed links down (6); a ball as a row of `volume` (6).
@@ -83,7 +83,7 @@ TASK_ROWS = 24
 # What is done for several capsules or joints at a time is done for a whole number of these.
 LANES = 4
 # Of WALLS: so many pairs at most are slid along; then kernels.restless; GENTLE of speeds in FREE.
-WALLS_MAX, TURNS, UPS, ALONG, GENTLE_FREE = 3, 3, 4, 5, 6
+WALLS_MAX, TURNS, UPS, ALONG, RECENT, GENTLE_FREE = 3, 3, 4, 5, 6, 7
 # Of a stop: the way to its plateau, the plateau, and the way to rest.
 PHASES_A_JOINT = 3
 # Columns of `ray`: see kernels.pursuit.

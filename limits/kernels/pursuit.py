@@ -42,7 +42,7 @@ CONE = 0.0075
 # So far off it as well, as a share of the whole speed, may be each joint that hardly has to move.
 SPARE = 0.001
 # Share of the speed reachable on the ray that has to be reached within the cone.
-PROGRESS = 0.975
+PROGRESS = 0.96
 # A joint with less than this share of the whole motion is to stand still.
 TINY = 1e-9
 THIRDS = 28

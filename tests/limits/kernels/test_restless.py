@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.robots import column, panda, without_geometry
 
+from checkrein.limits import Limits
 from checkrein.limits.core import Core
 from checkrein.limits.kernels.packed import (
     ALONG,
@@ -23,33 +24,37 @@ from checkrein.limits.kernels.packed import (
 from checkrein.limits.kernels.pursuit import HIGHEST, LOWEST, STEP
 from checkrein.limits.kernels.reference import VELOCITY
 from checkrein.limits.kernels.restless import (
+    APART_S,
     FORGET_S,
+    GENTLER,
+    GENTLY,
     JOINTS_MAX,
     TOO_MANY,
     TURNS_MAX,
     gently,
-    is_restless,
+    jerk_share,
     recall,
     remember,
 )
 from checkrein.limits.records import Array
 
-LIMITS = panda()
+# Of ticks that are longer than turns have to be apart.
+LIMITS = replace(panda(), period_s=0.05)
 PACKED = pack(LIMITS)
-STEPS = column(LIMITS, "max_jerk") * LIMITS.period_s
 SPARE = motion_shape(7)[1] - 3
 ROWS = np.zeros((3, 7))
 
 
-def after(jerks: list[list[float]], along: bool = True) -> Array:
+def after(jerks: list[list[float]], along: bool = True, limits: Limits = LIMITS) -> Array:
     """The motion (n + 1, 3 + m) after ticks with these shares of the bounds of jerk (k, n)."""
-    work, motion = work_for(PACKED), np.zeros(motion_shape(7))
+    packed, steps = pack(limits), column(limits, "max_jerk") * limits.period_s
+    work, motion = work_for(packed), np.zeros(motion_shape(7))
     for shares in jerks:
         start, following = motion[:7, :3].copy(), motion.copy()
-        following[:7, 2] += np.array(shares) * STEPS
-        recall(PACKED, motion, work)
+        following[:7, 2] += np.array(shares) * steps
+        recall(packed, motion, work)
         work.small[WALLS, ALONG] = float(along)
-        remember(PACKED, start, work, following)
+        remember(packed, start, work, following)
         motion = following
     return motion
 
@@ -78,6 +83,17 @@ def test_joints_that_turn_together_are_one_turn_and_others_are_more() -> None:
     assert turns(after([only(2, 0.5), only(3, 0.5)])) == kept + 1.0
 
 
+def test_turns_at_once_after_one_another_are_one_turn_and_later_ones_are_more() -> None:
+    limits = replace(LIMITS, period_s=0.001)
+    every = [only(2, 0.5 * (-1.0) ** k) for k in range(round(APART_S / limits.period_s) - 1)]
+    kept = 1.0 - limits.period_s / FORGET_S
+    once = after(every, limits=limits)
+    assert turns(once) == pytest.approx(kept ** (len(every) - 1))
+    still = [only(2, 0.0)] * 2
+    later = after([*every, *still, only(2, 0.5), only(2, -0.5)], limits=limits)
+    assert 1.9 < turns(later) < 2.0
+
+
 def test_no_more_than_a_few_turns_are_remembered() -> None:
     many = after([only(6, 0.5 * (-1.0) ** k) for k in range(100)])
     assert turns(many) == TURNS_MAX
@@ -93,7 +109,17 @@ def test_it_is_restless_after_too_many_turns_and_for_a_while() -> None:
     still = [only(0, 0.0)] * round(2.0 / LIMITS.period_s)
     for jerks, expected in ((every[: enough // 2], False), (every, True), (every + still, False)):
         recall(PACKED, after(jerks), work)
-        assert is_restless(work) is expected
+        assert (jerk_share(work) < 1.0) is expected
+
+
+def test_with_each_turn_more_jerk_is_gentler_until_no_more_come_than_are_forgotten() -> None:
+    work, shares = work_for(PACKED), []
+    for many in np.arange(TOO_MANY, TURNS_MAX + 1.0):
+        work.small[WALLS, TURNS] = many
+        shares.append(jerk_share(work))
+    assert shares[0] == GENTLY
+    assert np.divide(shares[1:], shares[:-1]) == pytest.approx(GENTLER)
+    assert TURNS_MAX / FORGET_S <= 4.0, "so many a second could go on for ever"
 
 
 @pytest.mark.parametrize("nonsense", [math.nan, math.inf, -math.inf, -1.0, 1e300])
@@ -103,7 +129,7 @@ def test_nonsense_in_memory_is_nothing(nonsense: float) -> None:
     recall(PACKED, motion, work)
     assert work.small[WALLS, TURNS] == 0.0
     assert work.small[WALLS, UPS] == 0.0
-    assert not is_restless(work)
+    assert jerk_share(work) == 1.0
 
 
 def test_each_joint_has_a_bit_that_a_float_keeps() -> None:
@@ -119,7 +145,7 @@ def narrowed(dq: float, ddq: float, low: float, high: float) -> Array:
     """STEP, LOWEST and HIGHEST of a joint, gently; one step of jerk is 1 rad/s², T = 0.1 s."""
     row = np.zeros(RAY_COLUMNS)
     row[[STEP, LOWEST, HIGHEST]] = 1.0, low, high
-    gently(row, dq, ddq, 0.1)
+    gently(row, dq, ddq, 0.1, GENTLY)
     return row[[STEP, LOWEST, HIGHEST]]
 
 
