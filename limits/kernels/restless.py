@@ -16,6 +16,7 @@ from .pursuit import HIGHEST, LOWEST, STEP, arriving
 
 __all__ = [
     "APART_S",
+    "AT_ONCE",
     "FORGET_S",
     "GENTLER",
     "GENTLY",
@@ -31,10 +32,11 @@ __all__ = [
 # Jerk above this share of its bound counts; what is gentle stays below it.
 STRONG, GENTLY = 0.1, 0.09
 # Turns are forgotten with this time constant [s]; so many are too many, and no more are remembered:
-# where that many stay, 3 a second come. With each one more, jerk is gentler by this factor.
-FORGET_S, TOO_MANY, TURNS_MAX, GENTLER = 4.0, 4.0, 12.0, 0.6
-# Turns within so long [s] of one that was counted are the same one: a stop that is left at once.
-APART_S = 0.03
+# where that many stay, 3.6 a second come. With each one more, jerk is gentler by this factor.
+FORGET_S, TOO_MANY, TURNS_MAX, GENTLER = 4.5, 4.0, 16.0, 0.7
+# Turns within so long [s] of one that was counted are the same one, a stop that is left at once;
+# but so many at most, for where jerk turns in every tick that is not a stop: the next is a new one.
+APART_S, AT_ONCE = 0.03, 3
 # A float holds so many bits: of joints beyond, turns do not count.
 JOINTS_MAX = 52
 
@@ -69,8 +71,11 @@ def remember(packed: Packed, start: Floats, work: Work, out: Floats) -> None:
         if is_strong and (change > 0.0) != ((ups >> i) & 1 == 1):
             has_turned = True
             ups ^= 1 << i
-    if has_turned and memory[ALONG] > 0.0 and not memory[RECENT] > 0.0:
-        turns, memory[RECENT] = min(TURNS_MAX, turns + 1.0), APART_S
+    if has_turned and memory[ALONG] > 0.0:
+        if memory[RECENT] > 0.0:
+            memory[RECENT] -= APART_S / AT_ONCE
+        else:
+            turns, memory[RECENT] = min(TURNS_MAX, turns + 1.0), APART_S
     out[n, spare], out[n, spare + 1], out[n, spare + 2] = turns, float(ups), memory[RECENT]
 
 

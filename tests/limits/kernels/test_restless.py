@@ -25,6 +25,7 @@ from checkrein.limits.kernels.pursuit import HIGHEST, LOWEST, STEP
 from checkrein.limits.kernels.reference import VELOCITY
 from checkrein.limits.kernels.restless import (
     APART_S,
+    AT_ONCE,
     FORGET_S,
     GENTLER,
     GENTLY,
@@ -85,13 +86,19 @@ def test_joints_that_turn_together_are_one_turn_and_others_are_more() -> None:
 
 def test_turns_at_once_after_one_another_are_one_turn_and_later_ones_are_more() -> None:
     limits = replace(LIMITS, period_s=0.001)
-    every = [only(2, 0.5 * (-1.0) ** k) for k in range(round(APART_S / limits.period_s) - 1)]
     kept = 1.0 - limits.period_s / FORGET_S
-    once = after(every, limits=limits)
-    assert turns(once) == pytest.approx(kept ** (len(every) - 1))
-    still = [only(2, 0.0)] * 2
-    later = after([*every, *still, only(2, 0.5), only(2, -0.5)], limits=limits)
+    every = [only(2, 0.5 * (-1.0) ** k) for k in range(AT_ONCE + 1)]
+    assert turns(after(every, limits=limits)) == pytest.approx(kept**AT_ONCE)
+    still = [only(2, 0.0)] * round(APART_S / limits.period_s)
+    later = after([only(2, -0.5), only(2, 0.5), *still, only(2, -0.5)], limits=limits)
     assert 1.9 < turns(later) < 2.0
+
+
+def test_turns_in_every_tick_count_before_their_time_is_over() -> None:
+    limits = replace(LIMITS, period_s=0.001)
+    every = [only(2, 0.5 * (-1.0) ** k) for k in range(4 * (AT_ONCE + 1))]
+    assert 3.9 < turns(after(every, limits=limits)) < 4.0
+    assert len(every) * limits.period_s < APART_S
 
 
 def test_no_more_than_a_few_turns_are_remembered() -> None:
